@@ -1,0 +1,70 @@
+// swift-tools-version: 6.2
+// The rooms of ARCHITECTURE.md as targets. A target may import only what its line names:
+// the build passes `--explicit-target-dependency-import-check error`, so an arrow that is not drawn here does not compile.
+import PackageDescription
+
+let swift: [SwiftSetting] = [
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
+]
+
+func room(_ name: String, _ arrows: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+  .target(name: name, dependencies: arrows, resources: resources, swiftSettings: swift)
+}
+
+func tests(_ room: String, _ arrows: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: room + "Tests", dependencies: [.target(name: room), "WeirCore", "WeirTesting"] + arrows, swiftSettings: swift)
+}
+
+let package = Package(
+  name: "weir",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "weir", targets: ["WeirCLI"]),
+    .library(name: "Weir", targets: ["Weir"]),
+    .library(name: "WeirTesting", targets: ["WeirTesting"]),
+  ],
+  targets: [
+    // 0: values and the ports to the outside
+    room("WeirCore"),
+    // 1: pure
+    room("WeirWire", ["WeirCore"]),
+    room("WeirFlow", ["WeirCore"]),
+    room("WeirStore", ["WeirCore"]),
+    room("WeirLang", ["WeirCore"]),
+    // 2: drivers over the network port
+    room("WeirNet", ["WeirCore", "WeirWire"]),
+    // 3: what the product does
+    room("WeirServe", ["WeirCore", "WeirWire", "WeirFlow", "WeirStore", "WeirNet"]),
+    room("WeirAI", ["WeirCore", "WeirWire", "WeirFlow", "WeirStore", "WeirNet"]),
+    // 4: programs meet the rooms
+    room("WeirRuntime", ["WeirCore", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),
+    // 5, 6: the library's face, the command
+    room("Weir", ["WeirCore", "WeirIO", "WeirLang", "WeirStore", "WeirNet", "WeirServe", "WeirAI", "WeirRuntime", "CWeirTOML"]),
+    .executableTarget(
+      name: "WeirCLI", dependencies: ["WeirCore", "WeirLang", "Weir"], swiftSettings: swift),
+    // Beside them: the real outside, imported by Weir alone
+    room("WeirIO", ["WeirCore", "CWeir", "CCurl", "COpenSSL"]),
+    .target(name: "CWeir"),
+    .target(name: "CWeirTOML"),
+    .systemLibrary(
+      name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
+    .systemLibrary(
+      name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+    room("WeirTesting", ["WeirCore"]),
+    // Tests
+    tests("WeirCore"),
+    tests("WeirWire"),
+    tests("WeirStore"),
+    tests("WeirLang"),
+    tests("WeirNet", ["WeirWire"]),
+    tests("WeirAI", ["WeirWire", "WeirStore"]),
+    tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
+    tests("WeirIO"),
+    tests("WeirRuntime", ["WeirLang", "WeirStore"]),
+    .testTarget(name: "ProductTests", dependencies: ["WeirCLI", "WeirTesting"], swiftSettings: swift),
+  ],
+  cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,59 @@
+/// What a run's stream is made of: the one event list to which every provider dialect is normalised and from which
+/// every output format is made (spec/ai.md, spec/serve.md).
+///
+/// A run's stream is zero or more events and then exactly one `end`.
+package enum RunEvent: Equatable, Sendable {
+  /// The model took the request. Carries nothing a reader must show.
+  case start(model: String)
+  case text(String)
+  case reasoning(String)
+  /// A piece of a tool call's arguments as the model writes them.
+  case toolDelta(id: String, name: String, arguments: String)
+  case toolStart(id: String, name: String, arguments: String)
+  case toolEnd(id: String, name: String, ok: Bool)
+  case usage(Usage)
+  case error(RunFailure)
+  case end(EndState)
+}
+
+/// How a stream ended. Exactly one of these is durable at the end of every stream (law 2).
+package enum EndState: String, Sendable, CaseIterable {
+  case completed, length, filtered, toolCalls = "tool_calls"
+  case aborted, truncated, error, budget
+}
+
+/// Tokens of a call. `estimated` = computed from the text delivered, because the provider said nothing.
+package struct Usage: Equatable, Sendable {
+  package var inputTokens: Int
+  package var outputTokens: Int
+  package var cachedInputTokens: Int
+  package var estimated: Bool
+  package init(inputTokens: Int = 0, outputTokens: Int = 0, cachedInputTokens: Int = 0, estimated: Bool = false) {
+    self.inputTokens = inputTokens
+    self.outputTokens = outputTokens
+    self.cachedInputTokens = cachedInputTokens
+    self.estimated = estimated
+  }
+}
+
+/// Why a run failed, as readers and programs see it (`AIError` in the language).
+package struct RunFailure: Failure, Equatable {
+  package var code: String
+  package var message: String
+  package var hint: String?
+  package var retryable: Bool
+  /// Upstream's HTTP status, where there was one.
+  package var status: Int?
+  package var retryAfterMs: Int?
+  package init(
+    code: String, message: String, hint: String? = nil, retryable: Bool = false, status: Int? = nil,
+    retryAfterMs: Int? = nil
+  ) {
+    self.code = code
+    self.message = message
+    self.hint = hint
+    self.retryable = retryable
+    self.status = status
+    self.retryAfterMs = retryAfterMs
+  }
+}

@@ -1,0 +1,265 @@
+/// The ports: everything that a program of Weir can learn from or do to the outside comes through one `World`.
+///
+/// The rooms above see these protocols only. `WeirIO` implements them over epoll, sockets, libcurl and files;
+/// `WeirTesting` implements them over a seeded, virtual timeline. Law 9: same inputs, same order, same trace.
+///
+/// Everything here is confined to one loop: values of these types never leave the thread (or the simulation) that
+/// made them, callbacks run on it, and none is called after its owner was cancelled or closed.
+package struct World {
+  package var loop: any Loop
+  package var network: any Network
+  package var http: any HTTPTransport
+  package var disk: any Disk
+  package var random: any RandomSource
+  package var console: any Console
+  package var environment: any Environment
+
+  package init(
+    loop: any Loop, network: any Network, http: any HTTPTransport, disk: any Disk, random: any RandomSource,
+    console: any Console, environment: any Environment
+  ) {
+    self.loop = loop
+    self.network = network
+    self.http = http
+    self.disk = disk
+    self.random = random
+    self.console = console
+    self.environment = environment
+  }
+}
+
+/// Something under way that can be given up. Cancelling twice, or after it ended, does nothing.
+package protocol Cancellable: AnyObject {
+  func cancel()
+}
+
+// MARK: Time and order
+
+/// Monotonic time in nanoseconds since an arbitrary origin.
+package struct Instant: Comparable, Hashable, Sendable {
+  package var nanoseconds: Int64
+  package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+  package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+  package static func + (a: Instant, d: Duration) -> Instant { Instant(nanoseconds: a.nanoseconds + d.nanoseconds) }
+  package static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds - b.nanoseconds) }
+}
+
+extension Duration {
+  /// Whole nanoseconds, saturating at the ends of `Int64`.
+  package var nanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    if overflow { return seconds < 0 ? .min : .max }
+    let (sum, carry) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
+    return carry ? (seconds < 0 ? .min : .max) : sum
+  }
+  package var milliseconds: Int64 { nanoseconds / 1_000_000 }
+}
+
+/// The turn of the loop: time, timers, and the two queues by which work is ordered.
+///
+/// A turn is: read what is ready → run jobs put by `soon` → run the flushes put by `atEndOfTurn` → wait.
+package protocol Loop: AnyObject {
+  /// Monotonic now, read once a turn.
+  var now: Instant { get }
+  /// Milliseconds since 1970, UTC.
+  var wallClock: Int64 { get }
+  /// Fires once, on the loop, no earlier than `delay` from now. Equal deadlines fire in the order they were set.
+  func after(_ delay: Duration, _ fire: @escaping () -> Void) -> any Cancellable
+  /// Runs later on this loop, first in first out, never inside the caller.
+  func soon(_ job: @escaping () -> Void)
+  /// Runs once after the jobs of this turn: the place where output of a turn leaves in one write.
+  func atEndOfTurn(_ flush: @escaping () -> Void)
+}
+
+// MARK: Byte streams (TCP, TLS)
+
+package struct SocketAddress: Hashable, Sendable {
+  package var host: String
+  package var port: Int
+  package init(host: String, port: Int) {
+    self.host = host
+    self.port = port
+  }
+}
+
+/// Certificate chain and key, as PEM file paths.
+package struct ServerTLS: Sendable {
+  package var certificateFile: String
+  package var keyFile: String
+  package init(certificateFile: String, keyFile: String) {
+    self.certificateFile = certificateFile
+    self.keyFile = keyFile
+  }
+}
+
+/// Verification is always on; `trustFile` adds a PEM bundle to the system's roots.
+package struct ClientTLS: Sendable {
+  package var serverName: String
+  package var trustFile: String?
+  package init(serverName: String, trustFile: String? = nil) {
+    self.serverName = serverName
+    self.trustFile = trustFile
+  }
+}
+
+package protocol Network: AnyObject {
+  /// Binds and listens at once. Port 0 takes a free one (`Listener.address` tells which).
+  func listen(
+    _ address: SocketAddress, tls: ServerTLS?, accept: @escaping (any ByteStream) -> Void
+  ) throws(NetworkFailure) -> any Listener
+  /// Resolves, dials and, with `tls`, completes the handshake within `timeout`. Exactly one answer unless cancelled.
+  func connect(
+    _ address: SocketAddress, tls: ClientTLS?, timeout: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+  ) -> any Cancellable
+}
+
+package protocol Listener: AnyObject {
+  var address: SocketAddress { get }
+  /// Stops accepting and frees the port. Accepted streams live on.
+  func close()
+}
+
+/// A connected, ordered stream of bytes. The handler is held strongly until the stream ends or `close` is called.
+///
+/// Backpressure both ways is the kernel's: `send` says how much was taken, `isReading = false` stops reading.
+package protocol ByteStream: AnyObject {
+  var handler: (any ByteStreamHandler)? { get set }
+  var peer: SocketAddress { get }
+  var isReading: Bool { get set }
+  /// Tries to send now and returns the number of bytes taken. Fewer than given means the socket is full:
+  /// `byteStreamBecameWritable` is called once when it has room again. A failed stream takes everything and says
+  /// `byteStreamFailed` in a later job.
+  func send(_ bytes: Span<UInt8>) -> Int
+  /// No more will be sent (FIN, or TLS close_notify). Reading goes on.
+  func finishSending()
+  /// Closes at once; nothing is called afterwards. What the kernel has taken is still delivered.
+  func close()
+  /// Closes with a reset: the peer sees an error, not an end.
+  func reset()
+}
+
+package protocol ByteStreamHandler: AnyObject {
+  /// The bytes are valid during the call only.
+  func byteStreamReceived(_ bytes: Span<UInt8>)
+  func byteStreamBecameWritable()
+  /// The peer will send no more. The stream stays open for sending until closed.
+  func byteStreamEnded()
+  /// Lost: reset, timeout, TLS error. The stream is already closed.
+  func byteStreamFailed(_ failure: NetworkFailure)
+}
+
+// MARK: HTTP client
+
+package struct HTTPClientRequest: Sendable {
+  package var method: String
+  package var url: String
+  package var headers: [(name: String, value: String)]
+  package var body: [UInt8]?
+  /// Resolution + TCP + TLS.
+  package var connectTimeout: Duration = .seconds(30)
+  /// Redirects followed at most; 0 = the 3xx answer is handed over.
+  package var redirectLimit = 0
+  package init(method: String, url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil) {
+    self.method = method
+    self.url = url
+    self.headers = headers
+    self.body = body
+  }
+}
+
+package struct HTTPResponseHead: Sendable {
+  package var status: Int
+  package var headers: [(name: String, value: String)]
+  package init(status: Int, headers: [(name: String, value: String)]) {
+    self.status = status
+    self.headers = headers
+  }
+  /// First value of a header, by case-insensitive name.
+  package subscript(_ name: String) -> String? {
+    let wanted = name.lowercased()
+    return headers.first { $0.name.lowercased() == wanted }?.value
+  }
+}
+
+/// Requests to elsewhere: TLS, proxies, pooling, decompression and redirects are the transport's.
+package protocol HTTPTransport: AnyObject {
+  /// Starts at once. The handler is held until `httpFinished` or `cancel`.
+  func start(_ request: HTTPClientRequest, handler: any HTTPResponseHandler) -> any HTTPExchange
+}
+
+package protocol HTTPExchange: Cancellable {
+  /// While false nothing more is read from the server (backpressure); at most one chunk already read may still come.
+  var isReading: Bool { get set }
+}
+
+package protocol HTTPResponseHandler: AnyObject {
+  /// Once, for the final response (never for 1xx or followed redirects).
+  func httpReceived(head: HTTPResponseHead)
+  /// The bytes are valid during the call only.
+  func httpReceived(body: Span<UInt8>)
+  /// Exactly once unless cancelled; nil = the response is complete as its framing says.
+  func httpFinished(_ failure: NetworkFailure?)
+}
+
+// MARK: Disk
+
+/// Files by path. Answers come on the loop, in the order asked for each file; none blocks it.
+package protocol Disk: AnyObject {
+  func open(_ path: String, _ mode: DiskMode, _ answer: @escaping (Result<any DiskFile, DiskFailure>) -> Void)
+  /// Whole file, at most `limit` bytes (larger: `.tooLarge`).
+  func read(_ path: String, limit: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void)
+  func list(_ directory: String, _ answer: @escaping (Result<[String], DiskFailure>) -> Void)
+  func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
+  func remove(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
+  /// Atomic within a directory; durable after `synchronizeDirectory`.
+  func rename(_ from: String, _ to: String, _ answer: @escaping (DiskFailure?) -> Void)
+  func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
+}
+
+package enum DiskMode: Sendable { case read, readWrite, create, append }
+
+package protocol DiskFile: AnyObject {
+  func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void)
+  func write(_ bytes: [UInt8], at: Int, _ answer: @escaping (DiskFailure?) -> Void)
+  /// Data (and size) reach stable storage before the answer.
+  func synchronize(_ answer: @escaping (DiskFailure?) -> Void)
+  func truncate(to: Int, _ answer: @escaping (DiskFailure?) -> Void)
+  func size(_ answer: @escaping (Result<Int, DiskFailure>) -> Void)
+  func close()
+}
+
+// MARK: The rest
+
+/// Bytes that nobody can guess in the real world, and that a seed determines in simulation.
+package protocol RandomSource: AnyObject {
+  func next() -> UInt64
+}
+
+extension RandomSource {
+  /// An unguessable identifier: 128 random bits as 26 lower-case base-32 characters.
+  package func identifier() -> String {
+    let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
+    var bits = (UInt128(next()) << 64) | UInt128(next())
+    var text: [UInt8] = []
+    text.reserveCapacity(26)
+    for _ in 0..<26 {
+      text.append(alphabet[Int(truncatingIfNeeded: bits & 31)])
+      bits >>= 5
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}
+
+/// The process's own output. stdout is data, stderr is talk (law 8).
+package protocol Console: AnyObject {
+  func write(_ text: String, to: ConsoleStream)
+  func flush()
+}
+
+package enum ConsoleStream: Sendable { case output, error }
+
+package protocol Environment: AnyObject {
+  subscript(_ name: String) -> String? { get }
+}
