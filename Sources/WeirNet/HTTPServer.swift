@@ -40,13 +40,18 @@ package protocol HTTPResponder: AnyObject {
   /// Watches a streamed answer: room to write again, or the client gone.
   var observer: (any HTTPResponseObserver)? { get set }
   func respond(status: Int, headers: [(name: String, value: String)], body: [UInt8])
-  /// Sends the head of a streamed answer at the end of this turn at the latest. `chunked` false ends the body by
-  /// closing the connection and sends bytes raw.
+  /// True if a streamed answer will use chunked framing (HTTP/1.1); else the body ends with the connection (1.0).
+  var isChunked: Bool { get }
+  /// Sends the head of a streamed answer, at the end of this turn at the latest.
   func begin(status: Int, headers: [(name: String, value: String)])
   /// Offers body bytes; returns how many were taken (0 ... count). Fewer: the socket is full, and
   /// `responseBecameWritable` is called once there is room. Call it from `Loop.atEndOfTurn` so that everything of
   /// one turn leaves in one write. The bytes need live during the call only.
   func send(_ bytes: Span<UInt8>) -> Int
+  /// Like `send`, for bytes that the caller has framed already: any slice of a sequence of whole chunks
+  /// (`HTTPChunk`) if `isChunked`, plain body bytes otherwise. This is the fan-out's path: frames are encoded once
+  /// and the same bytes go to every reader without a copy. Never mix it with `send` in one answer.
+  func sendFramed(_ bytes: Span<UInt8>) -> Int
   func finish()
   /// Gives up: the client sees a cut connection, never a complete answer.
   func abort()
