@@ -11,6 +11,8 @@ package enum RunEvent: Equatable, Sendable {
   case toolDelta(id: String, name: String, arguments: String)
   case toolStart(id: String, name: String, arguments: String)
   case toolEnd(id: String, name: String, ok: Bool)
+  /// The result of a workflow that returns a value instead of a stream.
+  case value(JSONValue)
   case usage(Usage)
   case error(RunFailure)
   case end(EndState)
@@ -18,7 +20,8 @@ package enum RunEvent: Equatable, Sendable {
 
 /// How a stream ended. Exactly one of these is durable at the end of every stream (law 2).
 package enum EndState: String, Sendable, CaseIterable {
-  case completed, length, filtered, toolCalls = "tool_calls"
+  case completed, length, filtered
+  case toolCalls = "tool_calls"
   case aborted, truncated, error, budget
 }
 
