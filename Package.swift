@@ -64,7 +64,7 @@ let package = Package(
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
     tests("WeirIO"),
     tests("WeirRuntime", ["WeirLang", "WeirStore"]),
-    .testTarget(name: "ProductTests", dependencies: ["WeirCLI", "WeirTesting"], swiftSettings: swift),
+    tests("WeirFlow"),
   ],
   cxxLanguageStandard: .cxx17
 )

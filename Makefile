@@ -1,0 +1,54 @@
+# Weir: `make run` and `make test` are all a newcomer needs. Everything else is here too.
+SWIFT_FLAGS = --explicit-target-dependency-import-check error
+RELEASE = swift build -c release --static-swift-stdlib $(SWIFT_FLAGS)
+PORT ?= 8080
+
+.PHONY: help run build test test-swift test-product lint bench docs ci dependencies peers clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make run           install what is missing, build, start the example chat on port 8080 (PORT=...)
+run: dependencies build
+	@scripts/run-example $(PORT)
+
+## make build         the release binary: .build/release/weir
+build: dependencies
+	$(RELEASE) --product weir
+
+## make test          everything that a change must pass (peers that are not installed are skipped, with the reason)
+test: test-swift test-product
+
+test-swift: dependencies
+	swift test $(SWIFT_FLAGS)
+
+test-product: dependencies
+	swift build $(SWIFT_FLAGS) --product weir
+	python3 Tests/Product/run.py
+
+## make lint          format and house rules
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	python3 scripts/tidy
+
+## make bench         the measurements of docs/performance.md (takes minutes; needs `make peers`)
+bench: build
+	python3 Benchmarks/run.py
+
+## make docs          reference of the Swift library into .build/docs
+docs: dependencies
+	scripts/docs
+
+## make peers         the software that tests and benchmarks run against: LiteLLM, openai, nginx, Chromium ...
+peers:
+	scripts/peers
+
+## make ci            what CI runs
+ci:
+	bash .ci/run
+
+dependencies:
+	@scripts/dependencies
+
+clean:
+	rm -rf .build
