@@ -1,0 +1,49 @@
+// What Swift's Glibc module leaves out of the system calls that WeirIO stands on, as plain functions.
+// Headers that need _GNU_SOURCE stay in CWeir.c: seen here they would redefine types that the Glibc module has too.
+#ifndef CWEIR_H
+#define CWEIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// The loop that runs on the calling thread, or NULL.
+void *weir_current_loop(void);
+void weir_set_current_loop(void *loop);
+
+// A poll result: the registration's token and what is ready.
+typedef struct {
+  uint64_t token;
+  uint32_t ready;
+} weir_event;
+
+enum { WEIR_READABLE = 1, WEIR_WRITABLE = 2, WEIR_BROKEN = 4 };
+
+// All return a negative errno on failure.
+int weir_poller_create(void);
+int weir_poller_add(int poller, int fd, uint32_t interest, uint64_t token);
+int weir_poller_change(int poller, int fd, uint32_t interest, uint64_t token);
+int weir_poller_remove(int poller, int fd);
+// Waits at most `nanoseconds` (negative: for ever). An interrupted wait is 0 events.
+int weir_poller_wait(int poller, weir_event *events, int limit, int64_t nanoseconds);
+
+int weir_wakeup_create(void);
+void weir_wakeup_signal(int fd);
+void weir_wakeup_clear(int fd);
+
+int weir_accept(int listener, void *address, uint32_t *length);
+int weir_stream_socket(int family);
+// Bytes received and not yet read.
+int weir_unread(int fd);
+
+void weir_name_thread(const char *name);
+int weir_random(void *bytes, size_t count);
+
+// Each arrival of `signal` writes one byte, its number, to `fd`. The handler ends at exec, unlike a blocked signal.
+int weir_signal_watch(int signal, int fd);
+int weir_signal_unwatch(int signal);
+void weir_ignore_broken_pipes(void);
+
+int weir_errno(void);
+
+#endif

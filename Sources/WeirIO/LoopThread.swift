@@ -1,0 +1,34 @@
+import CWeir
+import Glibc
+
+/// A thread with a name and an end that can be waited for.
+package final class LoopThread: Sendable {
+  private final class Start {
+    let name: String
+    let body: @Sendable () -> Void
+    init(name: String, body: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.body = body
+    }
+  }
+
+  private let thread: pthread_t
+
+  package init(name: String, _ body: @escaping @Sendable () -> Void) {
+    var thread = pthread_t()
+    let start = Unmanaged.passRetained(Start(name: name, body: body))
+    let refused = pthread_create(
+      &thread, nil,
+      { pointer in
+        let start = Unmanaged<Start>.fromOpaque(pointer!).takeRetainedValue()
+        weir_name_thread(String(start.name.prefix(15)))
+        start.body()
+        return nil
+      }, start.toOpaque())
+    precondition(refused == 0, "no thread: the machine's limit is reached")
+    self.thread = thread
+  }
+
+  /// Blocks until the body has returned. Call once, never from the thread itself.
+  package func join() { pthread_join(thread, nil) }
+}

@@ -1,0 +1,55 @@
+import Glibc
+import WeirCore
+
+/// The `Network` port over the machine's sockets.
+package final class SocketNetwork: Network {
+  private let loop: EventLoop
+  private let resolver: Resolver
+  private let report: (NetworkFailure) -> Void
+
+  /// `report` hears of trouble that has no caller: a listener that cannot accept for want of descriptors.
+  package init(_ loop: EventLoop, names: ThreadPool, report: @escaping (NetworkFailure) -> Void) {
+    self.loop = loop
+    resolver = Resolver(loop, names)
+    self.report = report
+  }
+
+  /// An empty host or "*" is every address of the machine, both families. A name is looked up at once, which may
+  /// block: servers listen before they serve.
+  package func listen(
+    _ address: SocketAddress, tls: ServerTLS?, accept: @escaping (any ByteStream) -> Void
+  ) throws(NetworkFailure) -> any Listener {
+    let addresses = try Self.numeric(address)
+    var failure = NetworkFailure.badAddress(address.host)
+    for numeric in addresses {
+      do { return try SocketListener(loop, address, numeric, report: report) { accept($0) } } catch {
+        failure = error
+        // Only "this machine has no such family" lets the next one try.
+        guard case .badAddress = error else { throw error }
+      }
+    }
+    throw failure
+  }
+
+  package func connect(
+    _ address: SocketAddress, tls: ClientTLS?, timeout: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+  ) -> any Cancellable {
+    Dial(loop, resolver, address, timeout: timeout) { answer($0.map { $0 }) }
+  }
+
+  private static func numeric(_ address: SocketAddress) throws(NetworkFailure) -> [IPAddress] {
+    let names =
+      switch address.host {
+      case "", "*": ["::", "0.0.0.0"]
+      case "localhost": ["127.0.0.1", "::1"]
+      default: [address.host]
+      }
+    let literals = names.compactMap { IPAddress($0, port: address.port) }
+    if !literals.isEmpty { return literals }
+    guard (0...65535).contains(address.port), let found = try? Resolver.lookUp(address.host, address.port) else {
+      throw .badAddress(address.host)
+    }
+    return found
+  }
+}
