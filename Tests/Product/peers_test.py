@@ -1,0 +1,205 @@
+"""The same program against model servers and clients that other people wrote."""
+import asyncio, contextlib, json, os, pathlib, shutil, subprocess, sys, tempfile, threading, time, unittest, urllib.parse
+
+from harness import DEADLINE, ROOT, Model, Response, Weir, binary, chunk, free_port, serve_program, text_of, until
+
+BIN = pathlib.Path(sys.executable).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if os.path.exists("/usr/sbin/nginx") else None)
+
+
+def tool(name):
+    path = BIN / name
+    return path if path.exists() else None
+
+
+@contextlib.contextmanager
+def server(command, port, env=None):
+    log = tempfile.TemporaryFile()
+    process = subprocess.Popen([str(c) for c in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+    try:
+        def up():
+            if process.poll() is not None:
+                log.seek(0)
+                raise AssertionError(log.read().decode()[-3000:])
+            with contextlib.suppress(OSError):
+                Response(port, "GET", "/", timeout=2).close()
+                return True
+        until(up, f"{command[0]} to listen", 120)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+class ModelServers(unittest.TestCase):
+    @unittest.skipUnless(tool("litellm"), "litellm is not installed: make peers")
+    def test_litellm_proxy(self):
+        port = free_port()
+        config = pathlib.Path(tempfile.mkdtemp()) / "litellm.yaml"
+        config.write_text('model_list:\n  - model_name: gpt-test\n    litellm_params: { model: openai/gpt-test, api_key: none, mock_response: "It was a dark and stormy night." }\n')
+        env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+        with server([tool("litellm"), "--config", config, "--port", port, "--host", "127.0.0.1"], port, env), serve_program(port) as weir:
+            events = list(Response(weir.port, "POST", "/api/stream", {"message": "hi", "session_id": "a"}).events())
+            self.assertEqual(text_of(events), "It was a dark and stormy night.", events)
+            body = Response(weir.port, "POST", "/api/stream", {"message": "hi", "session_id": "b"}, {"Accept": "application/json"}).json()
+            self.assertEqual((body["reply"], body["finish"]), ("It was a dark and stormy night.", "completed"))
+
+    @unittest.skipUnless(tool("mockllm"), "mockllm is not installed: make peers")
+    def test_mockllm(self):
+        port = free_port()
+        folder = pathlib.Path(tempfile.mkdtemp())
+        (folder / "responses.yml").write_text('responses:\n  "hi": "A mocking bird sang here."\ndefaults:\n  unknown_response: "unknown"\nsettings:\n  lag_enabled: false\n')
+        with server([tool("mockllm"), "start", "--responses", folder / "responses.yml", "--host", "127.0.0.1", "--port", port], port), serve_program(port) as weir:
+            events = list(Response(weir.port, "POST", "/api/stream", {"message": "hi", "session_id": "a"}).events())
+            self.assertEqual(text_of(events).strip(), "A mocking bird sang here.", events)
+
+
+class Clients(unittest.TestCase):
+    def script(self, exchange):
+        exchange.head_ok()
+        exchange.words(["one", " two", " three"])
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_curl(self):
+        with Model(self.script) as model, serve_program(model.port) as weir:
+            run = lambda *more: subprocess.run(["curl", "-sN", "-X", "POST", f"http://localhost:{weir.port}/api/stream", "-H", "Content-Type: application/json",
+                                                "-d", '{"message": "Tell me a story", "session_id": "abc"}', *more], capture_output=True, text=True, timeout=DEADLINE)
+            sse = run().stdout
+            self.assertEqual([json.loads(line[6:])["content"] for line in sse.splitlines() if line.startswith("data: {\"content\"")], ["one", " two", " three"])
+            self.assertTrue(sse.endswith("event: done\ndata: [DONE]\n\n") or "data: [DONE]" in sse.splitlines()[-2:], sse[-200:])
+            self.assertEqual(json.loads(run("-H", "Accept: application/json").stdout)["reply"], "one two three")
+
+    @unittest.skipUnless(NGINX, "nginx is not installed")
+    def test_behind_nginx_nothing_is_held_back(self):
+        gate = threading.Event()
+
+        def script(exchange):
+            exchange.head_ok()
+            exchange.event(chunk("early"))
+            assert gate.wait(DEADLINE)
+            exchange.words([" late"])
+
+        with Model(script) as model, serve_program(model.port) as weir:
+            port, folder = free_port(), tempfile.mkdtemp()
+            conf = pathlib.Path(folder) / "nginx.conf"
+            conf.write_text(f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/e.log; events {{}} http {{ access_log off; "
+                            f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; "
+                            f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{weir.port}; }} }} }}")
+            with server([NGINX, "-p", folder, "-c", conf], port):
+                response = Response(port, "POST", "/api/stream", {"message": "hi", "session_id": "n"})
+                events = response.events()
+                self.assertEqual(json.loads(next(events)[2])["delta"], "early")  # default buffering is on; our header turns it off
+                gate.set()
+                self.assertEqual(text_of(events), " late")
+
+
+@unittest.skipUnless(CHROMIUM, "Chromium is not installed")
+class Browser(unittest.TestCase):
+    """Drives headless Chromium by its DevTools protocol."""
+
+    def setUp(self):
+        try:
+            import aiohttp  # noqa: F401
+        except ImportError:
+            self.skipTest("aiohttp is not installed: make peers")
+
+    def browse(self, url, scenario):
+        async def main():
+            import aiohttp
+            profile = tempfile.mkdtemp()
+            process = await asyncio.create_subprocess_exec(
+                CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
+                stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL)
+            try:
+                async def endpoint():
+                    async for line in process.stderr:
+                        if b"DevTools listening on" in line:
+                            return line.decode().split(" on ")[1].strip()
+                    raise AssertionError("Chromium ended")
+                address = await asyncio.wait_for(endpoint(), 60)
+                port = urllib.parse.urlparse(address).port
+                async with aiohttp.ClientSession() as http:
+                    async with http.get(f"http://127.0.0.1:{port}/json") as r:
+                        page = next(t for t in await r.json() if t["type"] == "page")
+                    async with http.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=1 << 26) as ws:
+                        tab = Tab(ws)
+                        await tab.call("Page.enable")
+                        await tab.call("Runtime.enable")
+                        await tab.go(url)
+                        await asyncio.wait_for(scenario(tab), 120)
+            finally:
+                process.kill()
+                await process.wait()
+                shutil.rmtree(profile, ignore_errors=True)
+        asyncio.run(main())
+
+    def test_new_eventsource(self):
+        def script(exchange):
+            exchange.head_ok()
+            exchange.words(["one", " two", " three"])
+
+        with Model(script) as model, serve_program(model.port) as weir:
+            async def scenario(tab):
+                await tab.evaluate("""
+                  window.seen = []; window.ended = false; window.errors = 0;
+                  const source = new EventSource('/api/stream?message=hi&session_id=browser');
+                  source.onmessage = (event) => { const data = JSON.parse(event.data); window.seen.push(data.content); };
+                  source.addEventListener('done', () => { window.ended = true; });
+                  source.onerror = () => { window.errors++; };
+                  window.source = source; 0""")
+                await tab.until("window.ended")
+                # The browser reconnects by itself after the end; 204 tells it to stop, and no second run is started.
+                await tab.until("window.source.readyState === 2")
+                self.assertEqual(await tab.evaluate("window.seen.join('')"), "one two three")
+            self.browse(f"http://127.0.0.1:{weir.port}/healthz", scenario)
+            self.assertEqual(len(model.requests), 1)
+
+
+class Tab:
+    def __init__(self, ws):
+        self.ws, self.number = ws, 0
+
+    async def call(self, method, **params):
+        self.number += 1
+        mine = self.number
+        await self.ws.send_json({"id": mine, "method": method, "params": params})
+        async for message in self.ws:
+            reply = json.loads(message.data)
+            if reply.get("id") == mine:
+                if "error" in reply:
+                    raise AssertionError(reply["error"])
+                return reply["result"]
+        raise AssertionError("the tab is gone")
+
+    async def go(self, url):
+        await self.call("Page.navigate", url=url)
+        await self.until(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'")
+
+    async def evaluate(self, script):
+        result = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in result:
+            raise AssertionError(result["exceptionDetails"])
+        return result["result"].get("value")
+
+    async def until(self, condition, seconds=DEADLINE):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if await self.evaluate(condition):
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"waited {seconds} s for {condition}: {await self.evaluate('document.body.innerText')}")
+
+    async def screenshot(self, path):
+        import base64
+        data = await self.call("Page.captureScreenshot", format="png")
+        pathlib.Path(path).write_bytes(base64.b64decode(data["data"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
