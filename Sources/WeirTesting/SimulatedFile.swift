@@ -1,0 +1,153 @@
+import WeirCore
+
+/// An open file of `SimulatedDisk`. Dead after a crash: its operations then never answer.
+package final class SimulatedFile: DiskFile {
+  private let path: String
+  private let inode: SimulatedInode
+  private let mode: DiskMode
+  private let disk: SimulatedDisk
+  private let power: Int
+  private var isClosed = false
+  private var nextAnswer = Instant(nanoseconds: 0)
+
+  init(path: String, inode: SimulatedInode, mode: DiskMode, disk: SimulatedDisk) {
+    self.path = path
+    self.inode = inode
+    self.mode = mode
+    self.disk = disk
+    power = disk.currentPower
+  }
+
+  package func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
+    perform("read at \(at)", answer) { () throws(DiskFailure) in
+      let content = inode.content
+      guard at >= 0, count >= 0 else { throw .other(path, "invalid place") }
+      return at >= content.count ? [] : Array(content[at..<min(content.count, at + count)])
+    }
+  }
+
+  package func write(_ bytes: [UInt8], at: Int, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform("write \(bytes.count) at \(at)", { answer($0.failure) }) { () throws(DiskFailure) in
+      try writable()
+      guard at >= 0 else { throw .other(path, "invalid place") }
+      let place = mode == .append ? inode.content.count : at
+      let growth = place + bytes.count - inode.content.count
+      if let capacity = disk.capacity, growth > 0, growth > capacity - disk.bytesUsed {
+        let fits = max(0, bytes.count - (growth - max(0, capacity - disk.bytesUsed)))
+        if fits > 0 { inode.apply(.write(Array(bytes.prefix(fits)), at: place)) }
+        throw .full(path)
+      }
+      inode.apply(.write(bytes, at: place))
+    }
+  }
+
+  package func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
+    if !isClosed, power == disk.currentPower, disk.random.chance(disk.faults.diskError) {
+      // Linux marks the pages clean even though they never reached the disk: a second try would not help.
+      inode.forget()
+      disk.trace.note("synchronize \(path) failed")
+      disk.deliver(after: &nextAnswer, .other(path, "input/output error (simulated)"), answer)
+      return
+    }
+    perform("synchronize", isFaulty: false, { answer($0.failure) }) { () throws(DiskFailure) in inode.synchronize() }
+  }
+
+  package func truncate(to size: Int, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform("truncate to \(size)", { answer($0.failure) }) { () throws(DiskFailure) in
+      try writable()
+      guard size >= 0 else { throw .other(path, "invalid size") }
+      inode.apply(.truncate(to: size))
+    }
+  }
+
+  package func size(_ answer: @escaping (Result<Int, DiskFailure>) -> Void) {
+    perform("size", answer) { () throws(DiskFailure) in inode.content.count }
+  }
+
+  package func close() { isClosed = true }
+
+  private func writable() throws(DiskFailure) {
+    if mode == .read || disk.isReadOnly { throw .denied(path) }
+  }
+
+  private func perform<T>(
+    _ what: String, isFaulty: Bool = true, _ answer: @escaping (Result<T, DiskFailure>) -> Void,
+    _ work: () throws(DiskFailure) -> T
+  ) {
+    precondition(!isClosed, "\(what) on \(path), which is closed")
+    guard power == disk.currentPower else { return }
+    var result: Result<T, DiskFailure>
+    if isFaulty, disk.random.chance(disk.faults.diskError) {
+      result = .failure(.other(path, "input/output error (simulated)"))
+    } else {
+      do throws(DiskFailure) { result = .success(try work()) } catch { result = .failure(error) }
+    }
+    disk.trace.note("\(what) of \(path) \(result.failure?.code ?? "ok")")
+    disk.deliver(after: &nextAnswer, result, answer)
+  }
+}
+
+/// A file's bytes: what is durable, and what has been done to them since.
+final class SimulatedInode {
+  enum Change {
+    case write([UInt8], at: Int)
+    case truncate(to: Int)
+  }
+
+  /// As programs read it now.
+  private(set) var content: [UInt8] = []
+  private var durable: [UInt8] = []
+  private var pending: [Change] = []
+
+  func apply(_ change: Change) {
+    Self.apply(change, to: &content)
+    pending.append(change)
+  }
+
+  func replace(_ bytes: [UInt8]) {
+    content = bytes
+    durable = bytes
+    pending = []
+  }
+
+  func synchronize() {
+    for change in pending { Self.apply(change, to: &durable) }
+    pending = []
+  }
+
+  /// What a failed synchronisation does: visible until the next crash, durable never.
+  func forget() { pending = [] }
+
+  /// Each change that was not synchronised is there, gone or torn, whatever became of those before it.
+  func crash(random: SeededRandom, faults: SimulatedFaults) {
+    for change in pending where !random.chance(faults.lostWrite) {
+      if random.chance(faults.tornWrite), case .write(let bytes, let at) = change, !bytes.isEmpty {
+        let start = random.chance(0.5) ? 0 : random.int(0...bytes.count)
+        let end = random.int(start...bytes.count)
+        // The size may be there before the bytes are: the rest then reads as zeros.
+        if random.chance(0.5) { Self.apply(.write([], at: at + bytes.count), to: &durable) }
+        Self.apply(.write(Array(bytes[start..<end]), at: at + start), to: &durable)
+      } else {
+        Self.apply(change, to: &durable)
+      }
+    }
+    pending = []
+    content = durable
+  }
+
+  /// A write of nothing beyond the end makes the file that long, with zeros.
+  private static func apply(_ change: Change, to bytes: inout [UInt8]) {
+    switch change {
+    case .write(let new, let at):
+      if at > bytes.count { bytes.append(contentsOf: repeatElement(0, count: at - bytes.count)) }
+      let overlap = min(bytes.count - at, new.count)
+      bytes.replaceSubrange(at..<(at + overlap), with: new)
+    case .truncate(let size):
+      if size < bytes.count {
+        bytes.removeLast(bytes.count - size)
+      } else {
+        bytes.append(contentsOf: repeatElement(0, count: size - bytes.count))
+      }
+    }
+  }
+}

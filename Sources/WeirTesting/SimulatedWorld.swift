@@ -1,0 +1,92 @@
+import WeirCore
+
+/// Every port of `World` over one virtual timeline and one seed (law 9): the same seed gives the same trace, event by
+/// event. A failing simulation is repeated from the seed that `description` prints.
+///
+///     let simulation = SimulatedWorld(seed: seed, faults: .rough)
+///     let server = Server(world: simulation.world) …
+///     simulation.loop.run()
+///     #expect(…, "\(simulation)")
+package final class SimulatedWorld: CustomStringConvertible {
+  package let seed: UInt64
+  package let loop: SimulatedLoop
+  package let network: SimulatedNetwork
+  package let http: SimulatedHTTP
+  package let disk: SimulatedDisk
+  /// What the program under test draws from.
+  package let random: SeededRandom
+  package let console = RecordingConsole()
+  package let environment: FixedEnvironment
+  package let trace: SimulationTrace
+
+  package init(
+    seed: UInt64, faults: SimulatedFaults = .calm, environment: [String: String] = [:],
+    wallClock: Int64 = 1_767_225_600_000
+  ) {
+    self.seed = seed
+    let source = SeededRandom(seed: seed)
+    loop = SimulatedLoop(wallClock: wallClock)
+    trace = SimulationTrace(loop: loop)
+    network = SimulatedNetwork(loop: loop, random: source.fork(), faults: faults, trace: trace)
+    http = SimulatedHTTP(loop: loop, random: source.fork(), faults: faults, trace: trace)
+    disk = SimulatedDisk(loop: loop, random: source.fork(), faults: faults, trace: trace)
+    random = source.fork()
+    self.environment = FixedEnvironment(environment)
+  }
+
+  package var world: World {
+    World(
+      loop: loop, network: network, http: http, disk: disk, random: random, console: console, environment: environment)
+  }
+
+  package var description: String { "seed \(seed) at \(loop.elapsed)\n\(trace.tail)" }
+}
+
+/// What happened at the ports, in order: a fingerprint of all of it and the last lines as text.
+package final class SimulationTrace {
+  /// Lines kept for a failure's message: about a screen.
+  package static let tailLimit = 40
+
+  private let loop: SimulatedLoop
+  private var lines: [String] = []
+  package private(set) var count = 0
+  /// FNV-1a over every line: equal fingerprints mean equal runs.
+  package private(set) var fingerprint: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  package init(loop: SimulatedLoop) { self.loop = loop }
+
+  /// Tests may add lines of their own, so that what they saw is part of what must be equal.
+  package func note(_ what: String) {
+    let line = "\(loop.elapsed.nanoseconds / 1000) µs  \(what)"
+    for byte in line.utf8 { fingerprint = (fingerprint ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    count += 1
+    if lines.count == 2 * Self.tailLimit { lines.removeFirst(Self.tailLimit) }
+    lines.append(line)
+  }
+
+  package var tail: String { lines.suffix(Self.tailLimit).joined(separator: "\n") }
+}
+
+/// Keeps what the program printed.
+package final class RecordingConsole: Console {
+  package private(set) var output = ""
+  package private(set) var error = ""
+  package private(set) var flushCount = 0
+
+  package init() {}
+
+  package func write(_ text: String, to stream: ConsoleStream) {
+    switch stream {
+    case .output: output += text
+    case .error: error += text
+    }
+  }
+
+  package func flush() { flushCount += 1 }
+}
+
+package final class FixedEnvironment: Environment {
+  package var values: [String: String]
+  package init(_ values: [String: String] = [:]) { self.values = values }
+  package subscript(_ name: String) -> String? { values[name] }
+}
