@@ -4,7 +4,7 @@ import WeirStore
 /// What the server needs from whoever runs workflows (the runtime, or a test): a list of routes, and the two verbs
 /// start and stop. Everything else goes through the store.
 ///
-/// The contract, which is law 1: `start` makes the run's stream, answers with its name, and from then on writes
+/// The contract, which is law 1: `start` makes the run's stream (of `RunTicket.contentType`), answers with its name, and from then on writes
 /// `RunEvent`s to it (`RunEventCodec`, one item each) and ends it after exactly one `.end`. The server never asks the
 /// host for output: it tails the stream, so any number of readers may come, go and come back without the run
 /// noticing. This file knows no HTTP beyond a method and a path.
@@ -27,7 +27,7 @@ package struct WorkflowRoute: Equatable, Sendable {
   package enum Kind: Sendable {
     /// Tokens: `.text` events as they come. Clients get SSE unless they ask for JSON.
     case stream
-    /// One value: the run's `.text` events together are its JSON. Clients get that JSON unless they ask for SSE.
+    /// One value, as a `.value` event. Clients get its JSON unless they ask for SSE.
     case value
   }
 
@@ -85,6 +85,9 @@ package struct WorkflowParameter: Equatable, Sendable {
 package struct RunTicket: Equatable, Sendable {
   package var id: String
   package var stream: StreamName
+
+  /// The content type with which a host creates a run's stream; it is how readers know run events from other items.
+  package static let contentType = "application/vnd.weir.run+json"
 
   package init(id: String, stream: StreamName) {
     self.id = id

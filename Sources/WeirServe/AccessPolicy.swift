@@ -1,0 +1,67 @@
+import WeirCore
+import WeirNet
+
+/// Who may ask: the server's token, the names it answers to, and which pages may change something. Pure.
+///
+/// There is no CORS: no page elsewhere can read an answer. What remains is that a page can *send* (forms, images,
+/// `EventSource`), so whatever starts or stops a run checks where the browser says the request came from. Programs
+/// send none of these headers and are not hindered.
+package struct AccessPolicy: Sendable {
+  package var token: String?
+  package var hosts: [String]
+  package var origins: [String]
+
+  static let cookie = "weir_token"
+
+  package init(_ configuration: ServeConfiguration) {
+    token = configuration.token
+    hosts = configuration.hosts.map { $0.lowercased() }
+    origins = configuration.origins.map { $0.lowercased() }
+  }
+
+  func checkHost(_ request: HTTPRequest) throws(ServeFailure) {
+    guard !hosts.isEmpty, let host = request["Host"]?.lowercased() else { return }
+    if hosts.contains(host) || hosts.contains(String(Self.name(of: host))) { return }
+    throw .forbiddenHost(String(host.prefix(100)))
+  }
+
+  func checkToken(_ request: HTTPRequest) throws(ServeFailure) {
+    guard let token else { return }
+    let bearer = request["Authorization"].flatMap { header -> Substring? in
+      guard header.prefix(7).lowercased() == "bearer " else { return nil }
+      return trim(header.dropFirst(7))
+    }
+    let cookie = request["Cookie"]?.split(separator: ";").lazy.map { trim($0) }
+      .first { $0.hasPrefix("\(Self.cookie)=") }?.dropFirst(Self.cookie.utf8.count + 1)
+    guard let given = bearer ?? cookie, Self.isSame(String(given), token) else { throw .unauthorized }
+  }
+
+  /// For whatever changes something, GET included where GET starts a run.
+  func checkOrigin(_ request: HTTPRequest) throws(ServeFailure) {
+    if let origin = request["Origin"]?.lowercased() {
+      if origins.contains(origin) { return }
+      let authority = origin.split(separator: "/", omittingEmptySubsequences: true).last.map(String.init) ?? origin
+      guard origin != "null", authority == request["Host"]?.lowercased() else {
+        throw .forbiddenOrigin(String(origin.prefix(100)))
+      }
+    } else if let site = request["Sec-Fetch-Site"]?.lowercased(), site == "cross-site" || site == "same-site" {
+      // `<img src="http://localhost:8080/chat?message=…">`: no Origin, but browsers say this much.
+      throw .forbiddenOrigin("another site")
+    }
+  }
+
+  /// Host without its port; `[::1]:80` keeps its brackets.
+  private static func name(of host: String) -> Substring {
+    guard let colon = host.lastIndex(of: ":"), host.last != "]" else { return host[...] }
+    return host[..<colon]
+  }
+
+  /// Takes as long whether the first byte differs or the last.
+  static func isSame(_ given: String, _ token: String) -> Bool {
+    let given = Array(given.utf8)
+    let token = Array(token.utf8)
+    var difference = UInt8(given.count == token.count ? 0 : 1)
+    for index in token.indices { difference |= token[index] ^ (given.isEmpty ? 0 : given[index % given.count]) }
+    return difference == 0
+  }
+}

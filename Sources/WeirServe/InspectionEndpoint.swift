@@ -1,0 +1,180 @@
+import WeirCore
+import WeirNet
+import WeirStore
+
+/// `/_weir/…`: which workflows there are, which runs and sessions, and the one way to end a run from outside. All
+/// JSON. What a run said is read from its stream when asked for, never kept.
+extension ServeApplication {
+  /// Runs in one listing; older ones are reached by their session or id.
+  static let listingLimit = 100
+
+  func serveInspection(_ request: HTTPRequest, _ responder: any HTTPResponder) throws(ServeFailure) {
+    let parts = request.path.split(separator: "/").dropFirst().map(String.init)
+    switch (parts.first, parts.count) {
+    case ("workflows", 1):
+      try allow(["GET", "HEAD"], request)
+      responder.send(Reply(["workflows": .array(allRoutes.map(\.json))]))
+    case ("runs", 1):
+      try allow(["GET", "HEAD"], request)
+      let runs = Array(index.runs.prefix(Self.listingLimit))
+      let client = waiting(responder)
+      learnEnds(of: runs[...]) { [self] in
+        if client.isGone { return }
+        responder.send(Reply(["runs": .array(runs.map { summary(index[$0.id] ?? $0) })]))
+      }
+    case ("runs", 2):
+      try allow(["GET", "HEAD"], request)
+      guard let run = index[parts[1]] else { throw .runNotFound(parts[1]) }
+      let client = waiting(responder)
+      transcript(of: run, limit: configuration.historyLimit) { value, _ in
+        if client.isGone { return }
+        responder.send(Reply(value))
+      }
+    case ("runs", 3) where parts[2] == "stop":
+      try allow(["POST"], request)
+      try access.checkOrigin(request)
+      guard let run = index[parts[1]] else { throw .runNotFound(parts[1]) }
+      host.stop(run: run.id)
+      responder.send(Reply(["id": .string(run.id), "state": "stopping"], status: 202))
+    case ("sessions", 1):
+      try allow(["GET", "HEAD"], request)
+      responder.send(Reply(["sessions": .array(sessions())]))
+    case ("sessions", 2):
+      try allow(["GET", "HEAD"], request)
+      let runs =
+        Array(index.runs.lazy.filter { $0.session == parts[1] }.prefix(Self.listingLimit)).reversed() as [RunIndex.Run]
+      guard !runs.isEmpty else { throw .sessionNotFound(parts[1]) }
+      let client = waiting(responder)
+      transcripts(of: runs[...], left: configuration.historyLimit, into: []) { values in
+        if client.isGone { return }
+        responder.send(Reply(["id": .string(parts[1]), "runs": .array(values)]))
+      }
+    default:
+      throw .notFound(path: request.path)
+    }
+  }
+
+  private func waiting(_ responder: any HTTPResponder) -> WaitingClient {
+    let client = WaitingClient()
+    responder.observer = client
+    return client
+  }
+
+  // MARK: Runs
+
+  private func summary(_ run: RunIndex.Run) -> JSONValue {
+    guard case .object(var members) = run.json else { return .null }
+    members.append(JSONMember("state", .string(run.end?.rawValue ?? "running")))
+    return .object(members)
+  }
+
+  /// Nobody tells the index when a run ends (that would be work for each token); it looks when it is asked.
+  private func learnEnds(of runs: ArraySlice<RunIndex.Run>, _ done: @escaping () -> Void) {
+    guard let run = runs.first else { return done() }
+    guard run.end == nil else { return learnEnds(of: runs.dropFirst(), done) }
+    store.status(run.stream) { [self] result in
+      switch result {
+      case .failure(.notFound):
+        index.forget(run.id)
+        learnEnds(of: runs.dropFirst(), done)
+      case .success(let status) where status.ending != nil && status.tail > .start:
+        store.read(run.stream, from: Offset(status.tail.value - 1), byteLimit: 1) { [self] result in
+          if case .success(let batch) = result {
+            var end = status.ending == .closed ? EndState.truncated : .aborted
+            if let item = batch.items.last, case .end(let state)? = try? RunEventCodec.decode(item.bytes) {
+              end = state
+            }
+            index.ended(run.id, end)
+          }
+          learnEnds(of: runs.dropFirst(), done)
+        }
+      default:
+        learnEnds(of: runs.dropFirst(), done)
+      }
+    }
+  }
+
+  /// One run with what it said so far, and the bytes of text that took.
+  private func transcript(
+    of run: RunIndex.Run, limit: Int, _ answer: @escaping (_ value: JSONValue, _ size: Int) -> Void
+  ) {
+    RunDrain(store, run.stream, follows: false, limit: limit).start { [self] result in
+      guard case .object(var members) = run.json else { return }
+      guard case .success(let outcome) = result else {
+        members.append(JSONMember("state", "unknown"))
+        return answer(.object(members), 0)
+      }
+      if let end = outcome.end { index.ended(run.id, end) }
+      members.append(JSONMember("state", .string(outcome.end?.rawValue ?? "running")))
+      members.append(JSONMember("reply", .string(outcome.text)))
+      if outcome.isCut { members.append(JSONMember("reply_cut", true)) }
+      if let value = outcome.value { members.append(JSONMember("value", value)) }
+      if let usage = outcome.usage { members.append(JSONMember("usage", usage.json)) }
+      if let failure = outcome.failure { members.append(JSONMember("error", failure.json)) }
+      // Where to read on, so that a page shows the rest of a run under way without a gap or a repeat.
+      members.append(JSONMember("next_offset", .string(outcome.next.description)))
+      answer(.object(members), outcome.text.utf8.count)
+    }
+  }
+
+  private func transcripts(
+    of runs: ArraySlice<RunIndex.Run>, left: Int, into values: [JSONValue], _ done: @escaping ([JSONValue]) -> Void
+  ) {
+    guard let run = runs.first else { return done(values) }
+    transcript(of: run, limit: max(0, left)) { [self] value, size in
+      transcripts(of: runs.dropFirst(), left: left - size, into: values + [value], done)
+    }
+  }
+
+  // MARK: Sessions
+
+  /// Newest first: a session is the runs that gave its name as `session_id`.
+  private func sessions() -> [JSONValue] {
+    var order: [String] = []
+    var first: [String: RunIndex.Run] = [:]
+    var last: [String: RunIndex.Run] = [:]
+    var counts: [String: Int] = [:]
+    for run in index.runs {
+      guard let session = run.session else { continue }
+      if last[session] == nil {
+        order.append(session)
+        last[session] = run
+      }
+      first[session] = run
+      counts[session, default: 0] += 1
+    }
+    return order.prefix(Self.listingLimit).map { session in
+      // The title is what the user said first.
+      let title = first[session]?.arguments.first { $0.name != "session_id" && $0.value.string != nil }?.value.string
+      return [
+        "id": .string(session), "title": .string(String((title ?? session).prefix(80))),
+        "workflow": .string(last[session]?.workflow ?? ""), "runs": .int(counts[session] ?? 0),
+        "updated_at": .int(Int(last[session]?.startedAt ?? 0)),
+      ]
+    }
+  }
+}
+
+extension WorkflowRoute {
+  var json: JSONValue {
+    var members: [JSONMember] = [
+      JSONMember("name", .string(name)), JSONMember("method", .string(method)), JSONMember("path", .string(path)),
+      JSONMember("kind", kind == .stream ? "stream" : "value"),
+      JSONMember("parameters", .array(parameters.map(\.json))),
+    ]
+    if let title { members.append(JSONMember("title", .string(title))) }
+    if let description { members.append(JSONMember("description", .string(description))) }
+    return .object(members)
+  }
+}
+
+extension WorkflowParameter {
+  var json: JSONValue {
+    var members: [JSONMember] = [
+      JSONMember("name", .string(name)), JSONMember("type", .string(type.description)),
+      JSONMember("optional", .bool(isOptional)),
+    ]
+    if let defaultValue { members.append(JSONMember("default", defaultValue)) }
+    return .object(members)
+  }
+}

@@ -1,0 +1,121 @@
+import WeirCore
+import WeirNet
+import WeirStore
+
+/// The server's whole behaviour above HTTP: a request and its responder in, an answer out. It starts runs at the
+/// host, reads everything from the store, and keeps no state that a restart would miss.
+///
+///     /healthz /readyz            always open
+///     /_weir/…                    what there is, what runs, stop        InspectionEndpoint
+///     /streams/<name>             any stream, live                      StreamEndpoint
+///     the workflows' paths        start or resume a run                 WorkflowEndpoint
+///
+/// Confined to one loop. It must not know sockets, programs or providers.
+package final class ServeApplication {
+  package let configuration: ServeConfiguration
+  package let fanout: Fanout
+  package let index: RunIndex
+  let host: any WorkflowHost
+  let store: any StreamStore
+  let loop: any Loop
+  let access: AccessPolicy
+  private let routes: [String: [WorkflowRoute]]
+  private let routesByName: [String: WorkflowRoute]
+
+  /// False from `stop` on: no new run starts, and load balancers are told to look elsewhere.
+  package private(set) var isReady = true
+
+  package init(
+    _ configuration: ServeConfiguration, host: any WorkflowHost, store: any StreamStore, loop: any Loop
+  ) throws(StoreFailure) {
+    self.configuration = configuration
+    self.host = host
+    self.store = store
+    self.loop = loop
+    access = AccessPolicy(configuration)
+    fanout = Fanout(loop: loop, store: store, limits: configuration.fanout)
+    index = try RunIndex(store, configuration.index)
+    routes = Dictionary(grouping: host.routes, by: \.path)
+    routesByName = Dictionary(host.routes.map { ($0.name, $0) }) { first, _ in first }
+    fanout.onLastReaderGone = { [unowned self] stream in lastReaderLeft(stream) }
+  }
+
+  /// Remembers the runs of earlier processes. Serving may begin before it is done.
+  package func load(_ done: @escaping () -> Void = {}) { index.load(done) }
+
+  /// Says not-ready and refuses new runs; readers stay until `disconnectReaders`.
+  package func beginShutdown() { isReady = false }
+
+  /// Cuts all readers off; they resume at the next process.
+  package func disconnectReaders() { fanout.stop() }
+
+  // MARK: Dispatch
+
+  package func handle(_ request: HTTPRequest, _ responder: any HTTPResponder) {
+    do {
+      try dispatch(request, responder)
+    } catch {
+      responder.send(Reply(error))
+    }
+  }
+
+  private func dispatch(_ request: HTTPRequest, _ responder: any HTTPResponder) throws(ServeFailure) {
+    let path = request.path
+    if path == "/healthz" || path == "/readyz" {
+      try allow(["GET", "HEAD"], request)
+      let isFine = path == "/healthz" || isReady
+      responder.send(Reply(["status": isFine ? "ok" : "stopping"], status: isFine ? 200 : 503))
+      return
+    }
+    try access.checkHost(request)
+    guard request.body.count <= configuration.bodyLimit else { throw .bodyTooLarge(limit: configuration.bodyLimit) }
+    if configuration.ui, path == "/", let login = tokenLogin(request) { return responder.send(login) }
+    try access.checkToken(request)
+
+    if let candidates = routes[path] {
+      return try serveWorkflow(candidates, request, responder)
+    }
+    if path == "/_weir" || path.hasPrefix("/_weir/") {
+      return try serveInspection(request, responder)
+    }
+    if path.hasPrefix("/streams/") {
+      return try serveStream(String(path.dropFirst("/streams/".utf8.count)), request, responder)
+    }
+    throw .notFound(path: path)
+  }
+
+  /// 405 with `Allow`, and the answer to OPTIONS, which asks just that.
+  func allow(_ methods: [String], _ request: HTTPRequest) throws(ServeFailure) {
+    guard methods.contains(request.method) else {
+      throw .methodNotAllowed(method: request.method, path: request.path, allow: methods)
+    }
+  }
+
+  /// `/?token=…`, the link that `weir serve --ui` prints: the token moves into a cookie that scripts can't read, and
+  /// out of the address bar and the history.
+  private func tokenLogin(_ request: HTTPRequest) -> Reply? {
+    guard let token = configuration.token, request.method == "GET", !request.query.isEmpty,
+      let given = (try? FormFields(request.query.utf8))?["token"]
+    else { return nil }
+    guard AccessPolicy.isSame(given, token) else { return Reply(.unauthorized) }
+    return Reply(
+      status: 303,
+      headers: [
+        ("Location", "/"), ("Cache-Control", "no-store"),
+        ("Set-Cookie", "\(AccessPolicy.cookie)=\(given); Path=/; HttpOnly; SameSite=Strict"),
+      ])
+  }
+
+  func route(named name: String) -> WorkflowRoute? { routesByName[name] }
+  var allRoutes: [WorkflowRoute] { host.routes }
+
+  private func lastReaderLeft(_ stream: StreamName) {
+    guard let run = index.run(of: stream), run.end == nil, let route = route(named: run.workflow) else { return }
+    if route.onDisconnect == .cancel { host.stop(run: run.id) }
+  }
+
+  /// A reader that is no `FanoutReader` (a JSON answer) went away.
+  func drainLeft(_ stream: StreamName) {
+    if fanout.readers(of: stream) == 0 { lastReaderLeft(stream) }
+  }
+}
