@@ -1,4 +1,5 @@
 import Testing
+import WeirTesting
 
 @testable import WeirWire
 
@@ -163,44 +164,43 @@ let sseCases: [SSECase] = [
     #expect(takeAll([example.input]) == result)
   }
 
-  @Test(arguments: sseCases) func anyCutGivesTheSame(_ example: SSECase) {
-    checkEveryCut(example.input) { visitAll($0) }
-    checkEveryCut(example.input) { takeAll($0) }
+  @Test(arguments: sseCases) func anyCutGivesTheSame(_ example: SSECase) throws {
+    try everyCut(example.input) { visitAll($0) }
+    try everyCut(example.input) { takeAll($0) }
   }
 
-  @Test(arguments: 1...60) func randomBytesCutAnywhere(seed: Int) {
-    var random = SeededGenerator(UInt64(seed))
+  @Test(arguments: UInt64(1)...60) func randomBytesCutAnywhere(seed: UInt64) throws {
+    let random = SeededRandom(seed: seed)
     let words = [
       "data", "event", "id", "retry", ":", ": ", " ", "\n", "\r", "\r\n", "\n\n", "x", "\u{0}", "é", "\u{FEFF}", "12",
     ]
     var bytes: [UInt8] = []
-    for _ in 0..<Int.random(in: 1...40, using: &random) {
-      if Int.random(in: 0..<12, using: &random) == 0 {
-        bytes.append(UInt8.random(in: 0...255, using: &random))
+    for _ in 0..<random.int(1...40) {
+      if random.chance(0.08) {
+        bytes += random.bytes(1)
       } else {
-        bytes += Array(words.randomElement(using: &random)!.utf8)
+        bytes += Array(random.pick(words).utf8)
       }
     }
-    checkEveryCut(bytes, seed: UInt64(seed)) { visitAll($0) }
-    checkEveryCut(bytes, seed: UInt64(seed)) { visitAll($0, limit: 12) }
+    try everyCut(bytes, seed: seed) { visitAll($0) }
+    try everyCut(bytes, seed: seed) { visitAll($0, limit: 12) }
     #expect(visitAll([bytes]) == takeAll([bytes]), "seed \(seed)")
     #expect(visitAll([bytes], limit: 12) == takeAll([bytes], limit: 12), "seed \(seed)")
   }
 
-  @Test func eventLimit() {
-    func outcome(_ text: String, limit: Int) -> SSETranscript {
-      checkEveryCut(Array(text.utf8)) { visitAll($0, limit: limit) }
-      return visitAll([Array(text.utf8)], limit: limit)
+  @Test func eventLimit() throws {
+    func outcome(_ text: String, limit: Int) throws -> SSETranscript {
+      try everyCut(text) { visitAll($0, limit: limit) }
     }
-    let fits = outcome("data:12345\n\ndata:12345\n\n", limit: 10)
+    let fits = try outcome("data:12345\n\ndata:12345\n\n", limit: 10)
     #expect(fits.events.count == 2 && fits.failure == nil)
-    let over = outcome("data:12345\n\ndata:123456\n\ndata:1\n\n", limit: 10)
+    let over = try outcome("data:12345\n\ndata:123456\n\ndata:1\n\n", limit: 10)
     #expect(over.events.count == 1 && over.failure == .eventTooLarge(limit: 10))
-    #expect(outcome("data:1\ndata:1\n\n", limit: 11).failure == .eventTooLarge(limit: 11))
-    #expect(outcome("data:1\ndata:1\n\n", limit: 12).failure == nil)
-    #expect(outcome("data:12345678", limit: 10).failure == .eventTooLarge(limit: 10))
-    #expect(outcome(": a comment longer than the limit\ndata:1\n\n", limit: 10).events.count == 1)
-    #expect(outcome("\u{FEFF}: a comment longer than the limit\ndata:1\n\n", limit: 10).events.count == 1)
+    #expect(try outcome("data:1\ndata:1\n\n", limit: 11).failure == .eventTooLarge(limit: 11))
+    #expect(try outcome("data:1\ndata:1\n\n", limit: 12).failure == nil)
+    #expect(try outcome("data:12345678", limit: 10).failure == .eventTooLarge(limit: 10))
+    #expect(try outcome(": a comment longer than the limit\ndata:1\n\n", limit: 10).events.count == 1)
+    #expect(try outcome("\u{FEFF}: a comment longer than the limit\ndata:1\n\n", limit: 10).events.count == 1)
   }
 
   @Test func defaultLimitIs16MiB() {

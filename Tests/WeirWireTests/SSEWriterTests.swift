@@ -1,4 +1,5 @@
 import Testing
+import WeirTesting
 
 @testable import WeirWire
 
@@ -29,11 +30,11 @@ import Testing
   }
 
   /// Whatever is written comes back as one event, for random text.
-  @Test(arguments: 1...80) func comesBack(seed: Int) {
-    var random = SeededGenerator(UInt64(seed))
+  @Test(arguments: UInt64(1)...80) func comesBack(seed: UInt64) {
+    let random = SeededRandom(seed: seed)
     let words = ["a", " ", ":", "\n", "data", "žluť", "\u{FEFF}", "\u{0}", "🐎", "\n\n", "x: y"]
     func word(_ count: Int, without: String = "") -> String {
-      (0..<count).map { _ in words.randomElement(using: &random)! }.filter { $0 != without }.joined()
+      (0..<count).map { _ in random.pick(words) }.filter { $0 != without }.joined()
     }
     let data = word(12)
     let type = "t" + word(3).filter { $0 != "\n" && $0 != "\u{0}" }

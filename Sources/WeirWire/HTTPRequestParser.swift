@@ -1,0 +1,297 @@
+/// A client's bytes in, requests out: HTTP/1.1 and 1.0 as RFC 9112 has them, read strictly.
+///
+/// Pure: no socket, no clock, no answer. Each request gives `.head` when its head is complete and `.end` with the whole
+/// body; then the parser stops until `next` is called again, so that pipelined requests wait for their turn. Any cut of
+/// the same bytes gives the same events and the same failure; a failed parser stays failed.
+///
+///     CRLF? method SP target SP version CRLF          lineLimit          ─┐
+///     *( name ":" OWS value OWS CRLF )                lineLimit each      │ headLimit, fieldCountLimit
+///     CRLF                                                               ─┘
+///     body: none · Content-Length bytes · *( size [";" ext] CRLF data CRLF ) "0" CRLF trailers CRLF
+///
+/// Strict where readers have been played against each other: a line ends in CRLF and nothing else, no bare CR, no NUL,
+/// no folded field, no space before a colon (framing rules: `HTTPRequestHead.frame`).
+package struct HTTPRequestParser: Sendable {
+  package struct Limits: Sendable {
+    /// One line: what nginx and browsers agree on as the longest sensible URL or cookie.
+    package var lineBytes = 8 << 10
+    /// All lines of a head (or of the trailers) together.
+    package var headBytes = 64 << 10
+    /// Fields of a head or of the trailers; browsers send about 20, proxies add a few.
+    package var fieldCount = 100
+    /// Body as it arrives decoded; a chat request with a few pictures fits.
+    package var bodyBytes = 16 << 20
+    /// A chunk's size line; its extensions mean nothing to anybody.
+    package var chunkLineBytes = 256
+    /// Chunk size lines of one body together, beyond what the data itself justifies: many tiny chunks cost the sender
+    /// more than us, endless extensions would not.
+    package var chunkExtensionBytes = 16 << 10
+    package init() {}
+  }
+
+  package enum Event: Sendable {
+    case head(HTTPRequestHead)
+    case end(body: [UInt8], trailers: [HTTPField])
+  }
+
+  private enum State {
+    case requestLine, fields
+    case length(Int)
+    case chunkSize
+    case chunkData(Int)
+    case chunkEnd, trailers
+    case failed(HTTPFailure)
+  }
+
+  private let limits: Limits
+  private var state = State.requestLine
+  /// Bytes not yet read are `input[position...]`; up to `scanned` there is no LF among them.
+  private var input: [UInt8] = []
+  private var position = 0
+  private var scanned = 0
+
+  private var head = HTTPRequestHead()
+  private var headBytes = 0
+  private var sawEmptyLine = false
+  private var body: [UInt8] = []
+  private var trailers: [HTTPField] = []
+  private var extensionBytes = 0
+
+  package init(limits: Limits = Limits()) {
+    var limits = limits
+    limits.headBytes = max(limits.headBytes, limits.lineBytes + 2)
+    self.limits = limits
+  }
+
+  /// Nothing of a request has arrived since the last `.end`.
+  package var isBetweenRequests: Bool {
+    if case .requestLine = state { position == input.count } else { false }
+  }
+
+  /// Bytes that wait for `next`.
+  package var bufferedBytes: Int { input.count - position }
+
+  /// Takes the bytes that wait out of the parser: what follows a request that switched protocols.
+  package mutating func takeBuffered() -> [UInt8] {
+    defer { (input, position, scanned) = ([], 0, 0) }
+    return Array(input[position...])
+  }
+
+  package mutating func receive(_ bytes: Span<UInt8>) {
+    bytes.withUnsafeBufferPointer { bytes in
+      // A large body goes straight to its place.
+      if case .length(let rest) = state, position == input.count, bytes.count <= rest {
+        body.append(contentsOf: bytes)
+        state = .length(rest - bytes.count)
+        return
+      }
+      if position > 0 {
+        input.removeSubrange(0..<position)
+        scanned = max(0, scanned - position)
+        position = 0
+      }
+      input.append(contentsOf: bytes)
+    }
+  }
+
+  /// The next event, or nil: needs more bytes.
+  package mutating func next() throws(HTTPFailure) -> Event? {
+    do throws(HTTPFailure) {
+      return try advance()
+    } catch {
+      if case .failed = state {} else { state = .failed(error) }
+      input = []
+      body = []
+      (position, scanned) = (0, 0)
+      throw error
+    }
+  }
+
+  private mutating func advance() throws(HTTPFailure) -> Event? {
+    while true {
+      switch state {
+      case .requestLine:
+        try refuseWhatIsNotHTTP()
+        guard let line = try takeLine(.head(.lineTooLong(limit: limits.lineBytes))) else { return nil }
+        if line.isEmpty {  // RFC 9112 2.2: one empty line before a request is forgiven
+          if sawEmptyLine { throw .malformed("empty lines instead of a request") }
+          sawEmptyLine = true
+          headBytes = 0
+          continue
+        }
+        try readRequestLine(line)
+        state = .fields
+
+      case .fields:
+        guard let line = try takeLine(.head(.headTooLarge("a header field is longer than \(limits.lineBytes) bytes")))
+        else { return nil }
+        if !line.isEmpty {
+          try readField(line, into: &head.headers)
+          continue
+        }
+        try head.frame()
+        switch head.body {
+        case .none: state = .length(0)
+        case .length(let count):
+          if count > limits.bodyBytes { throw .bodyTooLarge(limit: limits.bodyBytes) }
+          state = .length(count)
+          body.reserveCapacity(min(count, Self.bodyReserve))
+        case .chunked: state = .chunkSize
+        }
+        return .head(head)
+
+      case .length(let rest):
+        let count = min(rest, input.count - position)
+        body.append(contentsOf: input[position..<position + count])
+        position += count
+        state = .length(rest - count)
+        return rest == count ? end() : nil
+
+      case .chunkSize:
+        guard let line = try takeLine(.chunk) else { return nil }
+        let size = try readChunkSize(line)
+        if size > limits.bodyBytes - body.count { throw .bodyTooLarge(limit: limits.bodyBytes) }
+        if size == 0 { headBytes = 0 }
+        state = size == 0 ? .trailers : .chunkData(size)
+
+      case .chunkData(let rest):
+        let count = min(rest, input.count - position)
+        body.append(contentsOf: input[position..<position + count])
+        position += count
+        state = rest == count ? .chunkEnd : .chunkData(rest - count)
+        if rest > count { return nil }
+
+      case .chunkEnd:
+        guard position < input.count else { return nil }
+        guard input[position] == .carriageReturn else { throw .malformed("a chunk is longer than its size") }
+        guard position + 1 < input.count else { return nil }
+        guard input[position + 1] == .lineFeed else { throw .malformed("a chunk is longer than its size") }
+        position += 2
+        state = .chunkSize
+
+      case .trailers:
+        guard let line = try takeLine(.head(.headTooLarge("a trailer field is longer than \(limits.lineBytes) bytes")))
+        else { return nil }
+        if line.isEmpty { return end() }
+        try readField(line, into: &trailers)
+
+      case .failed(let failure):
+        throw failure
+      }
+    }
+  }
+  private static let bodyReserve = 64 << 10
+
+  private mutating func end() -> Event {
+    let event = Event.end(body: body, trailers: trailers)
+    state = .requestLine
+    head = HTTPRequestHead()
+    headBytes = 0
+    sawEmptyLine = false
+    body = []
+    trailers = []
+    extensionBytes = 0
+    if position == input.count { (input, position, scanned) = ([], 0, 0) }
+    return event
+  }
+
+  // MARK: Lines
+
+  private enum LineKind {
+    /// Counts towards the head; the failure for a line that is too long.
+    case head(HTTPFailure)
+    case chunk
+  }
+
+  /// The next line without its CRLF, or nil. Checks lengths on what is there, contents only on whole lines, so that
+  /// every cut fails at the same byte for the same reason.
+  private mutating func takeLine(_ kind: LineKind) throws(HTTPFailure) -> [UInt8]? {
+    let limit: Int
+    let tooLong: HTTPFailure
+    switch kind {
+    case .head(let failure): (limit, tooLong) = (limits.lineBytes, failure)
+    case .chunk: (limit, tooLong) = (limits.chunkLineBytes, .malformed("a chunk size line is too long"))
+    }
+    let feed = input.withUnsafeBufferPointer {
+      $0.firstIndex(of: .lineFeed, in: max(position, scanned)..<$0.count)
+    }
+    let isWhole = feed < input.count
+    scanned = isWhole ? feed + 1 : feed
+    let endsInCR = feed > position && input[feed - 1] == .carriageReturn
+    if feed - position - (endsInCR ? 1 : 0) > limit { throw tooLong }
+    if case .head = kind {
+      if headBytes + feed - position + (isWhole ? 1 : 0) > limits.headBytes {
+        throw .headTooLarge("the header fields are larger than \(limits.headBytes) bytes")
+      }
+    }
+    guard isWhole else { return nil }
+    guard endsInCR else { throw .malformed("a line ends in a bare LF") }
+    let line = Array(input[position..<feed - 1])
+    headBytes += feed + 1 - position
+    position = feed + 1
+    for byte in line where byte < .space && byte != .tab || byte == 0x7F {
+      throw .malformed(byte == .carriageReturn ? "a bare CR in a line" : "a control character in a line")
+    }
+    return line
+  }
+
+  /// A first byte that no method starts with is answered at once, not after the head's deadline.
+  private func refuseWhatIsNotHTTP() throws(HTTPFailure) {
+    guard position < input.count else { return }
+    let first = input[position]
+    if first == 0x16 { throw .malformed("this is TLS, and the port speaks plain HTTP") }
+    guard first.isTokenCharacter || first == .carriageReturn else { throw .malformed("this is not an HTTP request") }
+  }
+
+  private mutating func readRequestLine(_ line: [UInt8]) throws(HTTPFailure) {
+    let parts = line.split(separator: .space, omittingEmptySubsequences: false)
+    guard parts.count == 3, !parts[0].isEmpty, !parts[1].isEmpty else {
+      throw .malformed("the request line is not method, target and version with one space between")
+    }
+    guard parts[0].allSatisfy(\.isTokenCharacter) else { throw .malformed("the method is not a name") }
+    let version = parts[2]
+    guard version.count == 8, version.starts(with: "HTTP/".utf8), version[version.startIndex + 5].isDigit,
+      version[version.startIndex + 6] == 0x2E, version[version.startIndex + 7].isDigit
+    else { throw .malformed("the request line does not end in an HTTP version") }
+    guard version[version.startIndex + 5] == 0x31, version[version.startIndex + 7] <= 0x31 else { throw .version }
+    guard parts[1].allSatisfy({ 0x21 <= $0 && $0 < 0x7F && $0 != 0x23 }) else {  // visible ASCII without #
+      throw .malformed("the request target holds bytes that must be percent-encoded")
+    }
+    if parts[0].count > Self.methodLimit { throw .notImplemented("no method has a name of this length") }
+    head.method = String(decoding: parts[0], as: UTF8.self)
+    head.target = String(decoding: parts[1], as: UTF8.self)
+    head.minorVersion = version.last == 0x31 ? 1 : 0
+    try head.readTarget()
+  }
+  /// The longest registered method has 17 letters.
+  private static let methodLimit = 32
+
+  private func readField(_ line: [UInt8], into fields: inout [HTTPField]) throws(HTTPFailure) {
+    if line[0] == .space || line[0] == .tab { throw .malformed("a folded header field") }
+    guard let colon = line.firstIndex(of: .colon), colon > 0 else { throw .malformed("a header field without a name") }
+    guard line[..<colon].allSatisfy(\.isTokenCharacter) else {
+      throw .malformed("a header field's name holds a space or another character that it must not")
+    }
+    if fields.count == limits.fieldCount { throw .headTooLarge("more than \(limits.fieldCount) header fields") }
+    var value = line[(colon + 1)...]
+    while let first = value.first, first == .space || first == .tab { value.removeFirst() }
+    while let last = value.last, last == .space || last == .tab { value.removeLast() }
+    fields.append(
+      (name: String(decoding: line[..<colon], as: UTF8.self), value: String(decoding: value, as: UTF8.self)))
+  }
+
+  private mutating func readChunkSize(_ line: [UInt8]) throws(HTTPFailure) -> Int {
+    let digits = line.prefix { $0.hexValue != nil }
+    guard !digits.isEmpty, digits.count == line.count || line[digits.count] == .semicolon else {
+      throw .malformed("a chunk size is not a hexadecimal number")
+    }
+    extensionBytes += line.count - digits.count
+    if extensionBytes > limits.chunkExtensionBytes { throw .malformed("too many chunk extensions") }
+    var size = 0
+    for digit in digits {
+      guard size < 1 << 48, let value = digit.hexValue else { throw .bodyTooLarge(limit: limits.bodyBytes) }
+      size = size << 4 | value
+    }
+    return size
+  }
+}
