@@ -4,10 +4,13 @@ import WeirCore
 ///
 /// Segments are not empty, not `.` or `..`, and hold no control characters, `:` or `\`, so no name can leave a
 /// directory, collide with another after escaping, or break a header (spec/durable.md, Model).
+///
+/// Names are bytes here, not text: they are checked, compared, hashed and sorted by their UTF-8. As `String`s, `é`
+/// written in one scalar and in two would be the same stream in memory and two on disk, and a `/` or `:` with a
+/// combining mark behind it would be another character and pass the checks.
 package struct StreamName: Hashable, Comparable, Sendable, CustomStringConvertible {
   package let path: String
   package var description: String { path }
-  package static func < (a: StreamName, b: StreamName) -> Bool { a.path < b.path }
 
   package static let byteLimit = 255
   package static let segmentLimit = 16
@@ -16,16 +19,46 @@ package struct StreamName: Hashable, Comparable, Sendable, CustomStringConvertib
     guard path.utf8.count <= Self.byteLimit else {
       throw .badName(String(path.prefix(40)) + "…", "longer than \(Self.byteLimit) bytes")
     }
-    let segments = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard segments.count <= Self.segmentLimit else { throw .badName(path, "more than \(Self.segmentLimit) parts") }
-    for segment in segments {
-      if segment.isEmpty { throw .badName(path, "an empty part") }
-      if segment == "." || segment == ".." { throw .badName(path, "a part that is . or ..") }
-      for scalar in segment.unicodeScalars where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) {
-        throw .badName(path, "a control character")
+    var segments = 1
+    var length = 0
+    var dots = 0
+    for scalar in path.unicodeScalars {
+      switch scalar {
+      case "/":
+        if let why = Self.problem(length: length, dots: dots) { throw .badName(path, why) }
+        segments += 1
+        length = 0
+        dots = 0
+        continue
+      case ":", "\\": throw .badName(path, "a colon or backslash")
+      case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}": throw .badName(path, "a control character")
+      case ".": dots += 1
+      default: break
       }
-      if segment.contains(where: { $0 == ":" || $0 == "\\" }) { throw .badName(path, "a colon or backslash") }
+      length += 1
     }
+    if let why = Self.problem(length: length, dots: dots) { throw .badName(path, why) }
+    guard segments <= Self.segmentLimit else { throw .badName(path, "more than \(Self.segmentLimit) parts") }
     self.path = path
   }
+
+  private static func problem(length: Int, dots: Int) -> String? {
+    if length == 0 { return "an empty part" }
+    return length == dots && dots <= 2 ? "a part that is . or .." : nil
+  }
+
+  package static func == (a: StreamName, b: StreamName) -> Bool {
+    a.path.utf8.count == b.path.utf8.count && a.path.utf8.elementsEqual(b.path.utf8)
+  }
+
+  package static func < (a: StreamName, b: StreamName) -> Bool { a.path.utf8.lexicographicallyPrecedes(b.path.utf8) }
+
+  package func hash(into hasher: inout Hasher) {
+    let isHashed: Void? = path.utf8.withContiguousStorageIfAvailable {
+      hasher.combine(bytes: UnsafeRawBufferPointer($0))
+    }
+    if isHashed == nil { for byte in path.utf8 { hasher.combine(byte) } }
+  }
+
+  package func starts(with prefix: String) -> Bool { path.utf8.starts(with: prefix.utf8) }
 }

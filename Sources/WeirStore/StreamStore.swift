@@ -117,4 +117,12 @@ package enum StoreFailure: Failure, Equatable {
     case .unavailable(let why): why
     }
   }
+
+  package var hint: String? {
+    switch self {
+    case .full: "delete streams that ended, or raise the limit"
+    case .badName: "1 to \(StreamName.segmentLimit) parts joined by /, without control characters, : and \\"
+    default: nil
+    }
+  }
 }

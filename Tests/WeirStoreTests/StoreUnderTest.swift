@@ -1,0 +1,99 @@
+import Testing
+import WeirCore
+import WeirStore
+
+/// A store with its operations as plain calls: each pumps (the simulation's loop, or a real one) until it is answered.
+final class StoreUnderTest {
+  let store: any StreamStore
+  private let pumpOnce: () -> Void
+
+  init(_ store: any StreamStore, pump: @escaping () -> Void) {
+    self.store = store
+    pumpOnce = pump
+  }
+
+  /// Lets everything happen that was asked for.
+  func pump() { pumpOnce() }
+
+  private func ask<T>(_ question: (@escaping Answer<T>) -> Void) throws -> T {
+    var answers: [Result<T, StoreFailure>] = []
+    question { answers.append($0) }
+    pump()
+    #expect(answers.count == 1, "answered \(answers.count) times")
+    return try #require(answers.first).get()
+  }
+
+  @discardableResult
+  func create(_ name: String, contentType: String = "application/json") throws -> StreamStatus {
+    let name = try StreamName(name)
+    return try ask { store.create(name, contentType: contentType, $0) }
+  }
+
+  @discardableResult
+  func append(_ name: String, _ texts: [String], ending: StreamEnding? = nil) throws -> Offset {
+    try append(name, bytes: texts.map { Array($0.utf8) }, ending: ending)
+  }
+
+  @discardableResult
+  func append(_ name: String, bytes: [[UInt8]], ending: StreamEnding? = nil) throws -> Offset {
+    let name = try StreamName(name)
+    return try ask { store.append(name, bytes, ending: ending, $0) }
+  }
+
+  func status(_ name: String) throws -> StreamStatus {
+    let name = try StreamName(name)
+    return try ask { store.status(name, $0) }
+  }
+
+  func read(_ name: String, from: Int, byteLimit: Int = 1 << 20) throws -> StreamBatch {
+    try read(name, from: Offset(UInt64(from)), byteLimit: byteLimit)
+  }
+
+  func read(_ name: String, from: Offset = .start, byteLimit: Int = 1 << 20) throws -> StreamBatch {
+    let name = try StreamName(name)
+    return try ask { store.read(name, from: from, byteLimit: byteLimit, $0) }
+  }
+
+  /// Batch by batch to the tail.
+  func readAll(_ name: String, byteLimit: Int = 4096) throws -> StreamBatch {
+    var all = StreamBatch(items: [], next: .start, ending: nil)
+    while true {
+      let batch = try read(name, from: all.next, byteLimit: byteLimit)
+      all.items += batch.items
+      all.next = batch.next
+      all.ending = batch.ending
+      if batch.items.isEmpty || batch.ending != nil { return all }
+    }
+  }
+
+  func delete(_ name: String) throws {
+    let name = try StreamName(name)
+    try ask { store.delete(name, $0) }
+  }
+
+  func list(prefix: String = "", after: StreamName? = nil, limit: Int = 1000) throws -> [StreamStatus] {
+    try ask { store.list(prefix: prefix, after: after, limit: limit, $0) }
+  }
+
+  /// The code of the failure that a call ends with; nil if it succeeds.
+  func failure<T>(_ call: (StoreUnderTest) throws -> T) -> String? {
+    do {
+      _ = try call(self)
+      return nil
+    } catch {
+      return (error as? StoreFailure)?.code ?? "\(error)"
+    }
+  }
+}
+
+extension StreamBatch {
+  var texts: [String] { items.map { String(decoding: $0.bytes, as: UTF8.self) } }
+}
+
+extension Result<Offset, StoreFailure> {
+  var code: String { if case .failure(let failure) = self { failure.code } else { "ok" } }
+}
+
+extension Result<StreamStatus, StoreFailure> {
+  var code: String { if case .failure(let failure) = self { failure.code } else { "ok" } }
+}
