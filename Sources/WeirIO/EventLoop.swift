@@ -32,6 +32,8 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
   private var turnStart: Instant
   /// Lent to whoever reads in this turn; its content is worth nothing after the read's callback.
   let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: EventLoop.receiveLimit, alignment: 64)
+  /// The same for ciphertext on its way out: a record and its frame. A handler may send while the other is lent.
+  let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 20_480, alignment: 64)
 
   private let wakeup: Int32
   private let remote = Mutex<[Message]>([])
@@ -48,6 +50,7 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
 
   deinit {
     receiveBuffer.deallocate()
+    sendBuffer.deallocate()
     _ = closeDescriptor(wakeup)
   }
 

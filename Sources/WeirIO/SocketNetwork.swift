@@ -6,6 +6,7 @@ package final class SocketNetwork: Network {
   private let loop: EventLoop
   private let resolver: Resolver
   private let report: (NetworkFailure) -> Void
+  private var clientContexts: [String?: TLSContext] = [:]
 
   /// `report` hears of trouble that has no caller: a listener that cannot accept for want of descriptors.
   package init(_ loop: EventLoop, names: ThreadPool, report: @escaping (NetworkFailure) -> Void) {
@@ -19,10 +20,14 @@ package final class SocketNetwork: Network {
   package func listen(
     _ address: SocketAddress, tls: ServerTLS?, accept: @escaping (any ByteStream) -> Void
   ) throws(NetworkFailure) -> any Listener {
+    let context = try tls.map { files throws(NetworkFailure) in try TLSContext.server(files) }
     let addresses = try Self.numeric(address)
     var failure = NetworkFailure.badAddress(address.host)
     for numeric in addresses {
-      do { return try SocketListener(loop, address, numeric, report: report) { accept($0) } } catch {
+      do {
+        if let context { return try TLSListener(loop, address, numeric, context, report: report, accept: accept) }
+        return try SocketListener(loop, address, numeric, report: report) { accept($0) }
+      } catch {
         failure = error
         // Only "this machine has no such family" lets the next one try.
         guard case .badAddress = error else { throw error }
@@ -35,7 +40,31 @@ package final class SocketNetwork: Network {
     _ address: SocketAddress, tls: ClientTLS?, timeout: Duration,
     _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
   ) -> any Cancellable {
-    Dial(loop, resolver, address, timeout: timeout) { answer($0.map { $0 }) }
+    guard let tls else { return Dial(loop, resolver, address, timeout: timeout) { answer($0.map { $0 }) } }
+    do throws(NetworkFailure) {
+      let context = try clientContext(tls.trustFile)
+      return TLSDial(
+        loop, resolver, address, context, serverName: tls.serverName, timeout: timeout, answer)
+    } catch {
+      let refusal = Refusal(answer)
+      loop.soon { refusal.answer?(.failure(error)) }
+      return refusal
+    }
+  }
+
+  /// An answer that is known and not yet given.
+  private final class Refusal: Cancellable {
+    var answer: ((Result<any ByteStream, NetworkFailure>) -> Void)?
+    init(_ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void) { self.answer = answer }
+    func cancel() { answer = nil }
+  }
+
+  /// Reading the system's roots takes milliseconds: done once for each trust file.
+  private func clientContext(_ trustFile: String?) throws(NetworkFailure) -> TLSContext {
+    if let known = clientContexts[trustFile] { return known }
+    let made = try TLSContext.client(trustFile: trustFile)
+    clientContexts[trustFile] = made
+    return made
   }
 
   private static func numeric(_ address: SocketAddress) throws(NetworkFailure) -> [IPAddress] {
