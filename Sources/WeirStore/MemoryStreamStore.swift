@@ -113,18 +113,20 @@ package final class MemoryStreamStore: StreamStore {
   ) {
     guard let stream = streams[name] else { return answer(.failure(.notFound(name))) }
     guard offset <= stream.tail else { return answer(.failure(.beyondTail(name, tail: stream.tail))) }
+    let items = stream.items
     let start = Int(offset.value)
     var end = start
     var size = 0
-    while end < stream.items.count, end == start || size < byteLimit {
-      size += stream.items[end].bytes.count
+    while end < items.count, end == start || size < byteLimit {
+      size += items[end].bytes.count
       end += 1
     }
+    // A reader at the tail takes one item at a time: that case is worth its line.
+    let taken = end - start == 1 ? [items[start]] : Array(items[start..<end])
     answer(
       .success(
         StreamBatch(
-          items: Array(stream.items[start..<end]), next: Offset(UInt64(end)),
-          ending: end == stream.items.count ? stream.ending : nil)))
+          items: taken, next: Offset(UInt64(end)), ending: end == items.count ? stream.ending : nil)))
   }
 
   package func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable {

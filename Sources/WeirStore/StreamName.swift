@@ -10,6 +10,8 @@ import WeirCore
 /// combining mark behind it would be another character and pass the checks.
 package struct StreamName: Hashable, Comparable, Sendable, CustomStringConvertible {
   package let path: String
+  /// Of the bytes, taken once: a store looks a name up at every append and read.
+  private let pathHash: Int
   package var description: String { path }
 
   package static let byteLimit = 255
@@ -40,6 +42,10 @@ package struct StreamName: Hashable, Comparable, Sendable, CustomStringConvertib
     if let why = Self.problem(length: length, dots: dots) { throw .badName(path, why) }
     guard segments <= Self.segmentLimit else { throw .badName(path, "more than \(Self.segmentLimit) parts") }
     self.path = path
+    var hasher = Hasher()
+    var path = path
+    path.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    pathHash = hasher.finalize()
   }
 
   private static func problem(length: Int, dots: Int) -> String? {
@@ -48,17 +54,20 @@ package struct StreamName: Hashable, Comparable, Sendable, CustomStringConvertib
   }
 
   package static func == (a: StreamName, b: StreamName) -> Bool {
-    a.path.utf8.count == b.path.utf8.count && a.path.utf8.elementsEqual(b.path.utf8)
+    if a.pathHash != b.pathHash { return false }
+    let isEqual = a.path.utf8.withContiguousStorageIfAvailable { left in
+      b.path.utf8.withContiguousStorageIfAvailable { right in
+        guard left.count == right.count else { return false }
+        for i in 0..<left.count where left[i] != right[i] { return false }
+        return true
+      }
+    }
+    return (isEqual ?? nil) ?? a.path.utf8.elementsEqual(b.path.utf8)
   }
 
   package static func < (a: StreamName, b: StreamName) -> Bool { a.path.utf8.lexicographicallyPrecedes(b.path.utf8) }
 
-  package func hash(into hasher: inout Hasher) {
-    let isHashed: Void? = path.utf8.withContiguousStorageIfAvailable {
-      hasher.combine(bytes: UnsafeRawBufferPointer($0))
-    }
-    if isHashed == nil { for byte in path.utf8 { hasher.combine(byte) } }
-  }
+  package func hash(into hasher: inout Hasher) { hasher.combine(pathHash) }
 
   package func starts(with prefix: String) -> Bool { path.utf8.starts(with: prefix.utf8) }
 }
