@@ -35,6 +35,8 @@ package final class Fanout {
   private var readersOfStream: [StreamName: Int] = [:]
   package private(set) var readerCount = 0
   package var feedCount: Int { feeds.count }
+  /// Encoded bytes held for readers that are a little behind.
+  package var bytesHeld: Int { feeds.values.reduce(0) { $0 + $1.window.byteCount } }
 
   private var dirtyFeeds: ContiguousArray<StreamFeed> = []
   private var waiting: ContiguousArray<FanoutReader> = []

@@ -57,10 +57,12 @@ extension FrameEncoder {
       JSONWriter.append(failure.json, to: &out)
       JSONWriter.append(raw: "\n\n", to: &out)
     case .end(let state):
-      id(offset, to: &out)
+      // The id comes with the last frame of an item: who is cut off between the two gets both again.
       JSONWriter.append(raw: "event: end\ndata: {\"finish\":", to: &out)
       JSONWriter.append(string: state.rawValue, to: &out)
-      JSONWriter.append(raw: "}\n\nevent: done\ndata: [DONE]\n\n", to: &out)
+      JSONWriter.append(raw: "}\n\n", to: &out)
+      id(offset, to: &out)
+      JSONWriter.append(raw: "event: done\ndata: [DONE]\n\n", to: &out)
     }
   }
 
@@ -110,7 +112,8 @@ extension FrameEncoder {
         // OpenAI has no word for these; the error before says why, and null is never taken for success.
         case .aborted, .truncated, .error, .budget: nil
         }
-      openAI(delta: [:], finish: finish, offset, time: time, to: &out)
+      openAI(delta: [:], finish: finish, nil, time: time, to: &out)
+      id(offset, to: &out)
       JSONWriter.append(raw: "data: [DONE]\n\n", to: &out)
     case .toolDelta, .toolStart, .toolEnd:
       // The server runs its tools itself: a client must not be asked to.
@@ -119,7 +122,7 @@ extension FrameEncoder {
   }
 
   private func openAI(
-    delta: JSONValue, finish: JSONValue?, _ offset: Offset, time: Int64, to out: inout [UInt8]
+    delta: JSONValue, finish: JSONValue?, _ offset: Offset?, time: Int64, to out: inout [UInt8]
   ) {
     var chunk = openAIChunk(time: time)
     chunk.append(JSONMember("choices", [["index": 0, "delta": delta, "finish_reason": finish ?? .null]]))
@@ -146,13 +149,13 @@ extension FrameEncoder {
       data(["type": "text-delta", "id": "0", "delta": .string(text)], offset, to: &out)
     case .reasoning(let text):
       let part: JSONValue = .string("r\(offset.value)")
-      data(["type": "reasoning-start", "id": part], offset, to: &out)
-      data(["type": "reasoning-delta", "id": part, "delta": .string(text)], offset, to: &out)
+      data(["type": "reasoning-start", "id": part], nil, to: &out)
+      data(["type": "reasoning-delta", "id": part, "delta": .string(text)], nil, to: &out)
       data(["type": "reasoning-end", "id": part], offset, to: &out)
     case .toolDelta:
       break
     case .toolStart(let call, let name, let arguments):
-      data(["type": "tool-input-start", "toolCallId": .string(call), "toolName": .string(name)], offset, to: &out)
+      data(["type": "tool-input-start", "toolCallId": .string(call), "toolName": .string(name)], nil, to: &out)
       data(
         [
           "type": "tool-input-available", "toolCallId": .string(call), "toolName": .string(name),
@@ -170,17 +173,19 @@ extension FrameEncoder {
     case .error(let failure):
       data(["type": "error", "errorText": .string("\(failure.code): \(failure.message)")], offset, to: &out)
     case .end(let state):
-      data(["type": "text-end", "id": "0"], offset, to: &out)
+      data(["type": "text-end", "id": "0"], nil, to: &out)
       switch state {
-      case .completed, .length, .filtered, .toolCalls: data(["type": "finish"], offset, to: &out)
-      case .aborted, .truncated, .error, .budget: data(["type": "abort"], offset, to: &out)
+      case .completed, .length, .filtered, .toolCalls: data(["type": "finish"], nil, to: &out)
+      case .aborted, .truncated, .error, .budget: data(["type": "abort"], nil, to: &out)
       }
+      id(offset, to: &out)
       JSONWriter.append(raw: "data: [DONE]\n\n", to: &out)
     }
   }
 
-  private func data(_ value: JSONValue, _ offset: Offset, to out: inout [UInt8]) {
-    id(offset, to: &out)
+  /// `offset` is nil for all but the last frame of an item.
+  private func data(_ value: JSONValue, _ offset: Offset?, to out: inout [UInt8]) {
+    if let offset { id(offset, to: &out) }
     JSONWriter.append(raw: "data: ", to: &out)
     JSONWriter.append(value, to: &out)
     JSONWriter.append(raw: "\n\n", to: &out)

@@ -52,10 +52,10 @@ import WeirTesting
         event: usage
         data: {"input_tokens":7,"output_tokens":2,"cached_input_tokens":0,"estimated":false}
 
-        id: 0000000000000008@run1
         event: end
         data: {"finish":"completed"}
 
+        id: 0000000000000008@run1
         event: done
         data: [DONE]
 
@@ -70,7 +70,9 @@ import WeirTesting
     let client = bench.chat()
     bench.finish("run1", [.text("a")], state)
     #expect(
-      client.text.hasSuffix("event: end\ndata: {\"finish\":\"\(state.rawValue)\"}\n\nevent: done\ndata: [DONE]\n\n"))
+      client.text.hasSuffix(
+        "event: end\ndata: {\"finish\":\"\(state.rawValue)\"}\n\n"
+          + "id: 0000000000000002@run1\nevent: done\ndata: [DONE]\n\n"))
   }
 
   @Test func aWriterThatDiedIsTruncated() throws {
