@@ -60,7 +60,7 @@ let package = Package(
     tests("WeirStore"),
     tests("WeirLang"),
     tests("WeirNet", ["WeirWire"]),
-    tests("WeirAI", ["WeirWire", "WeirStore"]),
+    tests("WeirAI", ["WeirWire", "WeirStore", "CWeirTOML"]),
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
     tests("WeirIO"),
     tests("WeirRuntime", ["WeirLang", "WeirStore"]),

@@ -1,0 +1,63 @@
+import WeirCore
+
+/// A model call under way.
+package protocol ChatCall: AnyObject {
+  /// Gives the call up: the provider's socket is closed before this returns, and the run ends with its usage so far
+  /// and `.end(.aborted)` in a later job. After the end, or a second time, it does nothing.
+  func stop()
+  /// While false nothing more is read from the provider; what was already read may still come. The time spent so does
+  /// not count as the provider's silence.
+  var isReading: Bool { get set }
+  /// `.end` was delivered.
+  var isEnded: Bool { get }
+}
+
+/// Takes a run's events, in order: exactly one `.end`, last; `.error` comes before `.end(.error)` and
+/// `.end(.truncated)`. Never called inside `start` or `stop`. Held until the end.
+package protocol RunEventSink: AnyObject {
+  func runEvent(_ event: RunEvent)
+}
+
+/// Starts model calls. All that a call needs of the outside comes through `World`.
+package struct ChatClient {
+  package let world: World
+
+  package init(world: World) { self.world = world }
+
+  /// A call that can't be made (no key, unknown model, …) ends the same way as one that failed: `.error`, `.end(.error)`.
+  @discardableResult
+  package func start(_ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink) -> any ChatCall {
+    do throws(RunFailure) {
+      return start(try ChatPreflight.prepare(request, provider, world.environment), sink: sink)
+    } catch {
+      return RefusedCall(error, sink: sink, loop: world.loop)
+    }
+  }
+
+  @discardableResult
+  package func start(_ prepared: PreparedChat, sink: any RunEventSink) -> any ChatCall {
+    guard let request = prepared.http else { return ElizaCall(prepared, world: world, sink: sink) }
+    let call = HTTPChatCall(prepared, world: world, sink: sink)
+    call.begin(request)
+    return call
+  }
+}
+
+/// A call that was over before it began.
+final class RefusedCall: ChatCall {
+  private var sink: (any RunEventSink)?
+  private var wasStopped = false
+  var isReading = true
+  var isEnded: Bool { sink == nil }
+
+  init(_ failure: RunFailure, sink: any RunEventSink, loop: any Loop) {
+    self.sink = sink
+    loop.soon { [self] in
+      self.sink = nil
+      if !wasStopped { sink.runEvent(.error(failure)) }
+      sink.runEvent(.end(wasStopped ? .aborted : .error))
+    }
+  }
+
+  func stop() { wasStopped = true }
+}

@@ -1,0 +1,140 @@
+import WeirCore
+
+/// Everything that can be wrong with a call before a byte leaves, in the order that spec/ai.md gives:
+/// streaming enabled → capability → model allowed → messages valid → key present. (Whether the provider is known comes
+/// before, in `ProviderRegistry`; budgets come after.) What passes is a request ready for the transport.
+package enum ChatPreflight {
+  package static func prepare(
+    _ request: ChatRequest, _ provider: ProviderConfig, _ environment: any Environment
+  ) throws(RunFailure) -> PreparedChat {
+    guard provider.streaming.enabled else {
+      throw RunFailure(
+        .capabilityNotSupported, "streaming is not enabled for provider \"\(provider.name)\"",
+        hint: "set enabled = true in its [ai_provider.streaming]")
+    }
+    guard provider.capabilities.streaming, Dialect.isSupported(provider.shape) else {
+      throw RunFailure(
+        .capabilityNotSupported,
+        "provider \"\(provider.name)\" can't stream: "
+          + (provider.capabilities.streaming
+            ? "request shape \"\(provider.shape.rawValue)\" is not supported by this version"
+            : "capabilities.streaming is false"))
+    }
+    guard let model = request.model ?? provider.defaults.model, !model.isEmpty else {
+      throw RunFailure(.modelNotFound, "no model named, and provider \"\(provider.name)\" has no default one")
+    }
+    if let allowed = provider.allowedModels, !allowed.contains(model) {
+      throw RunFailure(
+        .modelNotAllowed,
+        "model \"\(ProviderError.bounded(model, 200))\" is not allowed for provider \"\(provider.name)\"",
+        hint: NearestName.of(model, in: allowed).map { "did you mean \"\($0)\"?" }
+          ?? "allowed: \(allowed.joined(separator: ", "))")
+    }
+    let messages = try CheckedMessages(request.messages)
+    let options = RequestDefaults(
+      model: model, temperature: request.temperature ?? provider.defaults.temperature,
+      maxTokens: request.maxTokens ?? provider.defaults.maxTokens)
+    var prepared = PreparedChat(provider: provider, model: model, options: options, messages: messages)
+    if provider.shape != .eliza { try prepared.addRequest(environment) }
+    return prepared
+  }
+}
+
+/// A checked call: what will be sent, and what must not be said about it.
+package struct PreparedChat {
+  package let provider: ProviderConfig
+  package let model: String
+  let options: RequestDefaults
+  let messages: CheckedMessages
+  /// Absent for the offline model.
+  package private(set) var http: HTTPClientRequest?
+  package private(set) var secrets = Secrets()
+
+  init(provider: ProviderConfig, model: String, options: RequestDefaults, messages: CheckedMessages) {
+    self.provider = provider
+    self.model = model
+    self.options = options
+    self.messages = messages
+  }
+
+  /// A fresh decoder for the answer.
+  package func decoder() -> any ChatDecoder { Dialect.decoder(provider, model: model) }
+
+  /// Tokens of the messages, by rule of thumb.
+  var estimatedInputTokens: Int { TokenEstimate.tokens(byteCount: messages.json.count) }
+
+  fileprivate mutating func addRequest(_ environment: any Environment) throws(RunFailure) {
+    guard let body = Dialect.body(messages, options, provider) else {
+      throw RunFailure(.capabilityNotSupported, "provider \"\(provider.name)\" can't stream")
+    }
+    var url = (provider.streaming.endpoint ?? provider.endpoint)
+      .replacing("{{model}}", with: PercentEncoding.query(model))
+    var headers: [(name: String, value: String)] = [
+      ("Content-Type", "application/json"),
+      ("Accept", provider.streaming.format == .sse ? "text/event-stream" : "application/json"),
+    ]
+    let key = try key(environment)
+    if let key { secrets.add(key) }
+    switch (provider.auth, key) {
+    case (.bearer, let key?): headers.append(("Authorization", "Bearer \(key)"))
+    case (.header(let name, _), let key?): headers.append((name, key))
+    case (.query(let name, _), let key?):
+      url += (url.contains("?") ? "&" : "?") + PercentEncoding.query(name) + "=" + PercentEncoding.query(key)
+    case (.none, _), (_, nil): break
+    }
+    for template in provider.headers {
+      var filled: [String] = []
+      let value = try HeaderText.fill(template.value) { (name) throws(RunFailure) in
+        guard let value = environment[name], !value.isEmpty else { throw unset(name) }
+        filled.append(value)
+        return value
+      }
+      for secret in filled { secrets.add(secret) }
+      guard HeaderText.isValue(value) else {
+        throw RunFailure(.authFailed, "header \(template.name) of provider \"\(provider.name)\" can't be sent as it is")
+      }
+      headers.removeAll { $0.name.lowercased() == template.name.lowercased() }
+      headers.append((template.name, value))
+    }
+    var request = HTTPClientRequest(method: "POST", url: url, headers: headers, body: body)
+    request.connectTimeout = provider.timeouts.connect
+    http = request
+  }
+
+  private func key(_ environment: any Environment) throws(RunFailure) -> String? {
+    let found: (value: String, from: String)
+    switch provider.auth.key {
+    case nil: return nil
+    case .literal(let secret)?: found = (secret.value, "api_key")
+    case .environment(let names)?:
+      guard let name = names.first(where: { environment[$0]?.isEmpty == false }), let value = environment[name] else {
+        throw unset(names[0])
+      }
+      found = (value, "env var \(name)")
+    case .optional(let names)?:
+      guard let name = names.first(where: { environment[$0]?.isEmpty == false }), let value = environment[name] else {
+        return nil
+      }
+      found = (value, "env var \(name)")
+    }
+    // A newline at the end is how keys come out of files.
+    var key = found.value[...]
+    while let last = key.utf8.last, last <= 0x20 { key = key.dropLast() }
+    while let first = key.utf8.first, first <= 0x20 { key = key.dropFirst() }
+    guard !key.isEmpty, HeaderText.isValue(String(key)) else {
+      throw RunFailure(
+        .authFailed, "\(found.from) does not hold a usable key (required for provider \"\(provider.name)\")")
+    }
+    return String(key)
+  }
+
+  private func unset(_ name: String) -> RunFailure {
+    RunFailure(.authFailed, "env var \(name) is unset (required for provider \"\(provider.name)\")")
+  }
+}
+
+/// Tokens guessed from bytes, where the provider says nothing: four bytes a token, the usual average of English text.
+package enum TokenEstimate {
+  package static let bytesPerToken = 4
+  package static func tokens(byteCount: Int) -> Int { (byteCount + bytesPerToken - 1) / bytesPerToken }
+}

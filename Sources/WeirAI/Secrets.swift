@@ -1,0 +1,73 @@
+/// The values that must never leave in a message (law 7): keys and header values of one call. `redact` is applied to
+/// everything that a provider or the transport said before it becomes part of a failure.
+package struct Secrets: Sendable, CustomStringConvertible {
+  /// Shorter values would redact half of any message; no key is that short.
+  package static let shortestByteCount = 4
+
+  private var needles: [[UInt8]] = []
+
+  package init(_ values: [String] = []) {
+    for value in values { add(value) }
+  }
+
+  /// Also its percent-encoded and JSON-escaped forms: a key may come back inside a URL or a quoted body.
+  package mutating func add(_ value: String) {
+    for form in [value, PercentEncoding.query(value), value.replacing("/", with: "\\/")] {
+      let bytes = Array(form.utf8)
+      if bytes.count >= Self.shortestByteCount, !needles.contains(bytes) { needles.append(bytes) }
+    }
+    needles.sort { $0.count > $1.count }
+  }
+
+  package func redact(_ text: String) -> String {
+    var bytes = Array(text.utf8)
+    for needle in needles where bytes.count >= needle.count { bytes = Self.replace(needle, in: bytes) }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func replace(_ needle: [UInt8], in bytes: [UInt8]) -> [UInt8] {
+    var out: [UInt8] = []
+    out.reserveCapacity(bytes.count)
+    var at = 0
+    while at < bytes.count {
+      if bytes[at] == needle[0], bytes.count - at >= needle.count, bytes[at..<(at + needle.count)].elementsEqual(needle)
+      {
+        out.append(contentsOf: "[redacted]".utf8)
+        at += needle.count
+      } else {
+        out.append(bytes[at])
+        at += 1
+      }
+    }
+    return out
+  }
+
+  package var description: String { "Secrets(\(needles.count))" }
+}
+
+/// A value that prints as nothing, wherever it is printed or dumped.
+package struct Secret: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  package let value: String
+  package init(_ value: String) { self.value = value }
+  package var description: String { "[redacted]" }
+  package var debugDescription: String { description }
+  package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+package enum PercentEncoding {
+  /// RFC 3986 unreserved characters stay, everything else becomes `%XX`.
+  package static func query(_ text: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var out: [UInt8] = []
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+        UInt8(ascii: "~"):
+        out.append(byte)
+      default: out += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }
+    }
+    return String(decoding: out, as: UTF8.self)
+  }
+}
