@@ -86,7 +86,7 @@ package struct Local: Hashable {
   package func hash(into hasher: inout Hasher) { hasher.combine(id) }
 }
 
-package enum CoreLiteral: Equatable {
+package enum CoreLiteral: Hashable, Sendable {
   case unit
   case bool(Bool)
   case int(Int)

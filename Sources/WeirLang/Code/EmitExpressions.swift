@@ -1,0 +1,363 @@
+/// Expressions into registers.
+///
+/// Rule: `emit(e, into: d)` writes R[d] once, last, so that `x = f(x)` may read x while it goes. Temporaries above `next`
+/// are free again when it returns.
+extension FunctionEmitter {
+  mutating func emit(
+    _ e: Core, into d: Register, tail: Bool = false, _ emitter: inout Emitter
+  ) throws(EmitFailure) {
+    let mark = next
+    defer { next = mark }
+    switch e.node {
+    case .literal(let literal): load(literal, into: d, e.span)
+    case .local(let local):
+      switch try place(of: local, e.span) {
+      case .register(let r): if r != d { add(.move(d, r), e.span) }
+      case .cell(let r): add(.readCell(d, r), e.span)
+      case .this: emitThis(into: d, e.span, emitter)
+      }
+    case .global(let index): add(.global(UInt32(index), d), e.span)
+    case .function(let index): add(.constant(functionConstant(index, emitter), d), e.span)
+    case .native(let index):
+      add(.constant(functionConstant(try emitter.wrapper(native: index, e.span), emitter), d), e.span)
+    case .constructor(let type, let index, let arity):
+      if arity == 0 {
+        add(.constant(constant(.tag(ConstructorTag(type: type, index: index))), d), e.span)
+      } else {
+        let wrapper = try emitter.wrapper(type: type, constructor: index, arity: arity, e.span)
+        add(.constant(functionConstant(wrapper, emitter), d), e.span)
+      }
+    case .lambda(let lambda): try emitLambda(lambda, into: d, e.span, &emitter)
+
+    case .sequence(let items):
+      guard let last = items.last else { return add(.unit(d), e.span) }
+      for item in items.dropLast() { try emitEffect(item, &emitter) }
+      try emit(last, into: d, tail: tail, &emitter)
+    case .branch(let condition, let then, let otherwise):
+      let untrue = try emitCondition(condition, &emitter)
+      try emit(then, into: d, tail: tail, &emitter)
+      let end = addJump(.jump(0), e.span)
+      try patch(untrue)
+      if let otherwise { try emit(otherwise, into: d, tail: tail, &emitter) } else { add(.unit(d), e.span) }
+      try patch(end)
+    case .match(let subject, let arms): try emitMatch(subject, arms, into: d, tail: tail, e.span, &emitter)
+
+    case .bind, .assign, .assignGlobal, .loop, .forEach, .forRange, .deferred:
+      try emitEffect(e, &emitter)
+      add(.unit(d), e.span)
+    case .breakLoop, .continueLoop, .returned, .fail: try emitEffect(e, &emitter)
+
+    case .attempt(let value, let success):
+      let r = try operand(value, &emitter)
+      let failed = addJump(.jumpUnlessTag(r, UInt16(success), 0), e.span)
+      add(.field(d, r, 0), e.span)
+      let end = addJump(.jump(0), e.span)
+      try patch(failed)
+      finishCall(r, e.span)
+      try patch(end)
+
+    case .record(let fieldNames, let fields):
+      let base = try allocate(fields.count)
+      for field in fields { try emit(field.value, into: base + Register(field.index), &emitter) }
+      add(.record(d, base: base, count: UInt16(fields.count)), e.span)
+      add(.layout(emitter.layout(fieldNames), d), e.span)
+    case .field(let value, let index):
+      let r = try operand(value, &emitter)
+      add(.field(d, r, UInt16(index)), e.span)
+    case .update(let record, let fields):
+      let copy = try allocate()
+      try emit(record, into: copy, &emitter)
+      for field in fields {
+        let inner = next
+        let r = try operand(field.value, &emitter)
+        add(.setField(copy, r, UInt16(field.index)), e.span)
+        next = inner
+      }
+      add(.move(d, copy), e.span)
+      add(.clear(copy), e.span)
+    case .variant(let type, let index, let payload):
+      let tag = ConstructorTag(type: type, index: index)
+      if payload.isEmpty { return add(.constant(constant(.tag(tag)), d), e.span) }
+      let base = try emitRun(payload, &emitter)
+      add(.variant(d, base: base, count: UInt16(payload.count)), e.span)
+      add(.layout(tag.bits, d), e.span)
+    case .list(let items):
+      if items.count > FunctionEmitter.literalRun {
+        let parts = stride(from: 0, to: items.count, by: FunctionEmitter.literalRun).map { start in
+          Core(.list(Array(items[start..<min(start + FunctionEmitter.literalRun, items.count)])), e.span)
+        }
+        return try emit(Core(.concat(.list, parts), e.span), into: d, &emitter)
+      }
+      let base = try emitRun(items, &emitter)
+      add(.list(d, base: base, count: UInt16(items.count)), e.span)
+    case .map(let entries):
+      let base = try emitRun(entries.flatMap { [$0.key, $0.value] }, &emitter)
+      add(.map(d, base: base, count: UInt16(entries.count * 2)), e.span)
+    case .concat(let kind, let parts):
+      let base = try emitRun(parts, &emitter)
+      let count = UInt16(parts.count)
+      add(kind == .string ? .concatStrings(d, base: base, count: count) : .concat(d, base: base, count: count), e.span)
+
+    case .primitive(let primitive, let operands): try emitPrimitive(primitive, operands, into: d, e.span, &emitter)
+    case .call(let callee, let arguments):
+      switch callee.node {
+      case .function(let index): try emitDirect(index, arguments, into: d, tail: tail, e.span, &emitter)
+      case .native(let index): try emitNative(index, arguments, into: d, e.span, &emitter)
+      case .constructor(let type, let index, _):
+        try emit(Core(.variant(type: type, index: index, arguments), e.span), into: d, &emitter)
+      case .local(let local) where places[local.id] == .this && this?.captureCount == 0:
+        try emitDirect(this?.index ?? 0, arguments, into: d, tail: tail, e.span, &emitter)
+      default:
+        let f = try operand(callee, &emitter, unlessChangedBy: arguments)
+        let base = try emitRun(arguments, &emitter)
+        if tail, canTailCall {
+          add(.tailCall(function: f, base: base, count: UInt16(arguments.count)), e.span)
+        } else {
+          add(.call(d, function: f, base: base), e.span)
+        }
+      }
+    case .callFunction(let index, let arguments):
+      try emitDirect(index, arguments, into: d, tail: tail, e.span, &emitter)
+    case .callNative(let index, let arguments): try emitNative(index, arguments, into: d, e.span, &emitter)
+    }
+  }
+
+  /// Items of a list literal that are built in registers at once; longer ones are joined from such runs.
+  static let literalRun = 200
+
+  /// For what it does; its value is not wanted.
+  mutating func emitEffect(_ e: Core, _ emitter: inout Emitter) throws(EmitFailure) {
+    switch e.node {
+    case .bind(let local, let value): try emitBind(local, value, e.span, &emitter)
+    case .assign(let local, let value):
+      switch try place(of: local, e.span) {
+      case .register(let r): try emit(value, into: r, &emitter)
+      case .cell(let cell):
+        let mark = next
+        let r = try operand(value, &emitter)
+        add(.writeCell(cell, r), e.span)
+        next = mark
+      case .this: throw .unboundLocal(local.name, function: name, span: e.span)
+      }
+    case .assignGlobal(let index, let value):
+      let mark = next
+      let r = try operand(value, &emitter)
+      add(.setGlobal(UInt32(index), r), e.span)
+      next = mark
+    case .literal, .local, .global: break
+    case .sequence(let items):
+      let mark = next
+      for item in items { try emitEffect(item, &emitter) }
+      next = mark
+    case .branch(let condition, let then, let otherwise):
+      let untrue = try emitCondition(condition, &emitter)
+      try emitScoped(then, &emitter)
+      if let otherwise {
+        let end = addJump(.jump(0), e.span)
+        try patch(untrue)
+        try emitScoped(otherwise, &emitter)
+        try patch(end)
+      } else {
+        try patch(untrue)
+      }
+    case .loop(let condition, let body):
+      let head = code.count
+      loops.append(Loop(head: head))
+      let mark = next
+      var exits: [Int] = []
+      if case .literal(.bool(true)) = condition.node {} else { exits = try emitCondition(condition, &emitter) }
+      try emitEffect(body, &emitter)
+      addLoop(to: head, e.span)
+      try patch(exits)
+      next = mark
+      try patch(loops.removeLast().breaks)
+    case .forEach(let item, let index, let list, let body):
+      try emitForEach(item, index, list, body, e.span, &emitter)
+    case .forRange(let item, let from, let to, let inclusive, let body):
+      try emitForRange(item, from, to, inclusive, body, e.span, &emitter)
+    case .breakLoop:
+      guard !loops.isEmpty else { throw .outsideLoop(function: name, span: e.span) }
+      loops[loops.count - 1].breaks.append(addJump(.jump(0), e.span))
+    case .continueLoop:
+      guard let loop = loops.last else { throw .outsideLoop(function: name, span: e.span) }
+      addLoop(to: loop.head, e.span)
+    case .returned(let value):
+      let mark = next
+      let r = try allocate()
+      if let value { try emit(value, into: r, tail: canTailCall, &emitter) } else { add(.unit(r), e.span) }
+      finishCall(r, e.span)
+      next = mark
+    case .deferred(let body):
+      let mark = next
+      let r = try allocate()
+      try emitLambda(CoreLambda(name: "defer", parameters: [], body: body), into: r, e.span, &emitter)
+      add(.pushDefer(r), e.span)
+      next = mark
+    case .fail(let code, let message):
+      let mark = next
+      let r = try operand(message, &emitter)
+      add(.fail(constant(CoreLiteral.string(code)), r), e.span)
+      next = mark
+    default:
+      let mark = next
+      let r = try allocate()
+      try emit(e, into: r, &emitter)
+      next = mark
+    }
+  }
+
+  private mutating func emitScoped(_ e: Core, _ emitter: inout Emitter) throws(EmitFailure) {
+    let mark = next
+    try emitEffect(e, &emitter)
+    next = mark
+  }
+
+  /// The value in some register: a local's own where that is safe, else a new one.
+  mutating func operand(
+    _ e: Core, _ emitter: inout Emitter, unlessChangedBy later: [Core] = []
+  ) throws(EmitFailure) -> Register {
+    if case .local(let local) = e.node, case .register(let r) = try place(of: local, e.span) {
+      // `x + (x = 5)`: what is assigned later must not change an operand that was read.
+      if !assigned.contains(local.id) || later.allSatisfy(\.isQuiet) { return r }
+    }
+    let r = try allocate()
+    try emit(e, into: r, &emitter)
+    return r
+  }
+
+  /// Values in registers one after the other, as arguments and fields are.
+  mutating func emitRun(_ items: [Core], _ emitter: inout Emitter) throws(EmitFailure) -> Register {
+    let base = try allocate(items.count)
+    for (place, item) in items.enumerated() { try emit(item, into: base + Register(place), &emitter) }
+    return base
+  }
+
+  /// Code that goes on when the condition is true; the jumps taken when it is not.
+  mutating func emitCondition(_ e: Core, _ emitter: inout Emitter) throws(EmitFailure) -> [Int] {
+    let mark = next
+    defer { next = mark }
+    switch e.node {
+    case .literal(.bool(true)): return []
+    case .primitive(.not, let operands) where operands.count == 1:
+      let r = try operand(operands[0], &emitter)
+      return [addJump(.jumpIf(0, r), e.span)]
+    case .primitive(let primitive, let operands) where operands.count == 2:
+      switch primitive {
+      case .lessInt, .lessOrEqualInt, .greaterInt, .greaterOrEqualInt, .equalInt, .equal:
+        let a = try operand(operands[0], &emitter, unlessChangedBy: [operands[1]])
+        let b = try operand(operands[1], &emitter)
+        let jump: Instruction =
+          switch primitive {
+          case .lessInt: .jumpUnlessLessInt(a, b, 0)
+          case .lessOrEqualInt: .jumpUnlessLessOrEqualInt(a, b, 0)
+          case .greaterInt: .jumpUnlessLessInt(b, a, 0)
+          case .greaterOrEqualInt: .jumpUnlessLessOrEqualInt(b, a, 0)
+          default: .jumpUnlessEqual(a, b, 0)
+          }
+        return [addJump(jump, e.span)]
+      default: break
+      }
+    case .branch(let first, let second, let otherwise):
+      // `a && b`, `a || b`
+      if case .literal(.bool(false)) = otherwise?.node {
+        return try emitCondition(first, &emitter) + emitCondition(second, &emitter)
+      }
+      if case .literal(.bool(true)) = second.node, let otherwise {
+        let untrue = try emitCondition(first, &emitter)
+        let isTrue = addJump(.jump(0), e.span)
+        try patch(untrue)
+        let neither = try emitCondition(otherwise, &emitter)
+        try patch(isTrue)
+        return neither
+      }
+    default: break
+    }
+    let r = try operand(e, &emitter)
+    return [addJump(.jumpUnless(0, r), e.span)]
+  }
+
+  private mutating func emitBind(
+    _ local: Local, _ value: Core, _ span: Span, _ emitter: inout Emitter
+  ) throws(EmitFailure) {
+    let r = try allocate()
+    if case .lambda(let lambda) = value.node, Captures.free(in: lambda).contains(local.id) {
+      if cells.contains(local.id) {
+        // A `var` that its own function sees: the cell must be there first.
+        add(.unit(r), span)
+        bindPlace(local, r, span)
+        let mark = next
+        let function = try operand(value, &emitter)
+        add(.writeCell(r, function), span)
+        next = mark
+        return
+      }
+      try emitLambda(lambda, into: r, span, itself: local, &emitter)
+    } else {
+      try emit(value, into: r, &emitter)
+    }
+    bindPlace(local, r, span)
+  }
+
+  private mutating func emitForEach(
+    _ item: CorePattern, _ index: Local?, _ list: Core, _ body: Core, _ span: Span, _ emitter: inout Emitter
+  ) throws(EmitFailure) {
+    let mark = next
+    let base = try allocate(2)
+    try emit(list, into: base, &emitter)
+    add(.int(base + 1, 0), span)
+    let head = code.count
+    loops.append(Loop(head: head))
+    let value = try allocate()
+    let end = addJump(.nextItem(value, base: base, 0), span)
+    if let index {
+      let r = try allocate()
+      add(.addSmall(r, base + 1, -1), span)
+      bindPlace(index, r, span)
+    }
+    var misfits: [Int] = []
+    try emitPattern(item, value, &misfits, [:], &emitter)
+    try emitEffect(body, &emitter)
+    addLoop(to: head, span)
+    if !misfits.isEmpty {
+      try patch(misfits)
+      add(.unmatched, span)
+    }
+    try patch(end)
+    try patch(loops.removeLast().breaks)
+    // A long function must not hold on to a list that it went through.
+    add(.clear(base), span)
+    add(.clear(value), span)
+    next = mark
+  }
+
+  private mutating func emitForRange(
+    _ item: Local?, _ from: Core, _ to: Core, _ inclusive: Bool, _ body: Core, _ span: Span, _ emitter: inout Emitter
+  ) throws(EmitFailure) {
+    let mark = next
+    let base = try allocate(2)
+    try emit(from, into: base, &emitter)
+    try emit(to, into: base + 1, &emitter)
+    if inclusive { add(.addSmall(base + 1, base + 1, 1), span) }
+    let head = code.count
+    loops.append(Loop(head: head))
+    let value = try allocate()
+    let end = addJump(.nextInRange(value, base: base, 0), span)
+    if let item { bindPlace(item, value, span) }
+    try emitEffect(body, &emitter)
+    addLoop(to: head, span)
+    try patch(end)
+    try patch(loops.removeLast().breaks)
+    next = mark
+  }
+}
+
+extension Core {
+  /// Evaluating it assigns nothing.
+  fileprivate var isQuiet: Bool {
+    switch node {
+    case .literal, .local, .global, .function, .native, .constructor, .lambda: true
+    case .assign: false
+    default: children.allSatisfy(\.isQuiet)
+    }
+  }
+}

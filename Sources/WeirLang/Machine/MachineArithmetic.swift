@@ -1,0 +1,162 @@
+/// Reading operands, and arithmetic that is longer than an instruction's line.
+extension Machine {
+  @inline(__always)
+  static func int(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> Int {
+    guard case .int(let i) = regs[Int(r)] else { throw .broken("an int was expected, not \(regs[Int(r)].caseName)") }
+    return i
+  }
+
+  @inline(__always)
+  static func bool(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> Bool {
+    guard case .bool(let b) = regs[Int(r)] else { throw .broken("a bool was expected, not \(regs[Int(r)].caseName)") }
+    return b
+  }
+
+  @inline(__always)
+  static func float(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> Double {
+    if case .float(let d) = regs[Int(r)] { return d }
+    guard let d = regs[Int(r)].asFloat else { throw .broken("a float was expected, not \(regs[Int(r)].caseName)") }
+    return d
+  }
+
+  @inline(__always)
+  static func list(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> List {
+    guard case .list(let list) = regs[Int(r)] else { throw .broken("a list was expected, not \(regs[Int(r)].caseName)") }
+    return list
+  }
+
+  static func divide(_ a: Int, _ b: Int) throws(Trap) -> Int {
+    if b == 0 { throw .divisionByZero }
+    let (quotient, overflow) = a.dividedReportingOverflow(by: b)
+    if overflow { throw .overflow }
+    return quotient
+  }
+
+  static func remainder(_ a: Int, _ b: Int) throws(Trap) -> Int {
+    if b == 0 { throw .divisionByZero }
+    return b == -1 ? 0 : a % b
+  }
+
+  static func power(_ base: Int, _ exponent: Int) throws(Trap) -> Int {
+    guard exponent >= 0 else {
+      throw Trap("NegativeExponent", "an int cannot be raised to \(exponent)", hint: "use floats: 2.0 ** -1.0")
+    }
+    var result = 1
+    var square = base
+    var rest = exponent
+    while rest > 0 {
+      if rest & 1 == 1 {
+        let (product, overflow) = result.multipliedReportingOverflow(by: square)
+        if overflow { throw .overflow }
+        result = product
+      }
+      rest >>= 1
+      if rest > 0 {
+        let (next, overflow) = square.multipliedReportingOverflow(by: square)
+        if overflow { throw .overflow }
+        square = next
+      }
+    }
+    return result
+  }
+
+  enum Operator { case add, sub, mul, div, rem, pow }
+
+  /// For numbers whose type only the values know.
+  static func arithmetic(_ operation: Operator, _ left: Value, _ right: Value) throws(Trap) -> Value {
+    if case .int(let a) = left, case .int(let b) = right {
+      switch operation {
+      case .add: return .int(try checked(a.addingReportingOverflow(b)))
+      case .sub: return .int(try checked(a.subtractingReportingOverflow(b)))
+      case .mul: return .int(try checked(a.multipliedReportingOverflow(by: b)))
+      case .div: return .int(try divide(a, b))
+      case .rem: return .int(try remainder(a, b))
+      case .pow: return .int(try power(a, b))
+      }
+    }
+    guard let a = left.asFloat, let b = right.asFloat else {
+      throw .broken("arithmetic on \(left.caseName) and \(right.caseName)")
+    }
+    switch operation {
+    case .add: return .float(a + b)
+    case .sub: return .float(a - b)
+    case .mul: return .float(a * b)
+    case .div: return .float(a / b)
+    case .rem: return .float(a.truncatingRemainder(dividingBy: b))
+    case .pow: return .float(floatPower(a, b))
+    }
+  }
+
+  private static func checked(_ result: (partialValue: Int, overflow: Bool)) throws(Trap) -> Int {
+    if result.overflow { throw .overflow }
+    return result.partialValue
+  }
+
+  static func isLess(_ a: Value, _ b: Value) throws(Trap) -> Bool {
+    guard let order = Value.order(a, b) else { return false }
+    return order < 0
+  }
+
+  static func isLessOrEqual(_ a: Value, _ b: Value) throws(Trap) -> Bool {
+    guard let order = Value.order(a, b) else { return false }
+    return order <= 0
+  }
+
+  /// Items that `a..b` may have as a list. A `for` over a range makes no list.
+  static let rangeLimit = 10_000_000
+
+  static func range(_ from: Int, _ to: Int) throws(Trap) -> Value {
+    guard from < to else { return .list(List()) }
+    let (count, overflow) = to.subtractingReportingOverflow(from)
+    guard !overflow, count <= rangeLimit else {
+      throw Trap("RangeTooLarge", "a list of more than \(rangeLimit) numbers", hint: "loop over the range instead")
+    }
+    return .list(List((from..<to).map { .int($0) }))
+  }
+
+  /// `a ++ b ++ …` of strings in the slots from `base`, which are let go.
+  static func joinStrings(_ base: UnsafeMutablePointer<Value>, _ count: Int) throws(Trap) -> String {
+    var length = 0
+    for place in 0..<count {
+      guard case .string(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
+      length += part.utf8.count
+    }
+    var text = ""
+    if length > 15 { text.reserveCapacity(length) }
+    for place in 0..<count {
+      if case .string(let part) = base[place] { text.append(part) }
+      if !base[place].isScalar { base[place] = .unit }
+    }
+    return text
+  }
+
+  static func join(_ base: UnsafeMutablePointer<Value>, _ count: Int) throws(Trap) -> Value {
+    defer { for place in 0..<count where !base[place].isScalar { base[place] = .unit } }
+    guard count > 0 else { return .unit }
+    switch base[0] {
+    case .string: return .string(try joinStrings(base, count))
+    case .list(var sum):
+      for place in 1..<count {
+        guard case .list(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
+        sum = sum.appending(part)
+      }
+      return .list(sum)
+    case .bytes(var sum):
+      for place in 1..<count {
+        guard case .bytes(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
+        sum += part
+      }
+      return .bytes(sum)
+    default: throw .broken("`++` of \(base[0].caseName)")
+    }
+  }
+}
+
+extension Fields {
+  func replacing(_ index: Int, _ value: Value) -> Fields {
+    let copy = Fields.copying(slots, count)
+    precondition(index < copy.count, "field index")
+    copy.slots[index] = value
+    return copy
+  }
+}

@@ -1,0 +1,156 @@
+/// The fibers of one copy of a program, on one loop: which run next, and what is put into them.
+///
+/// The host's whole interface is `spawn`, `cancel` and the `Suspension`s that natives hand out. Nothing runs inside the
+/// caller: work is queued and the scheduler asks its host, through `soon`, to be called later on the same loop. Fibers
+/// that compute without end go to the back of the queue after `slice` units of fuel, and a turn of the loop takes at
+/// most `turn` of them, so neither other fibers nor sockets starve.
+package final class Scheduler {
+  package struct Limits {
+    /// Calls and loop rounds before a fiber goes to the back of the queue: about 1 ms.
+    package var slice = 20_000
+    /// The same for all fibers of one turn of the loop: about 5 ms.
+    package var turn = 100_000
+    /// Calls inside each other.
+    package var depth = 10_000
+    package init() {}
+  }
+
+  package let program: Program
+  package let limits: Limits
+  package private(set) var context: NativeContext!
+  private let soon: (@escaping () -> Void) -> Void
+  private var queue: [Fiber] = []
+  private var next = 0
+  private var isQueued = false
+  private var live: [ObjectIdentifier: Fiber] = [:]
+  private var spawned = 0
+
+  package init(
+    program: Program, host: any ProgramHost, limits: Limits = Limits(),
+    soon: @escaping (_ job: @escaping () -> Void) -> Void
+  ) {
+    self.program = program
+    self.limits = limits
+    self.soon = soon
+    context = nil
+    context = NativeContext(host: host, scheduler: self, fiber: Fiber(program: program, id: 0))
+  }
+
+  /// Fibers that have not ended.
+  package var fiberCount: Int { live.count }
+
+  /// Starts a function, or a function value, with `arguments`. `completion` is called once when it ends, unless it is
+  /// cancelled before it has deferred work; a child of `parent` counts against its limits.
+  @discardableResult
+  package func spawn(
+    _ function: Value, _ arguments: [Value] = [], parent: Fiber? = nil,
+    completion: @escaping (Result<Value, Trap>) -> Void = { _ in }
+  ) -> Fiber {
+    spawned += 1
+    let fiber = Fiber(program: program, id: spawned)
+    fiber.completion = completion
+    fiber.budget = parent?.budget
+    fiber.attachment = parent?.attachment
+    if case .function(let code, let captures) = function {
+      fiber.enter(code, arguments, captures)
+    } else {
+      fiber.delivery = .trap(.broken("spawn of \(function.caseName)"))
+    }
+    live[ObjectIdentifier(fiber)] = fiber
+    enqueue(fiber)
+    return fiber
+  }
+
+  @discardableResult
+  package func spawn(
+    _ function: FunctionRef, _ arguments: [Value] = [], parent: Fiber? = nil,
+    completion: @escaping (Result<Value, Trap>) -> Void = { _ in }
+  ) -> Fiber {
+    spawn(.function(function, Fields.of([])), arguments, parent: parent, completion: completion)
+  }
+
+  /// Ends a fiber: what it waits for is told, its values go at once, its completion gets `Trap.cancelled`. One with
+  /// deferred functions runs those first.
+  package func cancel(_ fiber: Fiber) {
+    guard fiber.state != .finished, !fiber.isCancelled else { return }
+    fiber.isCancelled = true
+    fiber.park &+= 1
+    let hook = fiber.cancelHook
+    fiber.cancelHook = nil
+    if fiber.state == .running || fiber.state == .suspending || !fiber.defers.isEmpty {
+      // It runs its deferred functions, or stops at its next call or round.
+      fiber.delivery = .trap(.cancelled)
+      if fiber.state == .parked { enqueue(fiber) }
+      hook?()
+    } else {
+      hook?()
+      finish(fiber, .failure(.cancelled))
+    }
+  }
+
+  package func cancelAll() {
+    for fiber in live.values.sorted(by: { $0.id < $1.id }) { cancel(fiber) }
+  }
+
+  func deliver(_ delivery: Fiber.Delivery, to suspension: Suspension) {
+    let fiber = suspension.fiber
+    guard fiber.park == suspension.park else { return }
+    fiber.park &+= 1
+    fiber.cancelHook = nil
+    fiber.delivery = delivery
+    // Still inside the native: the machine takes the answer when the native returns.
+    if fiber.state == .parked { enqueue(fiber) }
+  }
+
+  private func enqueue(_ fiber: Fiber) {
+    fiber.state = .ready
+    queue.append(fiber)
+    ask()
+  }
+
+  private func ask() {
+    if isQueued { return }
+    isQueued = true
+    soon { [weak self] in self?.drain() }
+  }
+
+  /// Runs what is queued, up to the turn's fuel.
+  private func drain() {
+    isQueued = false
+    var fuel = limits.turn
+    let end = queue.count
+    while next < end, fuel > 0 {
+      let fiber = queue[next]
+      next += 1
+      if fiber.state == .ready { fuel -= run(fiber) }
+    }
+    queue.removeFirst(next)
+    next = 0
+    if !queue.isEmpty { ask() }
+  }
+
+  /// One slice; answers the fuel that it took.
+  private func run(_ fiber: Fiber) -> Int {
+    context.fiber = fiber
+    fiber.state = .running
+    var fuel = limits.slice
+    do throws(Trap) {
+      switch try Machine.run(fiber, context: context, fuel: &fuel, depthLimit: limits.depth) {
+      case .finished(let value): finish(fiber, .success(value))
+      case .suspended: break
+      case .outOfFuel: enqueue(fiber)
+      }
+    } catch {
+      finish(fiber, .failure(error))
+    }
+    return max(1, limits.slice - max(0, fuel))
+  }
+
+  private func finish(_ fiber: Fiber, _ result: Result<Value, Trap>) {
+    let completion = fiber.completion
+    fiber.completion = nil
+    fiber.drop()
+    live[ObjectIdentifier(fiber)] = nil
+    completion?(result)
+  }
+}
