@@ -87,6 +87,8 @@ void weir_wakeup_clear(int fd) {
   while (read(fd, &count, sizeof count) < 0 && errno == EINTR) {}
 }
 
+int weir_pipe(int ends[2]) { return result(pipe2(ends, O_CLOEXEC | O_NONBLOCK)); }
+
 int weir_accept(int listener, void *address, uint32_t *length) {
   socklen_t size = *length;
   int fd = accept4(listener, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);

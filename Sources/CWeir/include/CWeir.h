@@ -31,6 +31,9 @@ int weir_wakeup_create(void);
 void weir_wakeup_signal(int fd);
 void weir_wakeup_clear(int fd);
 
+// A pipe, both ends non-blocking and closed at exec.
+int weir_pipe(int ends[2]);
+
 int weir_accept(int listener, void *address, uint32_t *length);
 int weir_stream_socket(int family);
 // Bytes received and not yet read.

@@ -1,0 +1,144 @@
+import Glibc
+import WeirCore
+
+/// The `Disk` port over the machine's files: every call is made on a pool's thread, its answer comes on the loop.
+///
+/// Operations on paths are done one after the other, as are those of each open file; different files go side by side.
+package final class FileDisk: Disk {
+  private let loop: EventLoop
+  private let pool: ThreadPool
+  private let paths: DiskLane
+
+  package init(_ loop: EventLoop, _ pool: ThreadPool) {
+    self.loop = loop
+    self.pool = pool
+    paths = DiskLane(pool)
+  }
+
+  package func open(
+    _ path: String, _ mode: DiskMode, _ answer: @escaping (Result<any DiskFile, DiskFailure>) -> Void
+  ) {
+    let (loop, pool) = (self.loop, self.pool)
+    perform(path, { answer($0.map { FileHandle($0, loop, DiskLane(pool)) }) }) { () throws(DiskFailure) in
+      try OpenFile(path, mode)
+    }
+  }
+
+  package func read(_ path: String, limit: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
+    perform(path, answer) { () throws(DiskFailure) in
+      let file = try OpenFile(path, .read)
+      // One byte more than allowed tells a file that grew, or has no size (/proc), from one that fits.
+      let bytes = try file.read(at: 0, count: limit == .max ? limit : limit + 1, trustsSize: false)
+      if bytes.count > limit { throw .tooLarge(path, limit: limit) }
+      return bytes
+    }
+  }
+
+  /// Names in byte order, without "." and "..".
+  package func list(_ directory: String, _ answer: @escaping (Result<[String], DiskFailure>) -> Void) {
+    perform(directory, answer) { () throws(DiskFailure) in
+      guard let stream = opendir(directory) else { throw DiskFailure.of(errno, directory) }
+      defer { closedir(stream) }
+      var names: [String] = []
+      errno = 0
+      while let entry = readdir(stream) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+          $0.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+        }
+        if name != ".", name != ".." { names.append(name) }
+        errno = 0
+      }
+      if errno != 0 { throw DiskFailure.of(errno, directory) }
+      return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+  }
+
+  package func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform(path, { answer($0.failure) }) { () throws(DiskFailure) in try check(mkdir(path, 0o777), path) }
+  }
+
+  package func remove(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform(path, { answer($0.failure) }) { () throws(DiskFailure) in try check(Glibc.remove(path), path) }
+  }
+
+  package func rename(_ from: String, _ to: String, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform(from, { answer($0.failure) }) { () throws(DiskFailure) in
+      if to.utf8.contains(0) { throw .other(to, "a path cannot hold a NUL") }
+      try check(Glibc.rename(from, to), from)
+    }
+  }
+
+  package func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform(path, { answer($0.failure) }) { () throws(DiskFailure) in
+      let fd = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      if fd < 0 { throw DiskFailure.of(errno, path) }
+      defer { closeDescriptor(fd) }
+      try check(fsync(fd), path)
+    }
+  }
+
+  private func perform<Value: Sendable>(
+    _ path: String, _ answer: @escaping (Result<Value, DiskFailure>) -> Void,
+    _ work: @escaping @Sendable () throws(DiskFailure) -> Value
+  ) {
+    paths.perform(loop, path, answer) { () throws(DiskFailure) in
+      // C would end the path at the NUL: another file than the one that was named.
+      if path.utf8.contains(0) { throw .other(path, "a path cannot hold a NUL") }
+      return try work()
+    }
+  }
+}
+
+/// An open file, as the loop sees it.
+final class FileHandle: DiskFile {
+  private let file: OpenFile
+  private let loop: EventLoop
+  private let lane: DiskLane
+  private var isClosed = false
+
+  init(_ file: OpenFile, _ loop: EventLoop, _ lane: DiskLane) {
+    self.file = file
+    self.loop = loop
+    self.lane = lane
+  }
+
+  func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
+    perform(answer) { file throws(DiskFailure) in try file.read(at: at, count: count, trustsSize: true) }
+  }
+
+  func write(_ bytes: [UInt8], at: Int, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform({ answer($0.failure) }) { file throws(DiskFailure) in try file.write(bytes, at: at) }
+  }
+
+  func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
+    perform({ answer($0.failure) }) { file throws(DiskFailure) in try file.synchronize() }
+  }
+
+  func truncate(to size: Int, _ answer: @escaping (DiskFailure?) -> Void) {
+    perform({ answer($0.failure) }) { file throws(DiskFailure) in try check(ftruncate(file.descriptor, size), file.path)
+    }
+  }
+
+  func size(_ answer: @escaping (Result<Int, DiskFailure>) -> Void) {
+    perform(answer) { file throws(DiskFailure) in try file.size() }
+  }
+
+  /// What was asked before is still done and answered; then the descriptor goes, with the last job that holds it.
+  func close() { isClosed = true }
+
+  private func perform<Value: Sendable>(
+    _ answer: @escaping (Result<Value, DiskFailure>) -> Void,
+    _ work: @escaping @Sendable (OpenFile) throws(DiskFailure) -> Value
+  ) {
+    let file = self.file
+    if isClosed {
+      loop.soon { answer(.failure(.other(file.path, "the file is closed"))) }
+      return
+    }
+    lane.perform(loop, file.path, answer) { () throws(DiskFailure) in try work(file) }
+  }
+}
+
+extension Result {
+  var failure: Failure? { if case .failure(let failure) = self { failure } else { nil } }
+}

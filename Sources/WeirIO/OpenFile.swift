@@ -1,0 +1,165 @@
+import Glibc
+import Synchronization
+import WeirCore
+
+/// A descriptor of a regular file and the calls on it that block. Closed when the last holder lets go.
+final class OpenFile: Sendable {
+  let path: String
+  let descriptor: Int32
+  private let failedToSynchronize = Atomic<Bool>(false)
+
+  init(_ path: String, _ mode: DiskMode) throws(DiskFailure) {
+    let flags =
+      switch mode {
+      case .read: O_RDONLY
+      case .readWrite: O_RDWR
+      case .create: O_RDWR | O_CREAT | O_EXCL
+      case .append: O_RDWR | O_CREAT | O_APPEND
+      }
+    // Without O_NONBLOCK the open of a FIFO would hold a thread until somebody writes to it.
+    let fd = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, 0o666)
+    if fd < 0 { throw DiskFailure.of(errno, path) }
+    self.path = path
+    descriptor = fd
+    var info = stat()
+    try check(fstat(fd, &info), path)
+    switch info.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw .other(path, "is a directory")
+    default: throw .other(path, "is not a regular file")
+    }
+  }
+
+  deinit { closeDescriptor(descriptor) }
+
+  func size() throws(DiskFailure) -> Int {
+    var info = stat()
+    try check(fstat(descriptor, &info), path)
+    return Int(info.st_size)
+  }
+
+  /// At most `count` bytes; fewer at the end. With `trustsSize` no more is allocated than the file has.
+  func read(at: Int, count: Int, trustsSize: Bool) throws(DiskFailure) -> [UInt8] {
+    guard at >= 0, count >= 0 else { throw .other(path, "there is no place \(at), \(count)") }
+    let rest = max(0, try size() - at)
+    var bytes: [UInt8] = []
+    // A size of 0 may be a lie (/proc): then by pieces, until there is no more.
+    let piece = trustsSize ? min(count, rest) : min(count, max(rest, 65_536))
+    while bytes.count < count {
+      let wanted = trustsSize ? piece - bytes.count : min(piece, count - bytes.count)
+      if wanted == 0 { break }
+      let place = at + bytes.count
+      var number: Int32 = 0
+      let more = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, used in
+        let got = pread(descriptor, buffer.baseAddress, wanted, place)
+        if got < 0 { number = errno }
+        used = max(0, got)
+      }
+      if number == EINTR { continue }
+      if number != 0 { throw DiskFailure.of(number, path) }
+      if more.isEmpty { break }
+      if bytes.isEmpty { bytes = more } else { bytes += more }
+    }
+    return bytes
+  }
+
+  func write(_ bytes: [UInt8], at: Int) throws(DiskFailure) {
+    guard at >= 0 else { throw .other(path, "there is no place \(at)") }
+    var offset = 0
+    while offset < bytes.count {
+      let taken = bytes.withUnsafeBytes {
+        pwrite(descriptor, $0.baseAddress! + offset, bytes.count - offset, at + offset)
+      }
+      if taken >= 0 { offset += taken } else if errno != EINTR { throw DiskFailure.of(errno, path) }
+    }
+  }
+
+  /// After a failed fsync Linux marks the pages clean though they never arrived: a second try that succeeds would be
+  /// a lie, so the file stays failed.
+  func synchronize() throws(DiskFailure) {
+    if failedToSynchronize.load(ordering: .relaxed) {
+      throw .other(path, "an earlier write did not reach the disk")
+    }
+    #if os(Linux)
+      let outcome = fdatasync(descriptor)
+    #else
+      let outcome = fcntl(descriptor, F_FULLFSYNC)
+    #endif
+    if outcome != 0 {
+      let number = errno
+      failedToSynchronize.store(true, ordering: .relaxed)
+      throw DiskFailure.of(number, path)
+    }
+  }
+}
+
+/// Jobs of one file, one after the other on whatever thread of the pool is free.
+final class DiskLane: Sendable {
+  /// Operations waiting for one file at most: beyond that the disk does not keep up, and the asker must know.
+  static let queueLimit = 65_536
+
+  private struct Queue {
+    var jobs = Ring<@Sendable () -> Void>()
+    var isRunning = false
+  }
+
+  private let pool: ThreadPool
+  private let queue = Mutex(Queue())
+
+  init(_ pool: ThreadPool) { self.pool = pool }
+
+  func perform<Value: Sendable>(
+    _ loop: EventLoop, _ path: String, _ answer: @escaping (Result<Value, DiskFailure>) -> Void,
+    _ work: @escaping @Sendable () throws(DiskFailure) -> Value
+  ) {
+    let box = LoopBox(loop, answer)
+    let isTaken = add {
+      let result = Result { () throws(DiskFailure) in try work() }
+      loop.post { box.take()?(result) }
+    }
+    if !isTaken { loop.soon { answer(.failure(.other(path, "too many operations are waiting for the disk"))) } }
+  }
+
+  private func add(_ job: @escaping @Sendable () -> Void) -> Bool {
+    let (isTaken, starts) = queue.withLock { queue in
+      guard queue.jobs.count < Self.queueLimit else { return (false, false) }
+      queue.jobs.append(job)
+      defer { queue.isRunning = true }
+      return (true, !queue.isRunning)
+    }
+    if starts, !pool.submit({ [self] in drain() }) {
+      queue.withLock { queue in
+        queue.isRunning = false
+        _ = queue.jobs.popFirst()
+      }
+      return false
+    }
+    return isTaken
+  }
+
+  private func drain() {
+    while let job = queue.withLock({ queue -> (@Sendable () -> Void)? in
+      let job = queue.jobs.popFirst()
+      if job == nil { queue.isRunning = false }
+      return job
+    }) {
+      job()
+    }
+  }
+}
+
+func check(_ outcome: Int32, _ path: String) throws(DiskFailure) {
+  if outcome != 0 { throw DiskFailure.of(errno, path) }
+}
+
+extension DiskFailure {
+  static func of(_ number: Int32, _ path: String) -> DiskFailure {
+    switch number {
+    case ENOENT, ENOTDIR: .notFound(path)
+    case EEXIST: .exists(path)
+    case EACCES, EPERM, EROFS: .denied(path)
+    case ENOSPC, EDQUOT: .full(path)
+    default: .other(path, errorText(number))
+    }
+  }
+}

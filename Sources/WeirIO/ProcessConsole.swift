@@ -1,0 +1,96 @@
+import CWeir
+import Glibc
+import WeirCore
+
+/// The `Console` port over descriptors 1 and 2.
+///
+/// What a turn of the loop prints leaves in one write at its end, in the order printed across both streams. A reader
+/// that is slow holds the program up, as with any filter; one that has gone ends its stream quietly: `isBroken` says so.
+package final class ProcessConsole: Console {
+  /// Text that waits for the end of the turn at most; more is written at once.
+  static let bufferLimit = 65_536
+
+  private let loop: EventLoop
+  private let descriptors: (output: Int32, error: Int32)
+  private var waiting: [UInt8] = []
+  private var waitingFor = ConsoleStream.output
+  private var isFlushAsked = false
+  private var broken: Set<ConsoleStream> = []
+
+  package init(_ loop: EventLoop, output: Int32 = 1, error: Int32 = 2) {
+    self.loop = loop
+    descriptors = (output, error)
+    weir_ignore_broken_pipes()
+  }
+
+  package func isBroken(_ stream: ConsoleStream) -> Bool { broken.contains(stream) }
+
+  package func write(_ text: String, to stream: ConsoleStream) {
+    if stream != waitingFor { flush() }
+    waitingFor = stream
+    waiting.append(contentsOf: text.utf8)
+    if waiting.count >= Self.bufferLimit {
+      flush()
+    } else if !isFlushAsked {
+      isFlushAsked = true
+      loop.atEndOfTurn { [self] in
+        isFlushAsked = false
+        flush()
+      }
+    }
+  }
+
+  package func flush() {
+    if waiting.isEmpty { return }
+    defer { waiting.removeAll(keepingCapacity: waiting.count <= Self.bufferLimit) }
+    let fd = waitingFor == .output ? descriptors.output : descriptors.error
+    var offset = 0
+    while offset < waiting.count, !broken.contains(waitingFor) {
+      let taken = waiting.withUnsafeBytes { Glibc.write(fd, $0.baseAddress! + offset, waiting.count - offset) }
+      if taken >= 0 {
+        offset += taken
+        continue
+      }
+      switch errno {
+      case EINTR: break
+      case EAGAIN:
+        // Somebody else made it non-blocking (it is shared with the shell): wait for room all the same.
+        var room = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)
+        poll(&room, 1, -1)
+      default: broken.insert(waitingFor)
+      }
+    }
+  }
+}
+
+/// The `Environment` port over the process's own variables.
+package final class ProcessEnvironment: Environment {
+  package init() {}
+  package subscript(_ name: String) -> String? {
+    if name.utf8.contains(0) { return nil }
+    return getenv(name).map { String(cString: $0) }
+  }
+}
+
+/// The `RandomSource` port over the kernel's generator, fetched by the half kilobyte.
+package final class SystemRandom: RandomSource {
+  private var pool = [UInt64](repeating: 0, count: 64)
+  private var next64 = 64
+
+  package init() {}
+
+  package func next() -> UInt64 {
+    if next64 == pool.count {
+      let failure = pool.withUnsafeMutableBytes { weir_random($0.baseAddress, $0.count) }
+      // Without it no identifier of ours would be unguessable: better no program than a predictable one.
+      precondition(failure == 0, "the kernel gives no random bytes")
+      next64 = 0
+    }
+    defer {
+      // What was given out must not be found in memory later.
+      pool[next64] = 0
+      next64 += 1
+    }
+    return pool[next64]
+  }
+}

@@ -1,0 +1,23 @@
+import WeirCore
+
+/// All ports over this machine, for one loop.
+package enum RealWorld {
+  /// Name lookups and files wait in threads of their own, so that a dead name server holds up no disk. Every loop of
+  /// the process uses the same.
+  private static let names = ThreadPool(name: "weir-names")
+  private static let files = ThreadPool(name: "weir-files")
+
+  /// `SSL_CERT_FILE` names the certificates to trust, for servers reached by TLS and by HTTP alike.
+  package static func make(loop: EventLoop) -> World {
+    let environment = ProcessEnvironment()
+    let console = ProcessConsole(loop)
+    return World(
+      loop: loop,
+      network: SocketNetwork(loop, names: names) { console.write("weir: \($0)\n", to: .error) },
+      http: CurlTransport(loop, trustFile: environment["SSL_CERT_FILE"]),
+      disk: FileDisk(loop, files),
+      random: SystemRandom(),
+      console: console,
+      environment: environment)
+  }
+}
