@@ -62,6 +62,11 @@ package protocol HTTPResponder: AnyObject {
   func upgrade(headers: [(name: String, value: String)]) -> (stream: any ByteStream, early: [UInt8])?
 }
 
+extension HTTPResponder {
+  /// What stands in for a server's answer, in a test or a proxy, need not know other protocols.
+  package func upgrade(headers: [(name: String, value: String)]) -> (stream: any ByteStream, early: [UInt8])? { nil }
+}
+
 package protocol HTTPResponseObserver: AnyObject {
   func responseBecameWritable()
   /// The client closed or reset its connection, or the server stops. The responder is dead.

@@ -68,31 +68,43 @@ package struct HTTPRequestHead: Sendable {
 
   /// Reads what the fields say of framing, host and connection. Called once, when all fields are there.
   mutating func frame() throws(HTTPFailure) {
-    let hosts = values("host")
+    var (hosts, lengths, encodings, connection, expectations) = (
+      [String](), [String](), [String](), [String](), [String]()
+    )
+    for (name, value) in headers {
+      switch name.utf8.count {
+      case 4: if name.matches("host") { hosts.append(value) }
+      case 6: if name.matches("expect") { expectations.append(value) }
+      case 10: if name.matches("connection") { connection.append(value) }
+      case 14: if name.matches("content-length") { lengths.append(value) }
+      case 17: if name.matches("transfer-encoding") { encodings.append(value) }
+      default: break
+      }
+    }
     if hosts.count > 1 { throw .malformed("more than one Host") }
     if hosts.isEmpty, minorVersion == 1 { throw .malformed("HTTP/1.1 requests need a Host") }
     if let host = hosts.first {
       guard Self.isAuthority(host) else { throw .malformed("Host is not a host name") }
       if authority.isEmpty { authority = host }
     }
-    body = try readBody()
+    body = try readBody(lengths, encodings)
 
-    let options = values("connection").flatMap { $0.utf8.split(separator: .comma).map { Substring($0).trimmed } }
-    if options.contains(where: { $0.matches("close") }) {
-      isPersistent = false
-    } else if minorVersion == 0 {
-      isPersistent = options.contains { $0.matches("keep-alive") }
+    isPersistent = minorVersion == 1
+    for option in connection.flatMap({ $0.utf8.split(separator: .comma) }) {
+      let option = Substring(option).trimmed
+      if option.matches("close") {
+        isPersistent = false
+        break
+      }
+      if option.matches("keep-alive") { isPersistent = true }
     }
-    let expectations = values("expect")
     if !expectations.isEmpty, minorVersion == 1 {
       guard expectations.count == 1, expectations[0].matches("100-continue") else { throw .expectation }
       expectsContinue = body != .none && body != .length(0)
     }
   }
 
-  private func readBody() throws(HTTPFailure) -> Body {
-    let lengths = values("content-length")
-    let encodings = values("transfer-encoding")
+  private func readBody(_ lengths: [String], _ encodings: [String]) throws(HTTPFailure) -> Body {
     if !encodings.isEmpty {
       if !lengths.isEmpty { throw .malformed("Content-Length and Transfer-Encoding together") }
       if minorVersion == 0 { throw .malformed("Transfer-Encoding in an HTTP/1.0 request") }
@@ -139,7 +151,13 @@ extension StringProtocol {
   /// Equal but for ASCII case. The literal is written in lower case.
   package func matches(_ literal: StaticString) -> Bool {
     let bytes = literal.bytes
-    return utf8.count == bytes.count && zip(utf8, bytes).allSatisfy { $0.lowercasedASCII == $1 }
+    guard utf8.count == bytes.count else { return false }
+    var index = 0
+    for byte in utf8 {
+      if byte.lowercasedASCII != bytes[index] { return false }
+      index += 1
+    }
+    return true
   }
 }
 

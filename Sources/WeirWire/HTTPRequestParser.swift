@@ -126,7 +126,7 @@ package struct HTTPRequestParser: Sendable {
         guard let line = try takeLine(.head(.headTooLarge("a header field is longer than \(limits.lineBytes) bytes")))
         else { return nil }
         if !line.isEmpty {
-          try readField(line, into: &head.headers)
+          head.headers.append(try readField(line, after: head.headers.count))
           continue
         }
         try head.frame()
@@ -173,7 +173,7 @@ package struct HTTPRequestParser: Sendable {
         guard let line = try takeLine(.head(.headTooLarge("a trailer field is longer than \(limits.lineBytes) bytes")))
         else { return nil }
         if line.isEmpty { return end() }
-        try readField(line, into: &trailers)
+        trailers.append(try readField(line, after: trailers.count))
 
       case .failed(let failure):
         throw failure
@@ -205,7 +205,7 @@ package struct HTTPRequestParser: Sendable {
 
   /// The next line without its CRLF, or nil. Checks lengths on what is there, contents only on whole lines, so that
   /// every cut fails at the same byte for the same reason.
-  private mutating func takeLine(_ kind: LineKind) throws(HTTPFailure) -> [UInt8]? {
+  private mutating func takeLine(_ kind: LineKind) throws(HTTPFailure) -> Range<Int>? {
     let limit: Int
     let tooLong: HTTPFailure
     switch kind {
@@ -226,11 +226,14 @@ package struct HTTPRequestParser: Sendable {
     }
     guard isWhole else { return nil }
     guard endsInCR else { throw .malformed("a line ends in a bare LF") }
-    let line = Array(input[position..<feed - 1])
+    let line = position..<feed - 1
     headBytes += feed + 1 - position
     position = feed + 1
-    for byte in line where byte < .space && byte != .tab || byte == 0x7F {
-      throw .malformed(byte == .carriageReturn ? "a bare CR in a line" : "a control character in a line")
+    let control = input.withUnsafeBufferPointer { input in
+      input.slice(line).first { ($0 < .space && $0 != .tab) || $0 == 0x7F }
+    }
+    if let control {
+      throw .malformed(control == .carriageReturn ? "a bare CR in a line" : "a control character in a line")
     }
     return line
   }
@@ -243,44 +246,57 @@ package struct HTTPRequestParser: Sendable {
     guard first.isTokenCharacter || first == .carriageReturn else { throw .malformed("this is not an HTTP request") }
   }
 
-  private mutating func readRequestLine(_ line: [UInt8]) throws(HTTPFailure) {
-    let parts = line.split(separator: .space, omittingEmptySubsequences: false)
-    guard parts.count == 3, !parts[0].isEmpty, !parts[1].isEmpty else {
-      throw .malformed("the request line is not method, target and version with one space between")
+  private mutating func readRequestLine(_ line: Range<Int>) throws(HTTPFailure) {
+    let input = self.input  // a second reference, so that reading it and writing the head don't overlap
+    try input.withUnsafeBufferPointer { (input) throws(HTTPFailure) in
+      let line = input.slice(line)
+      let first = line.scan(for: .space)
+      let second = line.firstIndex(of: .space, in: min(first + 1, line.count)..<line.count)
+      guard 0 < first, first + 1 < second, second + 1 < line.count,
+        line.firstIndex(of: .space, in: second + 1..<line.count) == line.count
+      else { throw .malformed("the request line is not method, target and version with one space between") }
+      let (method, target) = (line.slice(0..<first), line.slice(first + 1..<second))
+      let version = line.slice(second + 1..<line.count)
+      guard method.allSatisfy(\.isTokenCharacter) else { throw .malformed("the method is not a name") }
+      guard version.count == 8, version.slice(0..<5).equals("HTTP/"), version[5].isDigit, version[6] == 0x2E,
+        version[7].isDigit
+      else { throw .malformed("the request line does not end in an HTTP version") }
+      guard version[5] == 0x31, version[7] <= 0x31 else { throw .version }
+      guard target.allSatisfy({ 0x21 <= $0 && $0 < 0x7F && $0 != 0x23 }) else {  // visible ASCII without #
+        throw .malformed("the request target holds bytes that must be percent-encoded")
+      }
+      if method.count > Self.methodLimit { throw .notImplemented("no method has a name of this length") }
+      head.method = String(decoding: method, as: UTF8.self)
+      head.target = String(decoding: target, as: UTF8.self)
+      head.minorVersion = version[7] == 0x31 ? 1 : 0
     }
-    guard parts[0].allSatisfy(\.isTokenCharacter) else { throw .malformed("the method is not a name") }
-    let version = parts[2]
-    guard version.count == 8, version.starts(with: "HTTP/".utf8), version[version.startIndex + 5].isDigit,
-      version[version.startIndex + 6] == 0x2E, version[version.startIndex + 7].isDigit
-    else { throw .malformed("the request line does not end in an HTTP version") }
-    guard version[version.startIndex + 5] == 0x31, version[version.startIndex + 7] <= 0x31 else { throw .version }
-    guard parts[1].allSatisfy({ 0x21 <= $0 && $0 < 0x7F && $0 != 0x23 }) else {  // visible ASCII without #
-      throw .malformed("the request target holds bytes that must be percent-encoded")
-    }
-    if parts[0].count > Self.methodLimit { throw .notImplemented("no method has a name of this length") }
-    head.method = String(decoding: parts[0], as: UTF8.self)
-    head.target = String(decoding: parts[1], as: UTF8.self)
-    head.minorVersion = version.last == 0x31 ? 1 : 0
     try head.readTarget()
   }
   /// The longest registered method has 17 letters.
   private static let methodLimit = 32
 
-  private func readField(_ line: [UInt8], into fields: inout [HTTPField]) throws(HTTPFailure) {
-    if line[0] == .space || line[0] == .tab { throw .malformed("a folded header field") }
-    guard let colon = line.firstIndex(of: .colon), colon > 0 else { throw .malformed("a header field without a name") }
-    guard line[..<colon].allSatisfy(\.isTokenCharacter) else {
-      throw .malformed("a header field's name holds a space or another character that it must not")
+  private func readField(_ line: Range<Int>, after count: Int) throws(HTTPFailure) -> HTTPField {
+    try input.withUnsafeBufferPointer { (input) throws(HTTPFailure) -> HTTPField in
+      let line = input.slice(line)
+      if line[0] == .space || line[0] == .tab { throw .malformed("a folded header field") }
+      let colon = line.scan(for: .colon)
+      guard 0 < colon, colon < line.count else { throw .malformed("a header field without a name") }
+      let name = line.slice(0..<colon)
+      guard name.allSatisfy(\.isTokenCharacter) else {
+        throw .malformed("a header field's name holds a space or another character that it must not")
+      }
+      if count == limits.fieldCount { throw .headTooLarge("more than \(limits.fieldCount) header fields") }
+      var (start, end) = (colon + 1, line.count)
+      while start < end, line[start] == .space || line[start] == .tab { start += 1 }
+      while start < end, line[end - 1] == .space || line[end - 1] == .tab { end -= 1 }
+      return (
+        name: String(decoding: name, as: UTF8.self), value: String(decoding: line.slice(start..<end), as: UTF8.self)
+      )
     }
-    if fields.count == limits.fieldCount { throw .headTooLarge("more than \(limits.fieldCount) header fields") }
-    var value = line[(colon + 1)...]
-    while let first = value.first, first == .space || first == .tab { value.removeFirst() }
-    while let last = value.last, last == .space || last == .tab { value.removeLast() }
-    fields.append(
-      (name: String(decoding: line[..<colon], as: UTF8.self), value: String(decoding: value, as: UTF8.self)))
   }
 
-  private mutating func readChunkSize(_ line: [UInt8]) throws(HTTPFailure) -> Int {
+  private mutating func readChunkSize(_ range: Range<Int>) throws(HTTPFailure) -> Int {
+    let line = Array(input[range])
     let digits = line.prefix { $0.hexValue != nil }
     guard !digits.isEmpty, digits.count == line.count || line[digits.count] == .semicolon else {
       throw .malformed("a chunk size is not a hexadecimal number")

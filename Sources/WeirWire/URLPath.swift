@@ -5,6 +5,7 @@
 package enum URLPath {
   /// `/a/./b/../c%20d` → `/a/c d`; a doubled slash counts once. The result always starts with `/`.
   package static func normalised(_ written: String) throws(HTTPFailure) -> String {
+    if isNormal(written) { return written }
     guard let bytes = PercentCoding.decode(written.utf8, plusIsSpace: false) else {
       throw .malformed("the path holds a % that is not followed by two hexadecimal digits")
     }
@@ -24,6 +25,21 @@ package enum URLPath {
     }
     let isFolder = text.hasSuffix("/") || written.last == "." || written.last == ".."
     return "/" + segments.joined(separator: "/") + (isFolder && !segments.isEmpty ? "/" : "")
+  }
+
+  /// Nothing to decode, nothing to remove: nearly every path. May say no to one that is.
+  private static func isNormal(_ path: String) -> Bool {
+    guard path.utf8.first == .slash else { return false }
+    var last = UInt8(0)
+    for byte in path.utf8 {
+      switch byte {
+      case .slash, 0x2E: if last == .slash { return false }
+      case .percent, .backslash, 0...0x20, 0x7F...0xFF: return false
+      default: break
+      }
+      last = byte
+    }
+    return true
   }
 
   /// A segment as it is written in a path: everything but unreserved characters escaped.
