@@ -112,7 +112,7 @@ package struct HTTPRequestParser: Sendable {
       switch state {
       case .requestLine:
         try refuseWhatIsNotHTTP()
-        guard let line = try takeLine(.head(.lineTooLong(limit: limits.lineBytes))) else { return nil }
+        guard let line = try takeLine(.request) else { return nil }
         if line.isEmpty {  // RFC 9112 2.2: one empty line before a request is forgiven
           if sawEmptyLine { throw .malformed("empty lines instead of a request") }
           sawEmptyLine = true
@@ -123,8 +123,7 @@ package struct HTTPRequestParser: Sendable {
         state = .fields
 
       case .fields:
-        guard let line = try takeLine(.head(.headTooLarge("a header field is longer than \(limits.lineBytes) bytes")))
-        else { return nil }
+        guard let line = try takeLine(.field) else { return nil }
         if !line.isEmpty {
           head.headers.append(try readField(line, after: head.headers.count))
           continue
@@ -170,8 +169,7 @@ package struct HTTPRequestParser: Sendable {
         state = .chunkSize
 
       case .trailers:
-        guard let line = try takeLine(.head(.headTooLarge("a trailer field is longer than \(limits.lineBytes) bytes")))
-        else { return nil }
+        guard let line = try takeLine(.field) else { return nil }
         if line.isEmpty { return end() }
         trailers.append(try readField(line, after: trailers.count))
 
@@ -197,29 +195,26 @@ package struct HTTPRequestParser: Sendable {
 
   // MARK: Lines
 
-  private enum LineKind {
-    /// Counts towards the head; the failure for a line that is too long.
-    case head(HTTPFailure)
-    case chunk
-  }
+  private enum LineKind { case request, field, chunk }
 
   /// The next line without its CRLF, or nil. Checks lengths on what is there, contents only on whole lines, so that
   /// every cut fails at the same byte for the same reason.
   private mutating func takeLine(_ kind: LineKind) throws(HTTPFailure) -> Range<Int>? {
-    let limit: Int
-    let tooLong: HTTPFailure
-    switch kind {
-    case .head(let failure): (limit, tooLong) = (limits.lineBytes, failure)
-    case .chunk: (limit, tooLong) = (limits.chunkLineBytes, .malformed("a chunk size line is too long"))
-    }
+    let limit = kind == .chunk ? limits.chunkLineBytes : limits.lineBytes
     let feed = input.withUnsafeBufferPointer {
       $0.firstIndex(of: .lineFeed, in: max(position, scanned)..<$0.count)
     }
     let isWhole = feed < input.count
     scanned = isWhole ? feed + 1 : feed
     let endsInCR = feed > position && input[feed - 1] == .carriageReturn
-    if feed - position - (endsInCR ? 1 : 0) > limit { throw tooLong }
-    if case .head = kind {
+    if feed - position - (endsInCR ? 1 : 0) > limit {
+      switch kind {
+      case .request: throw .lineTooLong(limit: limit)
+      case .field: throw .headTooLarge("a header field is longer than \(limit) bytes")
+      case .chunk: throw .malformed("a chunk size line is too long")
+      }
+    }
+    if kind != .chunk {
       if headBytes + feed - position + (isWhole ? 1 : 0) > limits.headBytes {
         throw .headTooLarge("the header fields are larger than \(limits.headBytes) bytes")
       }
