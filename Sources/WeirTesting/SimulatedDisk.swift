@@ -141,7 +141,8 @@ package final class SimulatedDisk: Disk {
   }
 
   package func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform("sync", path, { answer($0.failure) }) { [self] () throws(DiskFailure) in
+    let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
+    perform("sync", path, told) { [self] () throws(DiskFailure) in
       guard names.directories.contains(path) else { throw .notFound(path) }
       for (directory, change) in pending where directory == path { durableNames.apply(change) }
       pending.removeAll { $0.directory == path }
@@ -159,7 +160,8 @@ package final class SimulatedDisk: Disk {
     _ what: String, _ path: String, _ answer: @escaping (DiskFailure?) -> Void,
     _ work: @escaping () throws(DiskFailure) -> Void
   ) {
-    perform(what, path, { answer($0.failure) }) { [self] () throws(DiskFailure) in
+    let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
+    perform(what, path, told) { [self] () throws(DiskFailure) in
       if isReadOnly { throw .denied(path) }
       try work()
     }

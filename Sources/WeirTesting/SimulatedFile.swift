@@ -27,7 +27,8 @@ package final class SimulatedFile: DiskFile {
   }
 
   package func write(_ bytes: [UInt8], at: Int, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform("write \(bytes.count) at \(at)", { answer($0.failure) }) { () throws(DiskFailure) in
+    let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
+    perform("write \(bytes.count) at \(at)", told) { () throws(DiskFailure) in
       try writable()
       guard at >= 0 else { throw .other(path, "invalid place") }
       let place = mode == .append ? inode.content.count : at
@@ -49,11 +50,13 @@ package final class SimulatedFile: DiskFile {
       disk.deliver(after: &nextAnswer, .other(path, "input/output error (simulated)"), answer)
       return
     }
-    perform("synchronize", isFaulty: false, { answer($0.failure) }) { () throws(DiskFailure) in inode.synchronize() }
+    let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
+    perform("synchronize", isFaulty: false, told) { () throws(DiskFailure) in inode.synchronize() }
   }
 
   package func truncate(to size: Int, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform("truncate to \(size)", { answer($0.failure) }) { () throws(DiskFailure) in
+    let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
+    perform("truncate to \(size)", told) { () throws(DiskFailure) in
       try writable()
       guard size >= 0 else { throw .other(path, "invalid size") }
       inode.apply(.truncate(to: size))

@@ -1,4 +1,3 @@
-import Testing
 import WeirCore
 import WeirStore
 
@@ -19,8 +18,8 @@ final class StoreUnderTest {
     var answers: [Result<T, StoreFailure>] = []
     question { answers.append($0) }
     pump()
-    #expect(answers.count == 1, "answered \(answers.count) times")
-    return try #require(answers.first).get()
+    guard answers.count == 1 else { throw Violation(line: #line, why: "answered \(answers.count) times") }
+    return try answers[0].get()
   }
 
   @discardableResult
@@ -63,6 +62,7 @@ final class StoreUnderTest {
       all.next = batch.next
       all.ending = batch.ending
       if batch.items.isEmpty || batch.ending != nil { return all }
+      try hold(batch.next.value == UInt64(all.items.count), "\(all.items.count) items, but \(batch.next)")
     }
   }
 
@@ -75,15 +75,26 @@ final class StoreUnderTest {
     try ask { store.list(prefix: prefix, after: after, limit: limit, $0) }
   }
 
-  /// The code of the failure that a call ends with; nil if it succeeds.
-  func failure<T>(_ call: (StoreUnderTest) throws -> T) -> String? {
+  /// The failure that a call ends with; nil if it succeeds.
+  func failure<T>(_ call: (StoreUnderTest) throws -> T) -> StoreFailure? {
     do {
       _ = try call(self)
       return nil
     } catch {
-      return (error as? StoreFailure)?.code ?? "\(error)"
+      return error as? StoreFailure ?? .unavailable("\(error)")
     }
   }
+}
+
+/// A promise that a store broke. Thrown rather than recorded, so that a store that should break one can be tested.
+struct Violation: Error, CustomStringConvertible {
+  var line: Int
+  var why: String
+  var description: String { "the promise of line \(line) is broken \(why)" }
+}
+
+func hold(_ condition: Bool, _ why: @autoclosure () -> String = "", line: Int = #line) throws {
+  if !condition { throw Violation(line: line, why: why()) }
 }
 
 extension StreamBatch {

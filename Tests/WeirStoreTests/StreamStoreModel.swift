@@ -1,4 +1,3 @@
-import Testing
 import WeirCore
 import WeirStore
 import WeirTesting
@@ -73,10 +72,9 @@ final class StreamStoreModel {
           try store.list(prefix: prefix + "/", after: after, limit: limit).map(Self.describe).joined(separator: ", ")
         }
       }
-      guard expected == found, unseen.isEmpty else {
-        Issue.record("seed \(seed), step \(step), \(what): expected \(expected), found \(found); not woken: \(unseen)")
-        return
-      }
+      try hold(
+        expected == found && unseen.isEmpty,
+        "seed \(seed), step \(step), \(what): expected \(expected), found \(found); not woken: \(unseen)")
     }
   }
 
