@@ -8,6 +8,7 @@ package final class SimulatedFile: DiskFile {
   private let disk: SimulatedDisk
   private let power: Int
   private var isClosed = false
+  private var isUnsynchronizable = false
   private var nextAnswer = Instant(nanoseconds: 0)
 
   init(path: String, inode: SimulatedInode, mode: DiskMode, disk: SimulatedDisk) {
@@ -42,16 +43,18 @@ package final class SimulatedFile: DiskFile {
     }
   }
 
+  /// Linux marks the pages of a failed attempt clean although they never reached the disk, so a second one that
+  /// succeeds would be a lie: as with the real disk, the open file stays failed.
   package func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
-    if !isClosed, power == disk.currentPower, disk.random.chance(disk.faults.diskError) {
-      // Linux marks the pages clean even though they never reached the disk: a second try would not help.
-      inode.forget()
-      disk.trace.note("synchronize \(path) failed")
-      disk.deliver(after: &nextAnswer, .other(path, "input/output error (simulated)"), answer)
-      return
-    }
     let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
-    perform("synchronize", isFaulty: false, told) { () throws(DiskFailure) in inode.synchronize() }
+    perform("synchronize", isFaulty: false, told) { () throws(DiskFailure) in
+      if !isUnsynchronizable, disk.random.chance(disk.faults.diskError) {
+        isUnsynchronizable = true
+        inode.forget()
+      }
+      if isUnsynchronizable { throw .other(path, "input/output error (simulated)") }
+      inode.synchronize()
+    }
   }
 
   package func truncate(to size: Int, _ answer: @escaping (DiskFailure?) -> Void) {
@@ -77,10 +80,11 @@ package final class SimulatedFile: DiskFile {
     _ what: String, isFaulty: Bool = true, _ answer: @escaping (Result<T, DiskFailure>) -> Void,
     _ work: () throws(DiskFailure) -> T
   ) {
-    precondition(!isClosed, "\(what) on \(path), which is closed")
     guard power == disk.currentPower else { return }
     var result: Result<T, DiskFailure>
-    if isFaulty, disk.random.chance(disk.faults.diskError) {
+    if isClosed {
+      result = .failure(.other(path, "the file is closed"))
+    } else if isFaulty, disk.random.chance(disk.faults.diskError) {
       result = .failure(.other(path, "input/output error (simulated)"))
     } else {
       do throws(DiskFailure) { result = .success(try work()) } catch { result = .failure(error) }

@@ -113,10 +113,21 @@ import WeirTesting
     simulation.disk.faults.diskError = 1
     #expect(failure(simulation, file.synchronize) == "DiskError")
     simulation.disk.faults.diskError = 0
-    #expect(failure(simulation, file.synchronize) == nil)
+    #expect(failure(simulation, file.synchronize) == "DiskError")
+    let again = try open(simulation, "/d/a", .readWrite)
+    #expect(failure(simulation, again.synchronize) == nil)
     #expect(simulation.disk.content("/d/a") == [2])
     simulation.disk.crash()
     #expect(simulation.disk.content("/d/a") == [1])
+  }
+
+  @Test func aClosedFileAnswersWithAFailure() throws {
+    let simulation = SimulatedWorld(seed: 7)
+    let file = try open(simulation, "/tmp/a", .create)
+    file.close()
+    #expect(failure(simulation) { file.write([1], at: 0, $0) } == "DiskError")
+    #expect(failure(simulation, file.synchronize) == "DiskError")
+    #expect(simulation.disk.content("/tmp/a") == [])
   }
 
   @Test func namesAndModes() throws {
