@@ -63,6 +63,7 @@ final class HTTPConnection: ByteStreamHandler {
   private var isStreaming = false
   private var hasBody = false
   private var wantsRoom = false
+  private var hasWritten = false
 
   init(_ stream: any ByteStream, of server: HTTPServer) {
     self.stream = stream
@@ -96,7 +97,8 @@ final class HTTPConnection: ByteStreamHandler {
     switch phase {
     case .lingering: close()
     case .idle, .head, .body: if reader == nil { closeWhenSent() } else { pump() }
-    case .answering, .closing, .closed: break  // a client may close its half and still wait for the answer
+    case .answering: arm()  // a client may end its half and still wait for the answer
+    case .closing, .closed: break
     }
   }
 
@@ -211,6 +213,7 @@ final class HTTPConnection: ByteStreamHandler {
     appendHead(status, headers, Self.isBodyless(status) ? .none : isChunked ? .chunked : .untilClose)
     hasLetBodyGoFirst = false
     flushLater()
+    if peerEnded { arm() }
   }
 
   private func appendHead(_ status: Int, _ headers: [HTTPField], _ framing: HTTPResponseWriter.Framing) {
@@ -252,6 +255,7 @@ final class HTTPConnection: ByteStreamHandler {
       let rest = bytes.extracting(taken..<bytes.count)
       let count = stream.send(rest)
       taken += count
+      hasWritten = true
       if count < rest.count { block() }
     }
     if taken < bytes.count { wantsRoom = true }
@@ -333,6 +337,7 @@ final class HTTPConnection: ByteStreamHandler {
     if !output.isEmpty {
       let pending = output  // another reference, so that nothing the stream does can overlap this access
       sent += stream.send(pending.span.extracting(sent..<pending.count))
+      hasWritten = true
       if sent < pending.count { return block() }
       output = []
       sent = 0
@@ -416,6 +421,9 @@ final class HTTPConnection: ByteStreamHandler {
       let rest = (reader?.bodyDeadline ?? server.loop.now) - server.loop.now
       server.arm(self, min(limits.bodyTimeout, rest))
     case .lingering: server.arm(self, limits.lingerTimeout)
+    case .answering where peerEnded && isStreaming:
+      hasWritten = false
+      server.arm(self, limits.halfClosedTimeout)
     case .answering, .closing, .closed: server.disarm(self)
     }
   }
@@ -430,7 +438,8 @@ final class HTTPConnection: ByteStreamHandler {
     case .head: refuse(status: 408, ServerFailure.headTimeout(server.limits.headTimeout))
     case .body: refuse(status: 408, ServerFailure.bodyTimeout(server.limits.bodyTimeout))
     case .lingering: close()
-    case .answering, .closing, .closed: server.disarm(self)
+    case .answering: if hasWritten { arm() } else { cut() }
+    case .closing, .closed: server.disarm(self)
     }
   }
 }

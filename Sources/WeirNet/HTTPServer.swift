@@ -21,6 +21,9 @@ package final class HTTPServer {
     package var stallTimeout = Duration.seconds(60)
     /// After our last byte, for the client's own end: closing at once could reset what it has not read yet.
     package var lingerTimeout = Duration.seconds(2)
+    /// A client that ended its half and reads a stream on may be one that is gone: only writing tells. A stream that
+    /// writes nothing for this long is cut for such a client.
+    package var halfClosedTimeout = Duration.seconds(300)
     /// Connections at a time; more are told 503.
     package var connections = 10_000
     /// Bytes of further requests read while one is being answered (one read may go over it).

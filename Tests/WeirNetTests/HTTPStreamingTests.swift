@@ -214,6 +214,20 @@ private let streamHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n
     #expect(fixture.server.connectionCount == 0)
   }
 
+  @Test func aQuietStreamIsCutForAHalfClosedReader() throws {
+    let streams = Streams()
+    let fixture = try fixture(streams)
+    let client = try fixture.connect()
+    client.send(get)
+    client.finishSending()
+    fixture.loop.advance(by: .seconds(200))
+    _ = streams.responders.first?.send([0x61].span)
+    fixture.loop.advance(by: .seconds(390))
+    #expect(!client.isClosed && streams.observer.cancelled == 0, "what writes lives on")
+    fixture.loop.advance(by: .seconds(20))
+    #expect(client.isClosed && streams.observer.cancelled == 1 && fixture.server.connectionCount == 0)
+  }
+
   @Test func abortIsNeverAnEnd() throws {
     let streams = Streams()
     let fixture = try fixture(streams)
