@@ -16,6 +16,7 @@ final class DeltaDecoder: ChatDecoder {
   private var scanner: JSONScanner
   private let slots: Slots
   private var tools = ToolCallRouter()
+  private var template = DeltaTemplate()
 
   private var hasStarted = false
   private var finishState: EndState?
@@ -136,6 +137,10 @@ final class DeltaDecoder: ChatDecoder {
   /// One event by itself; also what `parseDelta` is made of.
   func receive(event type: String, data: Span<UInt8>, into events: inout [RunEvent]) {
     guard !isEnded else { return }
+    if type == SSEHead.defaultType, let text = template.text(of: data) {
+      if !text.isEmpty { deliver(text, into: &events) }
+      return
+    }
     if let sentinel = paths.sentinel, Self.trimmed(data, equals: sentinel) {
       end(finishState ?? .completed, finishFailure, into: &events)
       return
@@ -180,7 +185,20 @@ final class DeltaDecoder: ChatDecoder {
     }
     content(data, into: &events)
     if let slot = slots.finish, let reason = scanner.string(slot, in: data), !reason.isEmpty { finished(reason) }
-    if let done = paths.doneEvent, done == type { end(finishState ?? .completed, finishFailure, into: &events) }
+    if let done = paths.doneEvent, done == type {
+      end(finishState ?? .completed, finishFailure, into: &events)
+    } else if type == SSEHead.defaultType, isTextAlone, let text = scanner[slots.text] {
+      template.learn(data, text: text)
+    }
+  }
+
+  /// The event that was just scanned said nothing but a piece of text.
+  private var isTextAlone: Bool {
+    func isSilent(_ slot: Int) -> Bool { slot < 0 || scanner[slot] == nil || scanner[slot]?.kind == .null }
+    return scanner[slots.text]?.kind == .string && finishState == nil && slots.reasoning.allSatisfy(isSilent)
+      && slots.usage.allSatisfy(isSilent) && slots.error.allSatisfy(isSilent) && isSilent(slots.finish ?? -1)
+      && isSilent(slots.whole ?? -1) && isSilent(slots.message) && isSilent(slots.toolCalls)
+      && isSilent(slots.functionCall) && isSilent(slots.refusal)
   }
 
   private func content(_ data: Span<UInt8>, into events: inout [RunEvent]) {

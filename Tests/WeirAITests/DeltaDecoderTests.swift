@@ -219,6 +219,28 @@ struct DeltaDecoderTests {
     }
   }
 
+  /// What the shortcut must see through: each event is like the one before it but for something that matters.
+  @Test func eventsThatLookLikeTheOneBefore() throws {
+    let like = [
+      ("b", "\"b\""), ("b\\n", "\"b\n\""), ("b\",\"reasoning\":\"r", "r\"r\" \"b\""), ("", ""), ("b\\", ""),
+      ("\u{1}", ""),
+      ("b\"},\"finish_reason\":\"length\",\"x\":{\"y\":\"", "\"b\""), ("é", "\"é\""),
+      ("b\"}},{\"index\":1,\"delta\":{\"content\":\"c", "\"b\""),
+    ]
+    func event(_ text: String) -> String { "data: {\"choices\":[{\"delta\":{\"content\":\"\(text)\"}}]}\n\n" }
+    for (text, shown) in like {
+      let bytes = event("a") + event(text) + event("z")
+      let expected = ["start(asked)", "\"a\"", shown, "\"z\""].filter { !$0.isEmpty }.joined(separator: " ")
+      let events = try everyCut(bytes, randomCuts: 5) { Self.decode($0) }
+      #expect(Self.show(events).hasPrefix(expected), "\(text): \(Self.show(events))")
+      // The same events with something changing in each, so that the shortcut never applies.
+      let slow = [event("a"), event(text), event("z")].enumerated().map { index, event in
+        event.replacing("{\"choices\"", with: "{\"n\":\(index),\"choices\"")
+      }
+      #expect(Self.show(Self.decode([Array(slow.joined().utf8)])) == Self.show(events))
+    }
+  }
+
   @Test func skippedEventsAreCounted() {
     let decoder = Dialect.decoder(openAIProvider(), model: "m")
     var events: [RunEvent] = []
