@@ -37,7 +37,9 @@ let package = Package(
     // 2: drivers over the network port
     room("WeirNet", ["WeirCore", "WeirWire"]),
     // 3: what the product does
-    room("WeirServe", ["WeirCore", "WeirWire", "WeirFlow", "WeirStore", "WeirNet"]),
+    room(
+      "WeirServe", ["WeirCore", "WeirWire", "WeirFlow", "WeirStore", "WeirNet"],
+      resources: [.embedInCode("Page/chat.html")]),
     room("WeirAI", ["WeirCore", "WeirWire", "WeirFlow", "WeirStore", "WeirNet"]),
     // 4: programs meet the rooms
     room("WeirRuntime", ["WeirCore", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),

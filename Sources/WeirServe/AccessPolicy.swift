@@ -1,5 +1,6 @@
 import WeirCore
 import WeirNet
+import WeirWire
 
 /// Who may ask: the server's token, the names it answers to, and which pages may change something. Pure.
 ///
@@ -27,13 +28,10 @@ package struct AccessPolicy: Sendable {
 
   func checkToken(_ request: HTTPRequest) throws(ServeFailure) {
     guard let token else { return }
-    let bearer = request["Authorization"].flatMap { header -> Substring? in
-      guard header.prefix(7).lowercased() == "bearer " else { return nil }
-      return trim(header.dropFirst(7))
-    }
-    let cookie = request["Cookie"]?.split(separator: ";").lazy.map { trim($0) }
+    let bearer = BearerToken.read(request["Authorization"])
+    let cookie = request["Cookie"]?.split(separator: ";").lazy.map { $0.drop { $0 == " " } }
       .first { $0.hasPrefix("\(Self.cookie)=") }?.dropFirst(Self.cookie.utf8.count + 1)
-    guard let given = bearer ?? cookie, Self.isSame(String(given), token) else { throw .unauthorized }
+    guard let given = bearer ?? cookie.map(String.init), Self.isSame(given, token) else { throw .unauthorized }
   }
 
   /// For whatever changes something, GET included where GET starts a run.

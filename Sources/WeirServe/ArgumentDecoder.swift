@@ -1,4 +1,5 @@
 import WeirCore
+import WeirWire
 
 /// A request as the arguments of a workflow: a JSON body, a form body or the query string, checked against the
 /// declared parameters. Pure; nothing runs on a request that this refuses, and each refusal names the parameter.
@@ -14,22 +15,22 @@ package struct ArgumentDecoder {
   /// What a request brought: members of a JSON body win over fields of a form, those over the query.
   package struct Input {
     package var body: JSONValue?
-    package var form: FormFields?
-    package var query: FormFields?
+    package var form: QueryString?
+    package var query: QueryString?
 
     /// Reads the body by its media type. No type at all is JSON, which is what `curl -d '{…}'` users mean;
     /// an empty body is no body whatever its type.
-    package init(request body: [UInt8], contentType: String?, query: FormFields?) throws(ServeFailure) {
+    package init(request body: [UInt8], contentType: String?, query: QueryString?) throws(ServeFailure) {
       self.query = query
       guard !body.isEmpty else { return }
-      let type = trim((contentType ?? "application/json").prefix { $0 != ";" }).lowercased()
+      let type = contentType.map { MediaType($0)?.essence ?? $0 } ?? "application/json"
       switch type {
       case "application/x-www-form-urlencoded":
         // `curl -d '{"message": …}'` without -H sends JSON under this name; no form begins with a brace.
         if body.first(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }) == UInt8(ascii: "{") {
           self.body = try Self.object(body)
         } else {
-          form = try FormFields(body)
+          do { form = try QueryString(form: body) } catch { throw .badQuery(error.message) }
         }
       case _ where type == "application/json" || type == "text/json" || type.hasSuffix("+json"):
         self.body = try Self.object(body)

@@ -1,11 +1,13 @@
 import WeirCore
 import WeirNet
 import WeirStore
+import WeirWire
 
 /// The server's whole behaviour above HTTP: a request and its responder in, an answer out. It starts runs at the
 /// host, reads everything from the store, and keeps no state that a restart would miss.
 ///
 ///     /healthz /readyz            always open
+///     /                           the chat page (`ui`)
 ///     /_weir/…                    what there is, what runs, stop        InspectionEndpoint
 ///     /streams/<name>             any stream, live                      StreamEndpoint
 ///     the workflows' paths        start or resume a run                 WorkflowEndpoint
@@ -81,6 +83,10 @@ package final class ServeApplication {
     if path.hasPrefix("/streams/") {
       return try serveStream(String(path.dropFirst("/streams/".utf8.count)), request, responder)
     }
+    if configuration.ui, path == "/" {
+      try allow(["GET", "HEAD"], request)
+      return responder.send(ChatPage.reply(backends: []))
+    }
     throw .notFound(path: path)
   }
 
@@ -95,7 +101,7 @@ package final class ServeApplication {
   /// out of the address bar and the history.
   private func tokenLogin(_ request: HTTPRequest) -> Reply? {
     guard let token = configuration.token, request.method == "GET", !request.query.isEmpty,
-      let given = (try? FormFields(request.query.utf8))?["token"]
+      let given = (try? QueryString(request.query))?["token"]
     else { return nil }
     guard AccessPolicy.isSame(given, token) else { return Reply(.unauthorized) }
     return Reply(

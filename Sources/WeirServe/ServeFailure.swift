@@ -12,7 +12,6 @@ package enum ServeFailure: Failure, Equatable {
   case badQuery(String)
   case missingArgument(name: String, type: String)
   case badArgument(name: String, type: String, found: String)
-  case tooManyArguments(limit: Int)
   case badFormat(String)
   case badOffset(String)
   case runNotFound(String)
@@ -34,7 +33,7 @@ package enum ServeFailure: Failure, Equatable {
     case .notAcceptable: 406
     case .unsupportedMediaType: 415
     case .bodyTooLarge: 413
-    case .badBody, .badQuery, .missingArgument, .badArgument, .tooManyArguments, .badFormat, .badOffset,
+    case .badBody, .badQuery, .missingArgument, .badArgument, .badFormat, .badOffset,
       .badStreamName:
       400
     case .unauthorized: 401
@@ -56,7 +55,6 @@ package enum ServeFailure: Failure, Equatable {
     case .badQuery: "BadQuery"
     case .missingArgument: "MissingArgument"
     case .badArgument: "BadArgument"
-    case .tooManyArguments: "TooManyArguments"
     case .badFormat: "BadFormat"
     case .badOffset: "BadOffset"
     case .runNotFound: "RunNotFound"
@@ -85,7 +83,6 @@ package enum ServeFailure: Failure, Equatable {
     case .badQuery(let why): "the query can't be read: \(why)"
     case .missingArgument(let name, let type): "the argument \"\(name)\" (\(type)) is missing"
     case .badArgument(let name, let type, let found): "the argument \"\(name)\" must be \(type), not \(found)"
-    case .tooManyArguments(let limit): "more than \(limit) arguments"
     case .badFormat(let name): "there is no output format \"\(name)\""
     case .badOffset(let text): "\"\(text)\" is not a place in a stream"
     case .runNotFound(let id): "no run \"\(id)\""
@@ -120,7 +117,7 @@ package enum ServeFailure: Failure, Equatable {
     case .forbiddenHost: "use the address it was started with, or name the host with --allow-host"
     case .tooManyReaders: "the limit is --max-readers"
     case .backendUnavailable: "is the server running there?"
-    case .badArgument, .tooManyArguments, .streamNotFound, .badStreamName, .storeUnavailable, .stopping: nil
+    case .badArgument, .streamNotFound, .badStreamName, .storeUnavailable, .stopping: nil
     }
   }
 }

@@ -1,6 +1,7 @@
 import WeirCore
 import WeirNet
 import WeirStore
+import WeirWire
 
 /// `/streams/<name>`: any stream as server-sent events, for plain browsers and `curl -N`; with `publicStreams` also
 /// the writing half of a small publish-subscribe pair.
@@ -18,11 +19,10 @@ extension ServeApplication {
     // The server's own streams hold every session's arguments: they are nobody's to read.
     guard !stream.isInternal else { throw .streamNotFound(path) }
 
-    let query = request.query.isEmpty ? nil : try FormFields(request.query.utf8)
+    let query = try request.queryItems()
     let format = try query?["format"].map(Self.format)
-    let accept = MediaPreference(request["Accept"])
     let type = (format ?? .weir).contentType
-    guard accept.weight(of: String(type.prefix { $0 != ";" })) > 0 else {
+    guard MediaType(type).map({ Accept(request["Accept"]).quality(of: $0).weight }) != 0 else {
       throw .notAcceptable(accept: String((request["Accept"] ?? "").prefix(100)), offered: [type])
     }
     var fromTail = false

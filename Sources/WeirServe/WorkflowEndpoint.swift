@@ -1,6 +1,7 @@
 import WeirCore
 import WeirNet
 import WeirStore
+import WeirWire
 
 /// A workflow's own path: check the request, start a run, and read it; or read on in the run that the client names.
 ///
@@ -32,7 +33,7 @@ extension ServeApplication {
       throw .methodNotAllowed(method: request.method, path: request.path, allow: allowed)
     }
 
-    let query = request.query.isEmpty ? nil : try FormFields(request.query.utf8)
+    let query = try request.queryItems()
     let reading = try reading(route, request, query)
     if request.method == "HEAD" {
       // HEAD is safe: it tells what a GET would look like and starts nothing.
@@ -54,7 +55,7 @@ extension ServeApplication {
   }
 
   private func reading(
-    _ route: WorkflowRoute, _ request: HTTPRequest, _ query: FormFields?
+    _ route: WorkflowRoute, _ request: HTTPRequest, _ query: QueryString?
   ) throws(ServeFailure) -> Reading {
     func control(_ name: String) -> String? {
       route.parameters.contains { $0.name == name } ? nil : query?[name]
@@ -65,20 +66,27 @@ extension ServeApplication {
       guard let format = OutputFormat(rawValue: name), format != .items else { throw .badFormat(name) }
       return .stream(format)
     }
-    let accept = MediaPreference(request["Accept"])
-    let sse = "text/event-stream"
-    let json = "application/json"
-    let offered = route.kind == .stream ? [sse, json, "text/plain"] : [json, sse, "text/plain"]
-    guard let best = accept.best(of: offered) else {
-      throw .notAcceptable(accept: String((request["Accept"] ?? "").prefix(100)), offered: offered)
+    let offers = route.kind == .stream ? Self.streamOffers : Self.valueOffers
+    guard let best = Accept(request["Accept"]).preferred(among: offers.map(\.type)) else {
+      throw .notAcceptable(
+        accept: String((request["Accept"] ?? "").prefix(100)), offered: offers.map(\.type.essence))
     }
-    switch best {
-    case json: return .json
-    case sse:
-      guard let name = accept.format(for: sse) else { return .stream(.weir) }
-      guard let format = OutputFormat(rawValue: name), format.isSSE, format != .items else { throw .badFormat(name) }
-      return .stream(format)
-    default: return .stream(.text)
+    return offers[best].reading
+  }
+
+  private typealias Offer = (type: MediaType, reading: Reading)
+
+  private static let streamOffers = offers([.stream(.weir), .json, .stream(.text), .stream(.aiSDK), .stream(.openai)])
+  private static let valueOffers = offers([.json, .stream(.weir), .stream(.text), .stream(.aiSDK), .stream(.openai)])
+
+  /// SSE formats are told apart by a parameter: `Accept: text/event-stream; format=openai`.
+  private static func offers(_ readings: [Reading]) -> [Offer] {
+    readings.compactMap { reading in
+      var name = reading.contentType
+      if case .stream(let format) = reading {
+        name = format.isSSE ? "text/event-stream; format=\(format.rawValue)" : "text/plain"
+      }
+      return MediaType(name).map { ($0, reading) }
     }
   }
 
@@ -128,6 +136,7 @@ extension ServeApplication {
   static func streamHeaders(_ format: OutputFormat) -> [(name: String, value: String)] {
     var headers = [
       (name: "Content-Type", value: format.contentType), ("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"),
+      ("X-Content-Type-Options", "nosniff"),
       ("Vary", "Accept"),
     ]
     if format == .aiSDK { headers.append(("X-Vercel-AI-UI-Message-Stream", "v1")) }
@@ -309,18 +318,15 @@ extension WorkflowRoute {
   }
 }
 
-/// A stream's name in a URL: what RFC 3986 lets stand in a path stays, all else is percent-encoded.
-func escapedPath(_ path: String) -> String {
-  var escaped: [UInt8] = []
-  for byte in path.utf8 {
-    switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-      UInt8(ascii: "~"), UInt8(ascii: "/"):
-      escaped.append(byte)
-    default:
-      let digits = Array("0123456789ABCDEF".utf8)
-      escaped += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-    }
+extension HTTPRequest {
+  /// nil without a query.
+  func queryItems() throws(ServeFailure) -> QueryString? {
+    if query.isEmpty { return nil }
+    do { return try QueryString(query) } catch { throw .badQuery(error.message) }
   }
-  return String(decoding: escaped, as: UTF8.self)
+}
+
+/// A stream's name in a URL.
+func escapedPath(_ path: String) -> String {
+  path.split(separator: "/").map { URLPath.encoded(segment: String($0)) }.joined(separator: "/")
 }

@@ -3,6 +3,7 @@ import WeirCore
 import WeirNet
 import WeirStore
 import WeirTesting
+import WeirWire
 
 @testable import WeirServe
 
@@ -46,6 +47,7 @@ import WeirTesting
     Negotiation(accept: "text/html,application/xhtml+xml,*/*;q=0.8", gives: "text/event-stream"),
     Negotiation(accept: "text/plain", gives: "text/plain; charset=utf-8"),
     Negotiation(accept: "text/event-stream;format=openai", gives: "text/event-stream"),
+    Negotiation(accept: "text/event-stream;format=bogus", gives: "406"),
     Negotiation(accept: nil, target: "/chat?stream=false", gives: "application/json"),
     Negotiation(accept: "text/event-stream", target: "/chat?stream=false", gives: "application/json"),
     Negotiation(accept: nil, target: "/chat?format=text", gives: "text/plain; charset=utf-8"),
@@ -160,6 +162,7 @@ import WeirTesting
     Bad(method: "GET", target: "/_weir/runs/none/stop", status: 405, code: "MethodNotAllowed"),
     Bad(method: "GET", target: "/_weir/bogus", status: 404, code: "NotFound"),
     Bad(method: "GET", target: "/", status: 404, code: "NotFound"),
+    Bad(target: "/typed?x=%", code: "BadQuery"),
   ])
   func refuses(_ row: Bad) throws {
     let bench = try Bench([Self.typed])
@@ -185,7 +188,7 @@ import WeirTesting
 
   @Test func theFieldLimitHolds() throws {
     let bench = try Bench()
-    let query = "message=x" + String(repeating: "&a=1", count: FormFields.fieldLimit - 1)
+    let query = "message=x" + String(repeating: "&a=1", count: QueryString.itemCountLimit - 1)
     #expect(bench.ask("GET", "/chat?\(query)").status == 200)
     #expect(bench.ask("GET", "/chat?\(query)&a=1").status == 400)
   }
