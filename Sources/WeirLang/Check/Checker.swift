@@ -1,0 +1,148 @@
+/// Checks a whole program before any of it runs: names, types, patterns, effects; then lowers it to `Core`.
+///
+///     let result = Checker.check(name: "app.weir", bytes: bytes, library: library) { path in readFile(path) }
+///     result.diagnostics · result.program · result.effects.missing(granted: caps)
+///
+/// Reads no disk: the closure is asked for the files that relative imports name. Every module that is reached is parsed
+/// once, declared, and solved group by group (`CallGroups`). Nothing is kept between two checks.
+package struct CheckResult {
+  package var sources: SourceMap
+  /// Sorted by place; errors and warnings of the program's own files.
+  package var diagnostics: [Diagnostic]
+  /// nil when there are errors.
+  package var program: CoreProgram?
+  /// The function to be run; nil for a script and when there is none of that name.
+  package var entry: EntrySignature?
+  package var effects: EffectReport
+  /// Every top-level function and constant of the entry file with its inferred type, in written order.
+  package var signatures: [(name: String, type: String)]
+}
+
+package struct EntrySignature {
+  package struct Parameter {
+    package var name: String
+    package var type: String
+    package var shape: TypeShape
+    package var isOptional: Bool
+  }
+  package var name: String
+  package var parameters: [Parameter]
+  package var result: String
+  package var resultShape: TypeShape
+}
+
+/// A library module as far as the checker looks at it.
+struct ModuleText {
+  var name: String
+  var source: String
+  /// Ids of the sum types that natives make, by name.
+  var typeIDs: [String: Int]
+  init(name: String, source: String, typeIDs: [String: Int] = [:]) {
+    self.name = name
+    self.source = source
+    self.typeIDs = typeIDs
+  }
+}
+
+package final class Checker {
+  let unifier = Unifier()
+  let prelude: Prelude
+  let modulesOfLibrary: [ModuleText]
+  let load: (String) -> [UInt8]?
+  var sources = SourceMap()
+  var diagnostics: [Diagnostic] = []
+  /// By path; a module that is being loaded is in `loading` as well.
+  var modules: [String: Module] = [:]
+  var loading: [String] = []
+  /// Loaded modules, each after those it imports.
+  var order: [Module] = []
+  var implicit: [Entity] = []
+  var preludeModule: Module?
+  /// Run when the types of the current group are known: exhaustiveness, discarded results, what could not be inferred.
+  var afterGroup: [() -> Void] = []
+
+  /// More errors than this help nobody; the rest is counted in one line.
+  package static let diagnosticLimit = 200
+
+  init(library: [ModuleText], load: @escaping (String) -> [UInt8]?) {
+    prelude = Prelude(unifier)
+    modulesOfLibrary = library
+    self.load = load
+  }
+
+  /// `load` gets paths of relative imports, normalised against the importing file's; nil means there is no such file.
+  package static func check(
+    name: String, bytes: [UInt8], entry: String = "main", library: Library,
+    load: @escaping (String) -> [UInt8]? = { _ in nil }
+  ) -> CheckResult {
+    let modules = library.modules.map { module in
+      let ids = module.types.map { ($0.name, $0.id) }
+      return ModuleText(
+        name: module.name, source: module.source, typeIDs: Dictionary(ids, uniquingKeysWith: { first, _ in first }))
+    }
+    return check(name: name, bytes: bytes, entry: entry, modules: modules, load: load)
+  }
+
+  static func check(
+    name: String, bytes: [UInt8], entry: String = "main", modules: [ModuleText],
+    load: @escaping (String) -> [UInt8]? = { _ in nil }
+  ) -> CheckResult {
+    let checker = Checker(library: modules, load: load)
+    let source = checker.sources.add(name: name, bytes: bytes)
+    checker.loadPrelude()
+    let module = checker.module(name, source: source, isLibrary: false)
+    return checker.finish(module, entry: entry)
+  }
+
+  func report(_ diagnostic: Diagnostic) { diagnostics.append(diagnostic) }
+
+  // MARK: The end of a check
+
+  private func finish(_ module: Module, entry name: String) -> CheckResult {
+    let entry = module.values[name]?.compactMap(\.function).first { $0.module === module }
+    if entry == nil && (name != "main" || module.script.isEmpty) && !diagnostics.hasErrors && name != "main" {
+      let near = Suggestion.nearest(to: name, among: module.functions.keys)
+      report(
+        Diagnostic(
+          "E0212", "there is no function `\(name)` to start", at: module.unit.span.first,
+          hint: near.map { "did you mean `--entry \($0)`?" }))
+    }
+    let report = EffectReport(
+      entry: entry, modules: order, file: module.path, sources: sources)
+    var shown = diagnostics.sortedByPlace()
+    if shown.count > Self.diagnosticLimit {
+      let hidden = shown.count - Self.diagnosticLimit
+      shown = Array(shown.prefix(Self.diagnosticLimit))
+      shown.append(Diagnostic("E0901", "\(hidden) more are not shown", at: shown[shown.count - 1].span))
+    }
+    var program: CoreProgram?
+    if !shown.hasErrors {
+      program = Lowering(self).program(entryModule: module, entry: entry)
+    }
+    let signature = entry.map { self.signature($0) }
+    return CheckResult(
+      sources: sources, diagnostics: shown, program: program, entry: signature, effects: report,
+      signatures: signatures(of: module))
+  }
+
+  private func signature(_ entry: FunctionEntity) -> EntrySignature {
+    let result = entry.scheme.type.asFunction?.result ?? .unit
+    let shapes = Shapes(self)
+    return EntrySignature(
+      name: entry.name,
+      parameters: entry.parameters.map {
+        .init(
+          name: $0.name, type: TypePrinter.text($0.type), shape: shapes.shape($0.type), isOptional: $0.isOptional)
+      },
+      result: TypePrinter.text(result), resultShape: shapes.shape(result))
+  }
+
+  private func signatures(of module: Module) -> [(name: String, type: String)] {
+    var result: [(span: Span, name: String, type: String)] = []
+    for function in module.functions.values {
+      result.append((function.span, function.name, TypePrinter.text(function.scheme.type)))
+    }
+    for global in module.globals { result.append((global.span, global.name, TypePrinter.text(global.scheme.type))) }
+    return result.sorted { $0.span < $1.span }.map { ($0.name, $0.type) }
+  }
+}

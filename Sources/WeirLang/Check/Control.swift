@@ -1,0 +1,479 @@
+/// Blocks, choices, loops and the ways out of them.
+extension BodyChecker {
+  // MARK: Blocks
+
+  /// A statement's core, or a `let` whose pattern takes a value apart: the rest of the block is its arm.
+  private enum Step {
+    case plain(Lower)
+    case unpack(Lower, CheckedPattern, Span)
+  }
+
+  func block(_ block: Block, _ hint: Type?, _ reason: Reason? = nil, isWanted: Bool) -> Checked {
+    scoped {
+      var steps = block.statements.flatMap(statement)
+      guard let result = block.result else {
+        return Checked(endsInJump(block.statements.last) ? unifier.fresh() : .unit) { lowering in
+          Self.sequence(steps[...], block.span, lowering)
+        }
+      }
+      let value = infer(result, hint, reason, isWanted: isWanted)
+      steps.append(.plain(value.core))
+      let all = steps
+      return Checked(value.type, unit: value.unit, name: value.name) { lowering in
+        Self.sequence(all[...], block.span, lowering)
+      }
+    }
+  }
+
+  private func endsInJump(_ statement: Statement?) -> Bool {
+    guard case .expression(let expression)? = statement?.kind else { return false }
+    switch expression.kind {
+    case .return, .break, .continue: return true
+    default: return false
+    }
+  }
+
+  /// Top-level statements of a program's entry file, one after the other.
+  func script(_ statements: [Statement]) {
+    for item in statements {
+      for step in statement(item) {
+        switch step {
+        case .plain(let core): module.script.append((item.span, Checked(.unit) { core($0) }))
+        case .unpack(_, _, let span):
+          report(
+            Diagnostic(
+              "E0216", "a top-level statement binds one name", at: span, hint: "put it into a function"))
+        }
+      }
+    }
+  }
+
+  private static func sequence(_ steps: ArraySlice<Step>, _ span: Span, _ lowering: Lowering) -> Core {
+    var cores: [Core] = []
+    for index in steps.indices {
+      switch steps[index] {
+      case .plain(let core): cores.append(core(lowering))
+      case .unpack(let value, let pattern, let place):
+        let arm = CoreArm(pattern.core(lowering), sequence(steps[(index + 1)...], span, lowering))
+        cores.append(Core(.match(value(lowering), [arm]), place))
+        return Core(.sequence(cores), span)
+      }
+    }
+    return cores.count == 1 ? cores[0] : Core(.sequence(cores), span)
+  }
+
+  private func statement(_ statement: Statement) -> [Step] {
+    let span = statement.span
+    switch statement.kind {
+    case .let(let binding): return [self.let(binding, span)]
+    case .var(let binding): return [variable(binding, span)]
+    case .assign(let name, let value): return [assign(name, value, span)]
+    case .discard(let value):
+      return [.plain(infer(value, isWanted: false).core)]
+    case .expression(let value):
+      let checked = infer(value, isWanted: false)
+      warnIfDiscarded(checked, value)
+      return [.plain(checked.core)]
+    case .defer(let value):
+      let checked = infer(value, isWanted: false)
+      return [.plain { lowering in Core(.deferred(checked.core(lowering)), span) }]
+    case .onOutcome(let outcome, _, _):
+      return [.plain(unavailable("`on\(outcome.rawValue)`", span.first).core)]
+    case .error: return []
+    }
+  }
+
+  private func warnIfDiscarded(_ value: Checked, _ expression: Expression) {
+    guard !module.isLibrary else { return }
+    switch expression.kind {
+    case .if, .match, .block: return
+    default: break
+    }
+    checker.afterGroup.append { [checker] in
+      guard case .named(let type, _) = value.type.resolved, type === checker.prelude.result else { return }
+      checker.report(
+        Diagnostic(
+          "W0301", "this may fail, and nobody looks at the result", at: expression.span,
+          label: "this is \(TypePrinter.text(value.type))", hint: "handle it with `match`, or write `_ = …`"))
+    }
+  }
+
+  private func `let`(_ binding: Binding, _ span: Span) -> Step {
+    let written = binding.type.map { TypeReader(checker, module).read($0) }
+    if case .name(let name) = binding.pattern.kind {
+      let (value, scheme) = initialiser(binding.value, written, name)
+      let local = bind(name, scheme, binding.pattern.span, unit: value.unit).local
+      return .plain { lowering in Core(.bind(local, value.core(lowering)), span) }
+    }
+    let value = written.map { check(binding.value, $0, .annotation("let")) } ?? infer(binding.value)
+    let checked = pattern(binding.pattern, value.type)
+    requireIrrefutable(checked, value.type, binding.pattern.span)
+    return .unpack(value.core, checked, span)
+  }
+
+  /// Function literals generalise; other values keep the one type they have.
+  private func initialiser(_ value: Expression, _ written: Type?, _ name: String) -> (Checked, Scheme) {
+    guard written == nil, case .lambda = value.kind else {
+      let checked = written.map { check(value, $0, .annotation(name)) } ?? infer(value)
+      return (checked, Scheme(checked.type))
+    }
+    unifier.enterLevel()
+    let checked = infer(value)
+    unifier.leaveLevel()
+    return (checked, unifier.generalise(checked.type, defaulting: false))
+  }
+
+  private func variable(_ binding: Binding, _ span: Span) -> Step {
+    guard case .name(let name) = binding.pattern.kind else {
+      report(Diagnostic("E0216", "`var` declares one name", at: binding.pattern.span))
+      return .plain(failed(span).core)
+    }
+    let written = binding.type.map { TypeReader(checker, module).read($0) }
+    let value = written.map { check(binding.value, $0, .annotation(name)) } ?? infer(binding.value)
+    let local = bind(name, value.type, binding.pattern.span, isMutable: true).local
+    return .plain { lowering in Core(.bind(local, value.core(lowering)), span) }
+  }
+
+  /// `x = e`: a `var` in scope gets another value, a new name is declared.
+  private func assign(_ name: Name, _ expression: Expression, _ span: Span) -> Step {
+    guard let binding = local(name.text) else {
+      let value = infer(expression)
+      let local = bind(name.text, value.type, name.span, isMutable: true, unit: value.unit).local
+      return .plain { lowering in Core(.bind(local, value.core(lowering)), span) }
+    }
+    if !binding.isMutable {
+      report(
+        Diagnostic(
+          "E0217", "`\(name.text)` cannot be changed", at: name.span,
+          related: [.init(binding.span, "bound here, without `var`")],
+          hint: "declare it with `var \(name.text) = …`, or bind a new name with `let`"))
+    }
+    let value = check(expression, binding.scheme.type, .assignment(name.text))
+    let local = binding.local
+    return .plain { lowering in Core(.assign(local, value.core(lowering)), span) }
+  }
+
+  func letIn(
+    _ binding: Binding, _ body: Expression, _ hint: Type?, _ reason: Reason?, _ span: Span
+  ) -> Checked {
+    scoped {
+      let step = self.let(binding, span)
+      let value = infer(body, hint, reason, isWanted: true)
+      return Checked(value.type, unit: value.unit, name: value.name) { lowering in
+        Self.sequence([step, .plain(value.core)], span, lowering)
+      }
+    }
+  }
+
+  // MARK: Choices
+
+  func choice(
+    _ condition: Expression, _ then: Expression, _ other: Expression?, _ hint: Type?, _ reason: Reason?,
+    isWanted: Bool, _ span: Span
+  ) -> Checked {
+    let test = check(condition, .bool, .condition("`if`"))
+    guard let other else {
+      let value = infer(then, isWanted: false)
+      if isWanted, unifier.unify(.unit, value.type) != nil {
+        report(
+          Diagnostic(
+            "E0309", "this `if` has a value only when its condition holds", at: span.first,
+            related: [.init(then.span, "this is \(TypePrinter.text(value.type))")], hint: "add an `else`"))
+      }
+      return Checked(.unit) { lowering in
+        let body = Core(.sequence([value.core(lowering), Core(.literal(.unit), span)]), then.span)
+        return Core(.branch(if: test.core(lowering), then: body, else: nil), span)
+      }
+    }
+    let first: Checked
+    let second: Checked
+    if !isWanted {
+      first = infer(then, isWanted: false)
+      second = infer(other, isWanted: false)
+    } else if let hint, !hint.isUnknown {
+      first = check(then, hint, reason ?? .branch)
+      second = check(other, hint, reason ?? .branch)
+    } else {
+      first = infer(then)
+      second = check(other, first.type, .branch)
+    }
+    let type = isWanted ? (first.type.isUnknown ? second.type : first.type) : Type.unit
+    return Checked(type) { lowering in
+      Core(
+        .branch(if: test.core(lowering), then: first.core(lowering), else: second.core(lowering)), span)
+    }
+  }
+
+  func match(
+    _ scrutinee: Expression, _ arms: [MatchArm], _ hint: Type?, _ reason: Reason?, isWanted: Bool, _ span: Span
+  ) -> Checked {
+    let value = infer(scrutinee)
+    var type: Type? = hint.flatMap { $0.isUnknown ? nil : $0 }
+    let armReason = type == nil ? Reason.arm : reason ?? .arm
+    var cores: [(pattern: CheckedPattern, guardCore: Lower?, body: Lower)] = []
+    var shapes: [(shape: Exhaustiveness.Shape, isGuarded: Bool, span: Span)] = []
+    for arm in arms {
+      scoped {
+        let checked = pattern(arm.pattern, value.type)
+        let condition = arm.guard.map { check($0, .bool, .condition("this arm")) }
+        let body: Checked
+        if !isWanted {
+          body = infer(arm.body, isWanted: false)
+        } else if let known = type {
+          body = check(arm.body, known, armReason)
+        } else {
+          body = infer(arm.body)
+          type = body.type
+        }
+        if let known = type, known.isUnknown { type = body.type }
+        cores.append((checked, condition?.core, body.core))
+        shapes.append((checked.shape, arm.guard != nil, arm.pattern.span))
+      }
+    }
+    checker.afterGroup.append { [self] in verify(shapes, value.type, span, scrutinee.span) }
+    return Checked(isWanted ? type ?? unifier.fresh() : .unit) { lowering in
+      let arms = cores.map { CoreArm($0.pattern.core(lowering), if: $0.guardCore?(lowering), $0.body(lowering)) }
+      return Core(.match(value.core(lowering), arms), span)
+    }
+  }
+
+  private func verify(
+    _ arms: [(shape: Exhaustiveness.Shape, isGuarded: Bool, span: Span)], _ type: Type, _ span: Span, _ place: Span
+  ) {
+    if type.isError || arms.contains(where: { $0.shape.isBroken }) { return }
+    let covering = arms.filter { !$0.isGuarded }
+    if let example = Exhaustiveness.missing(covering.map(\.shape), of: type, unifier: unifier) {
+      var isOpen = false
+      if case .named(let named, _) = type.resolved { isOpen = named.isOpen }
+      if isOpen {
+        report(
+          Diagnostic(
+            "W0402", "this `match` has no arm for `\(example)`", at: place,
+            notes: ["a value that no arm fits stops the program"], hint: "add `_ => …`"))
+      } else {
+        report(
+          Diagnostic(
+            "E0401", "this `match` does not cover every value", at: place, label: "nothing handles `\(example)`",
+            hint: example == "_" ? "add `_ => …`" : "add `\(example) => …`, or `_ => …` for all the rest"))
+      }
+    }
+    for index in Exhaustiveness.unreachable(covering.map(\.shape), of: type, unifier: unifier) {
+      report(
+        Diagnostic(
+          "W0401", "this arm is never reached", at: covering[index].span,
+          notes: ["the arms before it fit every such value"]))
+    }
+  }
+
+  /// A pattern of a `let` or a parameter fits every value, or it is no pattern for that place.
+  func requireIrrefutable(_ pattern: CheckedPattern, _ type: Type, _ span: Span) {
+    checker.afterGroup.append { [self] in
+      if pattern.shape.isBroken || type.isError { return }
+      guard let example = Exhaustiveness.missing([pattern.shape], of: type, unifier: unifier) else { return }
+      report(
+        Diagnostic(
+          "E0401", "this pattern does not fit every value", at: span, label: "`\(example)` would not fit",
+          hint: "use `match`, with an arm for it"))
+    }
+  }
+
+  // MARK: Loops
+
+  func forLoop(_ loop: ForLoop, _ span: Span) -> Checked {
+    if loop.isParallel { return unavailable("`for parallel`", loop.sequence.span, hint: "leave `parallel` out") }
+    if case .range(let from, let to, let inclusive) = loop.sequence.kind, loop.index == nil {
+      return countingLoop(loop, from, to, inclusive, span)
+    }
+    let sequence = infer(loop.sequence)
+    switch sequence.type.resolved {
+    case .named(let type, _): return pullingLoop(loop, sequence, type, span)
+    case .map(let key, let value): return mapLoop(loop, sequence, key, value, span)
+    default: break
+    }
+    let item = unifier.fresh()
+    let list = coerce(sequence, to: .list(item), .statement("what `for` goes through"), loop.sequence.span)
+    return scoped {
+      let index = loop.index.map { bind($0.text, .int, $0.span).local }
+      let checked = pattern(loop.pattern, item)
+      requireIrrefutable(checked, item, loop.pattern.span)
+      let body = loopBody(loop.body)
+      return Checked(.unit) { lowering in
+        Core(
+          .forEach(
+            item: checked.core(lowering), index: index, in: list.core(lowering), body: body.core(lowering)), span)
+      }
+    }
+  }
+
+  private func loopBody(_ body: Block) -> Checked {
+    loopDepth += 1
+    defer { loopDepth -= 1 }
+    return block(body, nil, isWanted: false)
+  }
+
+  private func countingLoop(
+    _ loop: ForLoop, _ from: Expression, _ to: Expression, _ inclusive: Bool, _ span: Span
+  ) -> Checked {
+    let a = check(from, .int, .operand(".."))
+    let b = check(to, .int, .operand(".."))
+    return scoped {
+      var item: Local?
+      switch loop.pattern.kind {
+      case .name(let name): item = bind(name, .int, loop.pattern.span).local
+      case .wildcard: break
+      default:
+        report(
+          Diagnostic("E0402", "a range gives whole numbers: name them", at: loop.pattern.span, hint: "`for i in 0..5`"))
+      }
+      let body = loopBody(loop.body)
+      return Checked(.unit) { lowering in
+        Core(
+          .forRange(
+            item: item, from: a.core(lowering), to: b.core(lowering), inclusive: inclusive,
+            body: body.core(lowering)), span)
+      }
+    }
+  }
+
+  /// Whatever has a method `next` that gives an Option can be gone through: streams, readers.
+  private func pullingLoop(_ loop: ForLoop, _ sequence: Checked, _ type: NamedType, _ span: Span) -> Checked {
+    guard let next = method("next", of: sequence.type), next.parameters.count == 1 else {
+      report(
+        Diagnostic(
+          "E0311", "`for` cannot go through this", at: loop.sequence.span,
+          label: "this is \(TypePrinter.text(sequence.type))",
+          notes: ["`for` goes through lists, maps, ranges and streams"]))
+      return failed(span)
+    }
+    let source = newLocal("source")
+    let counter = newLocal("index")
+    let item = unifier.fresh()
+    let argument = CallArgument(
+      Checked(sequence.type) { _ in Core(.local(source), loop.sequence.span) }, loop.sequence.span)
+    let pulled = callFunction(next, [argument], nil, loop.sequence.span, name: "next")
+    let option = Type.named(checker.prelude.option, [item])
+    let value = coerce(pulled, to: option, .statement("what `for` goes through"), loop.sequence.span)
+    return scoped {
+      let index = loop.index.map { bind($0.text, .int, $0.span).local }
+      let checked = pattern(loop.pattern, item)
+      requireIrrefutable(checked, item, loop.pattern.span)
+      let body = loopBody(loop.body)
+      return Checked(.unit) { lowering in
+        func core(_ node: Core.Node) -> Core { Core(node, span) }
+        var inner = [body.core(lowering)]
+        if let index {
+          let step = core(.primitive(.addInt, [core(.local(counter)), core(.literal(.int(1)))]))
+          inner = [core(.bind(index, core(.local(counter)))), core(.assign(counter, step))] + inner
+        }
+        let some = CoreArm(.constructor(index: 0, [checked.core(lowering)]), core(.sequence(inner)))
+        let none = CoreArm(.any, core(.breakLoop))
+        let turn = core(.match(value.core(lowering), [some, none]))
+        return core(
+          .sequence([
+            core(.bind(source, sequence.core(lowering))), core(.bind(counter, core(.literal(.int(0))))),
+            core(.loop(while: core(.literal(.bool(true))), body: turn)), core(.literal(.unit)),
+          ]))
+      }
+    }
+  }
+
+  /// `for k, v in map`, and `for pair in map`.
+  private func mapLoop(_ loop: ForLoop, _ map: Checked, _ key: Type, _ value: Type, _ span: Span) -> Checked {
+    guard let entries = method("entries", of: map.type) ?? method("toList", of: map.type) else {
+      return unavailable("`for` over a map", loop.sequence.span)
+    }
+    let list = callFunction(entries, [CallArgument(map, loop.sequence.span)], nil, loop.sequence.span, name: "entries")
+    return scoped {
+      var checked: CheckedPattern
+      if let name = loop.index {
+        let first = bind(name.text, key, name.span).local
+        let second = pattern(loop.pattern, value)
+        requireIrrefutable(second, value, loop.pattern.span)
+        checked = CheckedPattern(shape: .any) { lowering in
+          .record([(0, .bind(first)), (1, second.core(lowering))])
+        }
+      } else {
+        checked = pattern(loop.pattern, .tuple([key, value]))
+        requireIrrefutable(checked, .tuple([key, value]), loop.pattern.span)
+      }
+      let item = checked
+      let body = loopBody(loop.body)
+      return Checked(.unit) { lowering in
+        Core(
+          .forEach(item: item.core(lowering), index: nil, in: list.core(lowering), body: body.core(lowering)), span)
+      }
+    }
+  }
+
+  func whileLoop(_ condition: Expression, _ body: Block, _ span: Span) -> Checked {
+    let test = check(condition, .bool, .condition("`while`"))
+    let checked = loopBody(body)
+    return Checked(.unit) { lowering in
+      Core(.loop(while: test.core(lowering), body: checked.core(lowering)), span)
+    }
+  }
+
+  func leaveLoop(_ node: Core.Node, _ word: String, _ span: Span) -> Checked {
+    if loopDepth == 0 {
+      report(
+        Diagnostic("E0219", "`\(word)` stands outside of a loop", at: span, hint: "leave a function with `return`"))
+    }
+    return Checked(unifier.fresh()) { _ in Core(node, span) }
+  }
+
+  // MARK: Ways out
+
+  func returned(_ value: Expression?, _ span: Span) -> Checked {
+    guard let type = returnType else {
+      report(Diagnostic("E0219", "`return` stands outside of a function", at: span))
+      if let value { _ = infer(value) }
+      return failed(span)
+    }
+    guard let value else {
+      if let difference = unifier.unify(type, .unit) {
+        report(Mismatch.diagnostic(expected: type, found: .unit, difference, .returned(name), at: span))
+      }
+      return Checked(unifier.fresh()) { _ in Core(.returned(nil), span) }
+    }
+    let checked = check(value, type, .returned(name))
+    return Checked(unifier.fresh()) { lowering in Core(.returned(checked.core(lowering)), span) }
+  }
+
+  /// `e?`
+  func propagate(_ expression: Expression, _ span: Span) -> Checked {
+    let value = infer(expression)
+    guard let returnType else {
+      report(
+        Diagnostic(
+          "E0219", "`?` hands a failure to the enclosing function, and there is none", at: span, hint: "use `match`"))
+      return failed(span)
+    }
+    let good = unifier.fresh()
+    let wanted: Type
+    let given: Type
+    if isOption(value.type) {
+      wanted = .named(checker.prelude.option, [good])
+      given = .named(checker.prelude.option, [unifier.fresh()])
+    } else {
+      let failure = unifier.fresh()
+      wanted = .named(checker.prelude.result, [good, failure])
+      given = .named(checker.prelude.result, [unifier.fresh(), failure])
+    }
+    let checked = coerce(value, to: wanted, .operand("?"), expression.span)
+    if !checked.type.isError, let difference = unifier.unify(returnType, given) {
+      report(Mismatch.diagnostic(expected: returnType, found: given, difference, .propagated(name), at: span))
+    }
+    return Checked(good) { lowering in Core(.attempt(checked.core(lowering), success: 0), span) }
+  }
+
+  func assertion(_ condition: Expression, _ message: Expression?, _ span: Span) -> Checked {
+    let test = check(condition, .bool, .condition("`assert`"))
+    let text = message.map { check($0, .string, .statement("the message of `assert`")) }
+    let written = checker.sources.source(of: condition.span)?.text(condition.span) ?? "the condition"
+    return Checked(.unit) { lowering in
+      let words = text?.core(lowering) ?? Core(.literal(.string("assertion failed: \(written)")), span)
+      let failure = Core(.fail(code: "AssertionFailed", message: words), span)
+      return Core(.branch(if: test.core(lowering), then: Core(.literal(.unit), span), else: failure), span)
+    }
+  }
+}

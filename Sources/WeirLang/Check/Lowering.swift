@@ -1,0 +1,156 @@
+/// Gives everything that is reached its number and builds the core program.
+///
+/// Functions are numbered when they are first mentioned and built from a work list, so that only what is used is there
+/// and depth of calls is no depth of recursion. Globals come in the order of their modules.
+final class Lowering {
+  private let checker: Checker
+  private var functions: [CoreFunction] = []
+  private var functionNumbers: [ObjectIdentifier: Int] = [:]
+  private var waiting: [(index: Int, function: FunctionEntity)] = []
+  private var natives: [CoreNative] = []
+  private var nativeNumbers: [ObjectIdentifier: Int] = [:]
+  private var globalNumbers: [ObjectIdentifier: Int] = [:]
+  let shapes: Shapes
+
+  init(_ checker: Checker) {
+    self.checker = checker
+    shapes = Shapes(checker)
+  }
+
+  func program(entryModule: Module, entry: FunctionEntity?) -> CoreProgram {
+    let globals = checker.order.flatMap(\.globals)
+    for (index, global) in globals.enumerated() { globalNumbers[ObjectIdentifier(global)] = index }
+    let hasScript = entry == nil && !entryModule.script.isEmpty
+    let cores = globals.map { global in
+      let isLater = hasScript && global.isConstant && global.module === entryModule
+      let value = isLater ? nil : global.initialiser?(self)
+      return CoreGlobal(name: global.name, initialiser: value ?? Core(.literal(.unit), global.span))
+    }
+    var program = CoreProgram(functions: [], globals: cores)
+    program.entry = entry.map(function)
+    if hasScript { program.script = script(entryModule) }
+    program.exports = exports(entryModule, entry)
+    var next = 0
+    while next < waiting.count {
+      let (index, entity) = waiting[next]
+      next += 1
+      functions[index].body = entity.body?(self) ?? Core(.literal(.unit), entity.span)
+    }
+    program.functions = functions
+    program.natives = natives
+    program.types = shapes.types(of: checker.order)
+    return program
+  }
+
+  // MARK: Numbers
+
+  func function(_ entity: FunctionEntity) -> Int {
+    if let known = functionNumbers[ObjectIdentifier(entity)] { return known }
+    let index = functions.count
+    functionNumbers[ObjectIdentifier(entity)] = index
+    functions.append(
+      CoreFunction(
+        name: entity.name, parameters: entity.locals, body: Core(.literal(.unit), entity.span), span: entity.span,
+        limits: entity.limits))
+    waiting.append((index, entity))
+    return index
+  }
+
+  func native(_ entity: FunctionEntity) -> Int {
+    if let known = nativeNumbers[ObjectIdentifier(entity)] { return known }
+    let index = natives.count
+    nativeNumbers[ObjectIdentifier(entity)] = index
+    natives.append(
+      CoreNative(
+        module: entity.module.path, name: entity.name, arity: entity.parameters.count,
+        effects: entity.unit.row.known.sorted))
+    return index
+  }
+
+  func global(_ entity: GlobalEntity) -> Int { globalNumbers[ObjectIdentifier(entity)] ?? 0 }
+  func typeID(_ type: NamedType) -> Int { shapes.id(type) }
+  /// A type that only a pattern speaks of.
+  func use(_ type: NamedType) { _ = shapes.id(type) }
+
+  func none(_ span: Span) -> Core { Core(.variant(type: Prelude.optionID, index: 1, []), span) }
+  func some(_ core: Core, _ span: Span) -> Core { Core(.variant(type: Prelude.optionID, index: 0, [core]), span) }
+
+  // MARK: Parts
+
+  /// Statements and constants in written order.
+  private func script(_ module: Module) -> Int {
+    var parts: [(span: Span, core: () -> Core)] = module.script.map { item in (item.span, { item.value.core(self) }) }
+    for global in module.globals where global.isConstant {
+      parts.append(
+        (
+          global.span,
+          {
+            let value = global.initialiser?(self) ?? Core(.literal(.unit), global.span)
+            return Core(.assignGlobal(self.global(global), value), global.span)
+          }
+        ))
+    }
+    let ordered = parts.enumerated().sorted {
+      ($0.element.span, $0.offset) < ($1.element.span, $1.offset)
+    }
+    let span = module.unit.span
+    let body = Core(.sequence(ordered.map { $0.element.core() } + [Core(.literal(.unit), span)]), span)
+    functions.append(CoreFunction(name: "script", parameters: [], body: body, span: span))
+    return functions.count - 1
+  }
+
+  private func exports(_ module: Module, _ entry: FunctionEntity?) -> [CoreExport] {
+    var result: [CoreExport] = []
+    var seen: Set<ObjectIdentifier> = []
+    for item in module.workflows where seen.insert(ObjectIdentifier(item.function)).inserted {
+      result.append(export(.workflow, item))
+    }
+    for item in module.tools where seen.insert(ObjectIdentifier(item.function)).inserted {
+      result.append(export(.tool, item))
+    }
+    var plain = entry.map { [$0] } ?? []
+    plain += module.exportedValues.values.flatMap { $0 }.compactMap(\.function).sorted { $0.span < $1.span }
+    for function in plain where function.module === module && !function.isExtern {
+      if seen.insert(ObjectIdentifier(function)).inserted { result.append(export(.function, function)) }
+    }
+    for test in module.tests { result.append(export(.test, test)) }
+    return result
+  }
+
+  private func export(_ kind: CoreExport.Kind, _ item: Module.Started) -> CoreExport {
+    var export = self.export(kind, item.function)
+    export.documentation = item.description ?? item.declaration.documentation ?? ""
+    export.attributes = item.declaration.decorators.map { decorator in
+      CoreExport.Attribute(
+        name: decorator.name.text,
+        arguments: decorator.arguments.compactMap { argument in
+          argument.value.literal.map { (argument.label?.text, $0) }
+        })
+    }
+    return export
+  }
+
+  private func export(_ kind: CoreExport.Kind, _ function: FunctionEntity) -> CoreExport {
+    let result = function.scheme.type.asFunction?.result ?? .unit
+    return CoreExport(
+      kind: kind, name: function.name, function: self.function(function),
+      parameters: function.parameters.map {
+        .init(name: $0.name, shape: shapes.shape($0.type), defaultValue: $0.defaultValue.map(self.function))
+      },
+      result: shapes.shape(result), effects: function.unit.row.known.sorted)
+  }
+}
+
+extension Expression {
+  /// The value of a literal.
+  fileprivate var literal: CoreLiteral? {
+    switch kind {
+    case .unit: .unit
+    case .bool(let value): .bool(value)
+    case .int(let value): .int(value)
+    case .float(let value): .float(value)
+    case .string(let value): .string(value)
+    default: nil
+    }
+  }
+}

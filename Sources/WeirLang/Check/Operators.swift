@@ -1,0 +1,230 @@
+/// Operators: typed here, resolved to one instruction each when the types are known.
+extension BodyChecker {
+  func binary(
+    _ op: BinaryOperator, _ left: Expression, _ right: Expression, _ hint: Type?, _ span: Span
+  ) -> Checked {
+    switch op {
+    case .add, .subtract, .multiply, .divide, .remainder, .power: return arithmetic(op, left, right, hint, span)
+    case .less, .lessEqual, .greater, .greaterEqual: return ordering(op, left, right, span)
+    case .equal, .notEqual: return equality(op, left, right, span)
+    case .and, .or: return logic(op, left, right, span)
+    case .cons: return cons(left, right, hint, span)
+    case .concat: return concat(left, right, hint, span)
+    }
+  }
+
+  private func arithmetic(
+    _ op: BinaryOperator, _ left: Expression, _ right: Expression, _ hint: Type?, _ span: Span
+  ) -> Checked {
+    let number = unifier.fresh(.number)
+    switch hint?.resolved {
+    case .float?, .int?: if let hint { _ = unifier.unify(number, hint) }
+    default: break
+    }
+    let (a, b) = operands(left, right, number, op.rawValue)
+    if a.type.isError && b.type.isError { return failed(span) }
+    return Checked(number) { lowering in
+      let isFloat = if case .float = number.resolved { true } else { false }
+      return Core(.primitive(op.instruction(isFloat: isFloat), [a.core(lowering), b.core(lowering)]), span)
+    }
+  }
+
+  /// When the left operand does not fit, nothing is known about what the right one should be.
+  private func operands(
+    _ left: Expression, _ right: Expression, _ type: Type, _ op: String
+  ) -> (Checked, Checked) {
+    let errors = checker.diagnostics.count
+    let a = check(left, type, .operand(op))
+    if checker.diagnostics.count == errors { return (a, check(right, type, .operand(op))) }
+    let b = infer(right)
+    if unifier.unify(type, b.type) != nil { return (failed(left.span), failed(right.span)) }
+    return (a, b)
+  }
+
+  private func ordering(_ op: BinaryOperator, _ left: Expression, _ right: Expression, _ span: Span) -> Checked {
+    let type = unifier.fresh(.ordered)
+    let (a, b) = operands(left, right, type, op.rawValue)
+    return Checked(.bool) { lowering in
+      Core(.primitive(op.comparison(of: type.resolved), [a.core(lowering), b.core(lowering)]), span)
+    }
+  }
+
+  private func equality(_ op: BinaryOperator, _ left: Expression, _ right: Expression, _ span: Span) -> Checked {
+    let a = infer(left)
+    let b = check(right, a.type, .operand(op.rawValue))
+    checker.afterGroup.append { [checker] in
+      if Self.holdsFunction(a.type, 0) {
+        checker.report(
+          Diagnostic(
+            "E0310", "functions cannot be compared", at: span,
+            notes: ["both sides are \(TypePrinter.text(a.type))"], hint: "compare what they return, or names for them"))
+      }
+    }
+    return Checked(.bool) { lowering in
+      let operands = [a.core(lowering), b.core(lowering)]
+      if op == .notEqual { return Core(.primitive(.notEqual, operands), span) }
+      if case .int = a.type.resolved { return Core(.primitive(.equalInt, operands), span) }
+      return Core(.primitive(.equal, operands), span)
+    }
+  }
+
+  private static func holdsFunction(_ type: Type, _ depth: Int) -> Bool {
+    if depth > 20 { return false }
+    return switch type.resolved {
+    case .function: true
+    case .list(let x): holdsFunction(x, depth + 1)
+    case .map(_, let v): holdsFunction(v, depth + 1)
+    case .tuple(let xs), .named(_, let xs): xs.contains { holdsFunction($0, depth + 1) }
+    case .record(let r): r.fields.contains { holdsFunction($0.type, depth + 1) }
+    default: false
+    }
+  }
+
+  private func logic(_ op: BinaryOperator, _ left: Expression, _ right: Expression, _ span: Span) -> Checked {
+    let word = op == .and ? "&&" : "or"
+    let a = check(left, .bool, .operand(word))
+    let b = check(right, .bool, .operand(word))
+    return Checked(.bool) { lowering in
+      let constant = Core(.literal(.bool(op == .or)), span)
+      let rest = b.core(lowering)
+      return op == .and
+        ? Core(.branch(if: a.core(lowering), then: rest, else: constant), span)
+        : Core(.branch(if: a.core(lowering), then: constant, else: rest), span)
+    }
+  }
+
+  /// `a || b`: logical on bools.
+  func bars(_ items: [Expression], _ span: Span) -> Checked {
+    guard let head = items.first else { return failed(span) }
+    let first = infer(head)
+    if let difference = unifier.unify(.bool, first.type) {
+      if case .call = head.kind {
+        return unavailable("running several at once with `||`", span, hint: "call them one after the other")
+      }
+      report(
+        Mismatch.diagnostic(
+          expected: .bool, found: first.type, difference, .operand("||"), at: head.span))
+    }
+    let values = [first] + items.dropFirst().map { check($0, .bool, .operand("||")) }
+    return Checked(.bool) { lowering in
+      var core = values[values.count - 1].core(lowering)
+      for value in values.dropLast().reversed() {
+        core = Core(.branch(if: value.core(lowering), then: Core(.literal(.bool(true)), span), else: core), span)
+      }
+      return core
+    }
+  }
+
+  func unary(_ op: UnaryOperator, _ value: Expression, _ hint: Type?, _ span: Span) -> Checked {
+    switch op {
+    case .not:
+      let checked = check(value, .bool, .operand("!"))
+      return Checked(.bool) { lowering in Core(.primitive(.not, [checked.core(lowering)]), span) }
+    case .negate:
+      let number = unifier.fresh(.number)
+      if case .float? = hint?.resolved { _ = unifier.unify(number, .float) }
+      let checked = check(value, number, .operand("-"))
+      return Checked(number) { lowering in
+        let isFloat = if case .float = number.resolved { true } else { false }
+        let core = checked.core(lowering)
+        switch core.node {
+        case .literal(.int(let n)) where n != .min: return Core(.literal(.int(-n)), span)
+        case .literal(.float(let n)): return Core(.literal(.float(-n)), span)
+        default: return Core(.primitive(isFloat ? .negFloat : .negInt, [core]), span)
+        }
+      }
+    }
+  }
+
+  private func cons(_ left: Expression, _ right: Expression, _ hint: Type?, _ span: Span) -> Checked {
+    var wanted: Type?
+    if case .list(let item)? = hint?.resolved { wanted = item }
+    let head = infer(left, hint: wanted)
+    let type = Type.list(head.type)
+    let tail = check(right, type, .operand("::"))
+    return Checked(type) { lowering in
+      Core(.primitive(.cons, [head.core(lowering), tail.core(lowering)]), span)
+    }
+  }
+
+  /// `a ++ b ++ c` is one instruction over all its parts.
+  private func concat(_ left: Expression, _ right: Expression, _ hint: Type?, _ span: Span) -> Checked {
+    var parts = [right]
+    var rest = left
+    while case .binary(.concat, let a, let b) = rest.kind {
+      parts.append(b)
+      rest = a
+    }
+    parts.append(rest)
+    let type = unifier.fresh(.joinable)
+    if let hint, !hint.isUnknown, !hint.isError { _ = unifier.unify(type, hint) }
+    var isRefused = false
+    let values = parts.reversed().map { part -> Checked in
+      let errors = checker.diagnostics.count
+      if isRefused {
+        let value = infer(part)
+        _ = unifier.unify(type, value.type)
+        return value
+      }
+      let value = check(part, type, .operand("++"))
+      isRefused = checker.diagnostics.count > errors && type.isUnknown
+      return value
+    }
+    return Checked(type) { lowering in
+      let joinable: Joinable =
+        switch type.resolved {
+        case .list: .list
+        case .bytes: .bytes
+        default: .string
+        }
+      var cores: [Core] = []
+      for value in values {
+        let core = value.core(lowering)
+        // `a ++ (b ++ c)` and `a ++ "…${b}"` join in one step too.
+        if case .concat(let inner, let more) = core.node, inner == joinable {
+          cores += more
+        } else {
+          cores.append(core)
+        }
+      }
+      return Core(.concat(joinable, cores), span)
+    }
+  }
+
+  func range(_ from: Expression, _ to: Expression, _ inclusive: Bool, _ span: Span) -> Checked {
+    let a = check(from, .int, .operand(".."))
+    let b = check(to, .int, .operand(".."))
+    return Checked(.list(.int)) { lowering in
+      Core(.primitive(inclusive ? .rangeInclusive : .range, [a.core(lowering), b.core(lowering)]), span)
+    }
+  }
+}
+
+extension BinaryOperator {
+  fileprivate func instruction(isFloat: Bool) -> Primitive {
+    switch self {
+    case .add: isFloat ? .addFloat : .addInt
+    case .subtract: isFloat ? .subFloat : .subInt
+    case .multiply: isFloat ? .mulFloat : .mulInt
+    case .divide: isFloat ? .divFloat : .divInt
+    case .remainder: isFloat ? .remFloat : .remInt
+    default: isFloat ? .powFloat : .powInt
+    }
+  }
+
+  fileprivate func comparison(of type: Type) -> Primitive {
+    let index: Int
+    switch type {
+    case .int: index = 1
+    case .variable(let v): index = v.rigidName == nil ? 1 : 0
+    case .float: index = 2
+    default: index = 0
+    }
+    switch self {
+    case .less: return [.less, .lessInt, .lessFloat][index]
+    case .lessEqual: return [.lessOrEqual, .lessOrEqualInt, .lessOrEqualFloat][index]
+    case .greater: return [.greater, .greaterInt, .greaterFloat][index]
+    default: return [.greaterOrEqual, .greaterOrEqualInt, .greaterOrEqualFloat][index]
+    }
+  }
+}
