@@ -53,7 +53,8 @@ final class CurlEngine {
   private var sockets: [Int32: Socket] = [:]
   private var timer: (any Cancellable)?
   private var depth = 0
-  private var deferred: [() -> Void] = []
+  private var isSettling = false
+  private var deferred = Ring<() -> Void>()
 
   private final class Socket: ReadinessHandler {
     unowned let engine: CurlEngine
@@ -137,34 +138,35 @@ final class CurlEngine {
 
   /// Runs the job when no call into libcurl is under way: at once, or when the outermost one returns.
   private func outside(_ job: @escaping () -> Void) {
-    if depth == 0 { job() } else { deferred.append(job) }
+    if depth == 0, !isSettling { job() } else { deferred.append(job) }
   }
 
   private func inside(_ call: () -> Void) {
     depth += 1
     call()
     depth -= 1
-    if depth == 0 { afterwards() }
+    if depth == 0, !isSettling { settle() }
   }
 
-  private func afterwards() {
-    while !deferred.isEmpty {
-      var jobs: [() -> Void] = []
-      swap(&jobs, &deferred)
-      for job in jobs { job() }
-    }
-    var left: Int32 = 0
-    while let message = library.functions.multi_info_read(multi, &left) {
+  /// Does what was asked for inside libcurl and hands out what has ended. Handlers called from here may ask for more;
+  /// that, too, is done here, one after the other, never one inside another.
+  private func settle() {
+    isSettling = true
+    defer { isSettling = false }
+    while true {
+      if let job = deferred.popFirst() {
+        job()
+        continue
+      }
+      var left: Int32 = 0
+      guard let message = library.functions.multi_info_read(multi, &left) else { return }
       guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
       let result = weir_message_result(message)
       guard let transfer = transfers.removeValue(forKey: easy) else { continue }
-      depth += 1
-      _ = library.functions.multi_remove_handle(multi, easy)
-      depth -= 1
+      inside { _ = library.functions.multi_remove_handle(multi, easy) }
       transfer.completed(result)
       transfer.free()
     }
-    if !deferred.isEmpty { afterwards() }
   }
 
   // MARK: What libcurl waits for

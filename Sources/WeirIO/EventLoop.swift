@@ -36,7 +36,7 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
   let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 20_480, alignment: 64)
 
   private let wakeup: Int32
-  private let remote = Mutex<[Message]>([])
+  private let remote = Locked<[Message]>([])
   private let asleep = Atomic<Bool>(false)
   private let isStopping = Atomic<Bool>(false)
   private let isRunning = Atomic<Bool>(false)
@@ -70,6 +70,7 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
   }
 
   /// Runs the loop on a new thread of its own until `stop`; `join` of the value returned waits for its end.
+  @discardableResult
   package func start(name: String = "weir-loop") -> LoopThread {
     LoopThread(name: name) { self.run() }
   }

@@ -1,7 +1,8 @@
 import CWeir
 import Glibc
+import Synchronization
 
-/// A thread with a name and an end that can be waited for.
+/// A thread with a name and an end that can be waited for. Nobody needs to: it then frees itself when it ends.
 package final class LoopThread: Sendable {
   private final class Start {
     let name: String
@@ -13,6 +14,7 @@ package final class LoopThread: Sendable {
   }
 
   private let thread: pthread_t
+  private let isJoined = Atomic<Bool>(false)
 
   package init(name: String, _ body: @escaping @Sendable () -> Void) {
     var thread = pthread_t()
@@ -30,5 +32,11 @@ package final class LoopThread: Sendable {
   }
 
   /// Blocks until the body has returned. Call once, never from the thread itself.
-  package func join() { pthread_join(thread, nil) }
+  package func join() {
+    if !isJoined.exchange(true, ordering: .relaxed) { pthread_join(thread, nil) }
+  }
+
+  deinit {
+    if !isJoined.load(ordering: .relaxed) { pthread_detach(thread) }
+  }
 }

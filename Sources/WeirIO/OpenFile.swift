@@ -104,7 +104,7 @@ final class DiskLane: Sendable {
   }
 
   private let pool: ThreadPool
-  private let queue = Mutex(Queue())
+  private let queue = Locked(Queue())
 
   init(_ pool: ThreadPool) { self.pool = pool }
 

@@ -47,6 +47,4 @@ int weir_signal_watch(int signal, int fd);
 int weir_signal_unwatch(int signal);
 void weir_ignore_broken_pipes(void);
 
-int weir_errno(void);
-
 #endif
