@@ -30,7 +30,9 @@ import Testing
             bind(3, local(2)),
             assign(
               1,
-              core(.concat(.list, [local(1), list(lambda([], block(assign(3, op(.addInt, local(3), int(1))), local(3))))])))
+              core(
+                .concat(.list, [local(1), list(lambda([], block(assign(3, op(.addInt, local(3), int(1))), local(3))))]))
+            )
           ))),
       list(
         apply(op(.indexList, local(1), int(0))), apply(op(.indexList, local(1), int(0))),
@@ -41,17 +43,28 @@ import Testing
   @Test func capturesReachThroughTwoLambdas() throws {
     let body = block(
       bind(1, int(1)), bind(9, int(0)),
-      bind(2, lambda([3], lambda([4], block(assign(9, op(.addInt, local(9), local(4))), op(.addInt, local(1), op(.addInt, local(3), local(4))))))),
+      bind(
+        2,
+        lambda(
+          [3],
+          lambda(
+            [4],
+            block(assign(9, op(.addInt, local(9), local(4))), op(.addInt, local(1), op(.addInt, local(3), local(4))))))),
       tuple(apply(apply(local(2), int(10)), int(100)), local(9)))
     #expect(try result(of: body) == "(111, 100)")
   }
 
   @Test func aLambdaCanCallItself() throws {
     let factorial = lambda(
-      [2], when(op(.lessInt, local(2), int(2)), local(3), op(.mulInt, local(2), apply(local(1), op(.subInt, local(2), int(1))))))
+      [2],
+      when(
+        op(.lessInt, local(2), int(2)), local(3), op(.mulInt, local(2), apply(local(1), op(.subInt, local(2), int(1)))))
+    )
     #expect(try result(of: block(bind(3, int(1)), bind(1, factorial), apply(local(1), int(10)))) == "3628800")
     let plain = lambda(
-      [2], when(op(.lessInt, local(2), int(2)), int(1), op(.mulInt, local(2), apply(local(1), op(.subInt, local(2), int(1))))))
+      [2],
+      when(
+        op(.lessInt, local(2), int(2)), int(1), op(.mulInt, local(2), apply(local(1), op(.subInt, local(2), int(1))))))
     #expect(try result(of: block(bind(1, plain), apply(local(1), int(10)))) == "3628800")
   }
 
@@ -68,7 +81,9 @@ import Testing
       LibraryModule(name: "m", source: "", natives: [WeirLang.native("double") { (x: Int) in x * 2 }])
     ])
     let running = try Running(
-      program(function("f", [], apply(core(.native(0)), int(4))), natives: [CoreNative(module: "m", name: "double", arity: 1)]),
+      program(
+        function("f", [], apply(core(.native(0)), int(4))), natives: [CoreNative(module: "m", name: "double", arity: 1)]
+      ),
       library)
     #expect(running.shown(0) == "8")
   }
@@ -106,10 +121,12 @@ import Testing
         core(.deferred(native(0, text("never")))), int(2)))
     #expect(early == ("1", "x"))
     let failing = try logging(
-      block(core(.deferred(native(0, text("outer "))))  , call(1), int(1)),
+      block(core(.deferred(native(0, text("outer ")))), call(1), int(1)),
       extra: function(
         "g", [],
-        block(core(.deferred(native(0, text("inner "))))  , core(.deferred(op(.divInt, int(2), int(0)))), op(.divInt, int(1), int(0)))))
+        block(
+          core(.deferred(native(0, text("inner ")))), core(.deferred(op(.divInt, int(2), int(0)))),
+          op(.divInt, int(1), int(0)))))
     #expect(failing == ("trap DivisionByZero", "inner outer "))
   }
 

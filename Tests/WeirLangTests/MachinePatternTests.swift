@@ -12,7 +12,8 @@ import Testing
   }
 
   @Test func patterns() throws {
-    let x = Local(50, "x"), y = Local(51, "y")
+    let x = Local(50, "x")
+    let y = Local(51, "y")
     let cases: [(Core, [(CorePattern, Core)], String)] = [
       (int(3), [(.literal(.int(3)), text("three")), (.any, text("other"))], "\"three\""),
       (int(4), [(.literal(.int(3)), text("three")), (.any, text("other"))], "\"other\""),
@@ -31,7 +32,10 @@ import Testing
       ),
       (tuple(int(1), int(2)), [(.record([(index: 1, pattern: .bind(x))]), local(50))], "2"),
       (list(), [(.list([], rest: nil), int(0)), (.any, int(1))], "0"),
-      (list(int(1), int(2)), [(.list([.bind(x)], rest: nil), int(0)), (.list([.bind(x)], rest: .bind(y)), local(51))], "[2]"),
+      (
+        list(int(1), int(2)), [(.list([.bind(x)], rest: nil), int(0)), (.list([.bind(x)], rest: .bind(y)), local(51))],
+        "[2]"
+      ),
       (list(int(1)), [(.list([.any, .any], rest: .any), int(0)), (.any, int(1))], "1"),
       (some(int(5)), [(.named(y, .constructor(index: 0, [.any])), local(51)), (.any, none)], "Some(5)"),
       (

@@ -42,7 +42,10 @@ final class Running {
   let program: Program
   let scheduler: Scheduler
 
-  init(_ core: CoreProgram, _ library: Library = Library([]), limits: Scheduler.Limits = .init(), granted: Set<String>? = nil)
+  init(
+    _ core: CoreProgram, _ library: Library = Library([]), limits: Scheduler.Limits = .init(),
+    granted: Set<String>? = nil
+  )
     throws
   {
     program = try Emitter.emit(core, library: library, granted: granted)
@@ -87,12 +90,16 @@ let unit = CoreLiteral.unit
 func local(_ id: Int) -> Core { core(.local(Local(id, "v\(id)"))) }
 func bind(_ id: Int, _ value: Core) -> Core { core(.bind(Local(id, "v\(id)"), value)) }
 func assign(_ id: Int, _ value: Core) -> Core { core(.assign(Local(id, "v\(id)"), value)) }
-func op(_ primitive: Primitive, _ operands: Core..., place: Int = 0) -> Core { core(.primitive(primitive, operands), place) }
+func op(_ primitive: Primitive, _ operands: Core..., place: Int = 0) -> Core {
+  core(.primitive(primitive, operands), place)
+}
 func block(_ items: Core...) -> Core { core(.sequence(items)) }
 func when(_ condition: Core, _ then: Core, _ otherwise: Core? = nil) -> Core {
   core(.branch(if: condition, then: then, else: otherwise))
 }
-func call(_ function: Int, _ arguments: Core..., place: Int = 0) -> Core { core(.callFunction(function, arguments), place) }
+func call(_ function: Int, _ arguments: Core..., place: Int = 0) -> Core {
+  core(.callFunction(function, arguments), place)
+}
 func native(_ index: Int, _ arguments: Core..., place: Int = 0) -> Core { core(.callNative(index, arguments), place) }
 func apply(_ callee: Core, _ arguments: Core...) -> Core { core(.call(callee, arguments)) }
 func lambda(_ parameters: [Int], _ body: Core) -> Core {

@@ -99,7 +99,8 @@ import Testing
   @Test func tailCallsThroughFunctionValuesNeedOneFrame() throws {
     // f(n, g) = if n == 0 then 0 else g(n - 1, g)
     let step = function(
-      "f", [0, 1], when(op(.equalInt, local(0), int(0)), int(0), apply(local(1), op(.subInt, local(0), int(1)), local(1))))
+      "f", [0, 1],
+      when(op(.equalInt, local(0), int(0)), int(0), apply(local(1), op(.subInt, local(0), int(1)), local(1))))
     let start = function("start", [], call(0, int(100_000), core(.function(0))))
     #expect(try Running(program(step, start)).shown(1) == "0")
   }

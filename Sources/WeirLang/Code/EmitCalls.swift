@@ -3,7 +3,9 @@ extension FunctionEmitter {
   mutating func emitDirect(
     _ index: Int, _ arguments: [Core], into d: Register, tail: Bool, _ span: Span, _ emitter: inout Emitter
   ) throws(EmitFailure) {
-    guard let function = UInt16(exactly: index) else { throw .tooLarge(function: name, what: "functions beside it", span: span) }
+    guard let function = UInt16(exactly: index) else {
+      throw .tooLarge(function: name, what: "functions beside it", span: span)
+    }
     let base = try emitRun(arguments, &emitter)
     if tail, canTailCall {
       add(.tailCallDirect(function, base: base, count: UInt16(arguments.count)), span)
@@ -15,7 +17,9 @@ extension FunctionEmitter {
   mutating func emitNative(
     _ index: Int, _ arguments: [Core], into d: Register, _ span: Span, _ emitter: inout Emitter
   ) throws(EmitFailure) {
-    guard let native = UInt16(exactly: index) else { throw .tooLarge(function: name, what: "natives beside it", span: span) }
+    guard let native = UInt16(exactly: index) else {
+      throw .tooLarge(function: name, what: "natives beside it", span: span)
+    }
     let base = try emitRun(arguments, &emitter)
     add(.callNative(d, native, base: base), span)
   }
@@ -40,7 +44,9 @@ extension FunctionEmitter {
   ) throws(EmitFailure) {
     let captures = Captures.free(in: lambda).filter { $0 != itself?.id }
     let index = emitter.reserve()
-    guard let function = UInt16(exactly: index) else { throw .tooLarge(function: name, what: "functions beside it", span: span) }
+    guard let function = UInt16(exactly: index) else {
+      throw .tooLarge(function: name, what: "functions beside it", span: span)
+    }
     var writer = FunctionEmitter(lambda.name, span)
     writer.cells = cells
     writer.assigned = assigned

@@ -137,9 +137,9 @@ package struct FunctionRef: Equatable {
     let values = UnsafeMutablePointer<Value>.allocate(capacity: max(1, constants.count))
     values.initialize(from: constants, count: constants.count)
     pointer.pointee = Function(
-        name: name, span: span, arity: arity, captureCount: captureCount, registers: registers, code: codes,
-        codeCount: code.count, spans: spans, constants: values, constantCount: constants.count,
-        unwindEntry: unwindEntry, limits: limits)
+      name: name, span: span, arity: arity, captureCount: captureCount, registers: registers, code: codes,
+      codeCount: code.count, spans: spans, constants: values, constantCount: constants.count,
+      unwindEntry: unwindEntry, limits: limits)
   }
 
   func free() {

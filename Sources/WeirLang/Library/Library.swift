@@ -100,9 +100,12 @@ package struct RecordTag: Sendable {
   /// Values by name, in any order. A name that is not a field, or a missing one, is a mistake of the native's author.
   package func value(_ fields: KeyValuePairs<String, Value>) -> Value {
     precondition(fields.count == names.count, "record with fields \(names)")
-    return .record(id, Fields.of(names.map { name in
-      guard let field = fields.first(where: { $0.key == name }) else { preconditionFailure("no field \(name)") }
-      return field.value
-    }))
+    return .record(
+      id,
+      Fields.of(
+        names.map { name in
+          guard let field = fields.first(where: { $0.key == name }) else { preconditionFailure("no field \(name)") }
+          return field.value
+        }))
   }
 }

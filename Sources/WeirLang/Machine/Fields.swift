@@ -16,7 +16,8 @@ package final class Fields: ManagedBuffer<Fields.Extent, Value> {
 
   deinit {
     withUnsafeMutablePointers { extent, slots in
-      let first = Int(extent.pointee.first), end = Int(extent.pointee.end)
+      let first = Int(extent.pointee.first)
+      let end = Int(extent.pointee.end)
       if first < end { Fields.drop(slots, first, end) }
     }
   }
@@ -26,7 +27,8 @@ package final class Fields: ManagedBuffer<Fields.Extent, Value> {
     release(slots, first, end, &pile)
     while let next = pile.popLast() {
       next.withUnsafeMutablePointers { extent, slots in
-        let first = Int(extent.pointee.first), end = Int(extent.pointee.end)
+        let first = Int(extent.pointee.first)
+        let end = Int(extent.pointee.end)
         extent.pointee.end = extent.pointee.first
         release(slots, first, end, &pile)
       }

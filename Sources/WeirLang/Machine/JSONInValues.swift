@@ -16,7 +16,9 @@ package enum JSONInValues {
   package static func array(_ items: List) -> Value { wrap(Place.array, .list(items)) }
   package static func object(_ members: Map) -> Value { wrap(Place.object, .map(members.root)) }
 
-  private static func wrap(_ index: Int, _ payload: Value) -> Value { .variant(TypeTag.json[index], Fields.of(payload)) }
+  private static func wrap(_ index: Int, _ payload: Value) -> Value {
+    .variant(TypeTag.json[index], Fields.of(payload))
+  }
 
   /// A parsed document as a value. The parser bounds the depth, so recursion is safe.
   package static func value(_ json: JSONValue) -> Value {
@@ -128,7 +130,9 @@ extension Value {
     guard let type = names.types[id] else { return nil }
     switch json {
     case .string(let name):
-      guard let index = type.constructors.firstIndex(where: { $0.name == name && $0.payload.isEmpty }) else { return nil }
+      guard let index = type.constructors.firstIndex(where: { $0.name == name && $0.payload.isEmpty }) else {
+        return nil
+      }
       return .tag(ConstructorTag(type: id, index: index))
     case .object(let members) where members.count == 1:
       guard let index = type.constructors.firstIndex(where: { $0.name == members[0].name }) else { return nil }

@@ -108,7 +108,8 @@ package enum Machine {
         case .divFloat(let d, let a, let b): put(regs + Int(d), .float(try float(regs, a) / float(regs, b)))
         case .remFloat(let d, let a, let b):
           put(regs + Int(d), .float(try float(regs, a).truncatingRemainder(dividingBy: float(regs, b))))
-        case .powFloat(let d, let a, let b): put(regs + Int(d), .float(floatPower(try float(regs, a), try float(regs, b))))
+        case .powFloat(let d, let a, let b):
+          put(regs + Int(d), .float(floatPower(try float(regs, a), try float(regs, b))))
         case .negFloat(let d, let a): put(regs + Int(d), .float(-(try float(regs, a))))
         case .add(let d, let a, let b): put(regs + Int(d), try arithmetic(.add, regs[Int(a)], regs[Int(b)]))
         case .sub(let d, let a, let b): put(regs + Int(d), try arithmetic(.sub, regs[Int(a)], regs[Int(b)]))
@@ -193,7 +194,9 @@ package enum Machine {
           default: throw .broken("field of \(regs[Int(r)].caseName)")
           }
         case .setField(let d, let s, let i):
-          guard case .record(let id, let fields) = regs[Int(d)] else { throw .broken("update of \(regs[Int(d)].caseName)") }
+          guard case .record(let id, let fields) = regs[Int(d)] else {
+            throw .broken("update of \(regs[Int(d)].caseName)")
+          }
           put(regs + Int(d), .record(id, fields.replacing(Int(i), regs[Int(s)])))
         case .variant(let d, let b, let count):
           guard case .layout(let bits, _) = pc.pointee else { throw .broken("variant without tag") }

@@ -21,7 +21,9 @@ extension Machine {
 
   @inline(__always)
   static func list(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> List {
-    guard case .list(let list) = regs[Int(r)] else { throw .broken("a list was expected, not \(regs[Int(r)].caseName)") }
+    guard case .list(let list) = regs[Int(r)] else {
+      throw .broken("a list was expected, not \(regs[Int(r)].caseName)")
+    }
     return list
   }
 

@@ -90,7 +90,8 @@ package struct Map {
   }
 
   private var asTrees: Map {
-    var keys = Value.unit, entries = Value.unit
+    var keys = Value.unit
+    var entries = Value.unit
     var next = 0
     forEach { key, value in
       keys = MapTree.insert(keys, key, .int(next), .unit)

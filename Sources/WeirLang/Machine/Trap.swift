@@ -47,7 +47,9 @@ package struct Trap: Failure, Equatable {
     Trap("OutOfBounds", "index \(index) of a list of \(count) items")
   }
   package static func limitReached(_ effect: String, limit: Int, native: String) -> Trap {
-    Trap("LimitReached", "`\(native)` would be use \(limit + 1) of the effect \(effect), which is limited to \(limit) here")
+    Trap(
+      "LimitReached", "`\(native)` would be use \(limit + 1) of the effect \(effect), which is limited to \(limit) here"
+    )
   }
   package static func denied(_ effects: [String], native: String) -> Trap {
     Trap(

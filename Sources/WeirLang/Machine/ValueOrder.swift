@@ -49,7 +49,8 @@ extension Value {
         if x.count != y.count { pending.append((.int(x.count), .int(y.count))) }
         for place in stride(from: common - 1, through: 0, by: -1) { pending.append((x[place], y[place])) }
       case (.map(let x), .map(let y)):
-        let left = Map(root: x), right = Map(root: y)
+        let left = Map(root: x)
+        let right = Map(root: y)
         if left.count != right.count { return left.count < right.count ? -1 : 1 }
         var sameKeys = true
         left.forEach { key, value in

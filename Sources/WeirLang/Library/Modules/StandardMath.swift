@@ -1,0 +1,36 @@
+/// std/math: what operators do not say.
+extension LibraryModule {
+  static var math: LibraryModule {
+    LibraryModule(
+      name: "std/math",
+      source: #"""
+        export extern func toFloat(number: int) -> float
+        /// Towards zero; None when it fits no int.
+        export extern func toInt(number: float) -> Option[int]
+        export extern func floor(number: float) -> float
+        export extern func ceil(number: float) -> float
+        /// Halves away from zero.
+        export extern func round(number: float) -> float
+        export extern func sqrt(number: float) -> float
+        export extern func abs(number: int) -> int
+        export extern func absFloat(number: float) -> float
+        /// The smaller and the larger of two values, by the language's `<`.
+        export func min[a](x: a, y: a) -> a { if y < x then y else x }
+        export func max[a](x: a, y: a) -> a { if x < y then y else x }
+        export func clamp[a](x: a, low: a, high: a) -> a { min(max(x, low), high) }
+        """#,
+      natives: [
+        native("toFloat") { (number: Int) in Double(number) },
+        native("toInt") { (number: Double) in Int(exactly: number.rounded(.towardZero)) },
+        native("floor") { (number: Double) in number.rounded(.down) },
+        native("ceil") { (number: Double) in number.rounded(.up) },
+        native("round") { (number: Double) in number.rounded(.toNearestOrAwayFromZero) },
+        native("sqrt") { (number: Double) in number.squareRoot() },
+        native("abs") { (number: Int) in
+          guard number > .min else { throw Trap.overflow }
+          return abs(number)
+        },
+        native("absFloat") { (number: Double) in abs(number) },
+      ])
+  }
+}
