@@ -19,14 +19,12 @@ final class DeltaDecoder: ChatDecoder {
   private var template = DeltaTemplate()
 
   private var hasStarted = false
-  private var finishState: EndState?
+  private(set) var finishState: EndState?
   private var finishFailure: RunFailure?
   private(set) var isEnded = false
   private(set) var usage: Usage?
   private(set) var skippedEvents = 0
   private var deliveredBytes = 0
-
-  var hasFinished: Bool { finishState != nil }
 
   /// Places in the scanner's list of paths.
   private struct Slots {

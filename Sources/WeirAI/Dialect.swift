@@ -6,7 +6,7 @@ enum Dialect {
   /// Nil: this shape can't stream yet in this version.
   static func body(_ messages: CheckedMessages, _ options: RequestDefaults, _ config: ProviderConfig) -> [UInt8]? {
     switch config.shape {
-    case .openaiChat: OpenAIChatBody.encode(messages, options, config.quirks)
+    case .openaiChat: OpenAIChatBody.encode(messages, options, config)
     case .simpleCompletion: SimpleCompletionBody.encode(messages, options)
     case .custom: config.requestTemplate.map { RequestTemplate.fill($0, messages, options) }
     case .anthropicMessages, .openaiResponses, .gemini, .ollamaChat, .eliza: nil
@@ -31,19 +31,30 @@ enum Dialect {
 /// everything and says nothing.
 package protocol ChatDecoder: AnyObject {
   func receive(_ bytes: Span<UInt8>, into events: inout [RunEvent])
+  /// One event by itself, for who reads the event stream elsewhere.
+  func receive(event type: String, data: Span<UInt8>, into events: inout [RunEvent])
   /// The body is over. `cut`: why, when its framing says that more should have come.
   func finish(cut: String?, into events: inout [RunEvent])
   var isEnded: Bool { get }
-  /// The finish marker was there; only usage or the sentinel can follow.
-  var hasFinished: Bool { get }
+  /// What the finish marker said; only usage or the sentinel can follow. Nil before.
+  var finishState: EndState? { get }
   /// What the provider said last about tokens.
   var usage: Usage? { get }
   /// Malformed events that were skipped.
   var skippedEvents: Int { get }
 }
 
+extension ChatDecoder {
+  var hasFinished: Bool { finishState != nil }
+}
+
 enum OpenAIChatBody {
-  static func encode(_ messages: CheckedMessages, _ options: RequestDefaults, _ quirks: ProviderQuirks) -> [UInt8] {
+  /// OpenAI's own newer models refuse `max_tokens`; most servers that imitate it know no other name.
+  static func maxTokensField(_ config: ProviderConfig) -> String {
+    config.endpoint.hasPrefix("https://api.openai.com/") ? "max_completion_tokens" : "max_tokens"
+  }
+
+  static func encode(_ messages: CheckedMessages, _ options: RequestDefaults, _ config: ProviderConfig) -> [UInt8] {
     var out: [UInt8] = []
     out.reserveCapacity(messages.json.count + 160)
     JSONWriter.append(raw: "{\"model\":", to: &out)
@@ -51,8 +62,8 @@ enum OpenAIChatBody {
     JSONWriter.append(raw: ",\"messages\":", to: &out)
     out.append(contentsOf: messages.json)
     JSONWriter.append(raw: ",\"stream\":true", to: &out)
-    if quirks.streamOptions { JSONWriter.append(raw: ",\"stream_options\":{\"include_usage\":true}", to: &out) }
-    options.append(to: &out, maxTokensField: quirks.maxTokensField)
+    if config.knowsStreamOptions { JSONWriter.append(raw: ",\"stream_options\":{\"include_usage\":true}", to: &out) }
+    options.append(to: &out, maxTokensField: maxTokensField(config))
     out.append(UInt8(ascii: "}"))
     return out
   }

@@ -9,6 +9,9 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
   /// After the end, the rest of the body is read for this long, so that the connection can be used again.
   static let drainLimit = Duration.seconds(1)
 
+  /// A refusal counts by its status; its body gets this long to explain it.
+  static let refusalLimit = Duration.seconds(5)
+
   private enum Phase {
     case waiting
     case streaming
@@ -70,6 +73,8 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
     guard case .waiting = phase else { return }
     guard (200..<300).contains(head.status), head["content-type"]?.lowercased().hasPrefix("text/html") != true else {
       phase = .refused(head, body: [])
+      lastActivity = world.loop.now
+      setTimer()
       return
     }
     phase = .streaming
@@ -241,7 +246,9 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
     let limits = chat.provider.timeouts
     let total = (at: started + limits.total, what: "the whole answer (total, \(limits.total.text))")
     var silence: (at: Instant, what: String)
-    if decoder.hasFinished {
+    if case .refused = phase {
+      silence = (lastActivity + Self.refusalLimit, "the reason")
+    } else if decoder.hasFinished {
       silence = (lastActivity + Self.afterFinishLimit, "the end of the stream")
     } else if hasContent {
       silence = (
@@ -269,7 +276,9 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
     if case .over = phase { return }
     let (at, what) = deadline
     guard at <= world.loop.now else { return setTimer() }
-    if decoder.hasFinished {
+    if case .refused(let head, let body) = phase {
+      refuse(head, body)
+    } else if decoder.hasFinished {
       finishDecoding(cut: nil)
     } else {
       end(.error, RunFailure(.timeout, "provider \"\(chat.provider.name)\" timed out waiting for \(what)"))

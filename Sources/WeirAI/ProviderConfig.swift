@@ -26,8 +26,8 @@ package struct ProviderConfig: Sendable, Equatable {
   package var budget = ProviderBudget()
   /// What a request that says nothing gets.
   package var defaults = RequestDefaults()
-  /// Dialect details that differ between servers of one shape.
-  package var quirks = ProviderQuirks()
+  /// `stream_options.include_usage`, for `openai_chat`.
+  package var knowsStreamOptions = true
 
   package init(name: String, endpoint: String, shape: RequestShape) {
     self.name = name
@@ -129,13 +129,6 @@ package struct RequestDefaults: Sendable, Equatable {
   package var model: String?
   package var temperature: Double?
   package var maxTokens: Int?
-}
-
-package struct ProviderQuirks: Sendable, Equatable {
-  /// Knows `stream_options.include_usage`.
-  package var streamOptions = true
-  /// The name for the limit of output tokens.
-  package var maxTokensField = "max_tokens"
 }
 
 package struct ProviderStreaming: Sendable, Equatable {

@@ -65,7 +65,6 @@ package struct ProviderDeclaration: Sendable, Equatable {
     }
     if let endpoint = try table.string("endpoint") {
       config.endpoint = Endpoint.completed(endpoint, shape: config.shape)
-      config.quirks.maxTokensField = "max_tokens"
       config.allowHTTP = false
     }
     config.allowHTTP = try table.bool("allow_http") ?? config.allowHTTP

@@ -84,9 +84,7 @@ struct ProviderPreset {
     config.auth = keyHeader.map { .header($0, key) } ?? .bearer(key)
     config.headers = headers
     config.streaming.doneSentinel = shape == .openaiChat ? "[DONE]" : nil
-    config.quirks = ProviderQuirks(
-      streamOptions: knowsStreamOptions,
-      maxTokensField: name == "openai" && given == nil ? "max_completion_tokens" : "max_tokens")
+    config.knowsStreamOptions = knowsStreamOptions
     return config
   }
 

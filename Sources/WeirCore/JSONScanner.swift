@@ -303,20 +303,25 @@ private struct Walk {
 
   private mutating func string(_ isEscaped: inout Bool) -> Bool {
     let open = at
-    at += 1
-    while at < count {
-      let byte = base[at]
+    // A local place: `at` in memory costs a store for every byte, and strings are most bytes.
+    var place = at + 1
+    while place < count {
+      let byte = base[place]
       if byte == UInt8(ascii: "\"") {
-        at += 1
+        at = place + 1
         return true
       }
-      if byte < 0x20 { return fail("a control character must be escaped in a string") }
+      if byte < 0x20 {
+        at = place
+        return fail("a control character must be escaped in a string")
+      }
       if byte == UInt8(ascii: "\\") {
         isEscaped = true
-        at += 1
+        at = place + 1
         guard at < count, escape() else { return fail("unknown escape") }
+        place = at
       }
-      at += 1
+      place += 1
     }
     at = open
     return fail("this string is not closed")

@@ -134,6 +134,15 @@ struct HTTPChatCallTests {
     #expect(simulation.http.exchanges[0].isCancelled)
   }
 
+  @Test func aRefusalWhoseBodyNeverEndsIsStillARefusal() {
+    let recorder = run(simulation()) { exchange in
+      exchange.head(401)
+      exchange.body("{\"error\":")
+    }
+    #expect(recorder.failure?.code == "AuthFailed" && recorder.failure?.status == 401)
+    #expect(recorder.endedAfter < .milliseconds(5_500))
+  }
+
   @Test func redirectsAndWebPagesAreErrors() throws {
     let redirect = run(simulation()) {
       $0.head(307, [("Location", "https://elsewhere")])

@@ -39,6 +39,22 @@ struct ProviderRegistryTests {
     #expect(refused?.message.contains("OPENAI_BASE_URL: plain http") == true)
   }
 
+  @Test func whatEachServiceIsSent() throws {
+    func body(_ name: String, _ environment: [String: String]) throws -> JSONValue {
+      let chat = ChatRequest(messages: .typed([ChatMessage("user", "hi")]), model: "m", maxTokens: 5)
+      let ready = try ChatPreflight.prepare(
+        chat, registry(environment).provider(name), FixedEnvironment(environment))
+      return try JSONValue.parse(ready.http?.body ?? [])
+    }
+    let openai = try body("openai", ["OPENAI_API_KEY": "k"])
+    #expect(openai["max_completion_tokens"] == 5 && openai["stream_options"]?["include_usage"] == true)
+    let imitation = try body("openai", ["OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://localhost:1/v1"])
+    #expect(imitation["max_tokens"] == 5 && imitation["max_completion_tokens"] == nil)
+    #expect(try body("mistral", ["MISTRAL_API_KEY": "k"])["stream_options"] == nil)
+    #expect(try body("vllm", [:])["stream"] == true)
+    #expect(throws: RunFailure.self) { try body("anthropic", ["ANTHROPIC_API_KEY": "k"]) }
+  }
+
   @Test func unknownNamesAndPrecedence() throws {
     let failure = #expect(throws: RunFailure.self) { try registry().provider("opnai") }
     #expect(failure?.code == "ProviderNotFound" && failure?.hint == "did you mean \"openai\"?")
