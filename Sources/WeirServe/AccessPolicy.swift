@@ -34,6 +34,21 @@ package struct AccessPolicy: Sendable {
     guard let given = bearer ?? cookie.map(String.init), Self.isSame(given, token) else { throw .unauthorized }
   }
 
+  /// `/?token=…`, the link that is printed at the start: the token moves into a cookie that scripts can't read, and
+  /// out of the address bar and the history. nil: not such a request.
+  func login(_ request: HTTPRequest) -> Reply? {
+    guard let token, request.path == "/", request.method == "GET", !request.query.isEmpty,
+      let given = (try? QueryString(request.query))?["token"]
+    else { return nil }
+    guard Self.isSame(given, token) else { return Reply(.unauthorized) }
+    return Reply(
+      status: 303,
+      headers: [
+        ("Location", "/"), ("Cache-Control", "no-store"),
+        ("Set-Cookie", "\(Self.cookie)=\(given); Path=/; HttpOnly; SameSite=Strict"),
+      ])
+  }
+
   /// For whatever changes something, GET included where GET starts a run.
   func checkOrigin(_ request: HTTPRequest) throws(ServeFailure) {
     if let origin = request["Origin"]?.lowercased() {

@@ -1,7 +1,6 @@
 import WeirCore
 import WeirNet
 import WeirStore
-import WeirWire
 
 /// The server's whole behaviour above HTTP: a request and its responder in, an answer out. It starts runs at the
 /// host, reads everything from the store, and keeps no state that a restart would miss.
@@ -71,7 +70,7 @@ package final class ServeApplication {
     }
     try access.checkHost(request)
     guard request.body.count <= configuration.bodyLimit else { throw .bodyTooLarge(limit: configuration.bodyLimit) }
-    if configuration.ui, path == "/", let login = tokenLogin(request) { return responder.send(login) }
+    if configuration.ui, let login = access.login(request) { return responder.send(login) }
     try access.checkToken(request)
 
     if let candidates = routes[path] {
@@ -95,21 +94,6 @@ package final class ServeApplication {
     guard methods.contains(request.method) else {
       throw .methodNotAllowed(method: request.method, path: request.path, allow: methods)
     }
-  }
-
-  /// `/?token=…`, the link that `weir serve --ui` prints: the token moves into a cookie that scripts can't read, and
-  /// out of the address bar and the history.
-  private func tokenLogin(_ request: HTTPRequest) -> Reply? {
-    guard let token = configuration.token, request.method == "GET", !request.query.isEmpty,
-      let given = (try? QueryString(request.query))?["token"]
-    else { return nil }
-    guard AccessPolicy.isSame(given, token) else { return Reply(.unauthorized) }
-    return Reply(
-      status: 303,
-      headers: [
-        ("Location", "/"), ("Cache-Control", "no-store"),
-        ("Set-Cookie", "\(AccessPolicy.cookie)=\(given); Path=/; HttpOnly; SameSite=Strict"),
-      ])
   }
 
   func route(named name: String) -> WorkflowRoute? { routesByName[name] }

@@ -24,6 +24,7 @@ package enum ServeFailure: Failure, Equatable {
   case tooManyReaders(limit: Int)
   case storeUnavailable(String)
   case backendUnavailable(address: String, why: String)
+  case badBackend(String)
   case stopping
 
   package var status: Int {
@@ -34,7 +35,7 @@ package enum ServeFailure: Failure, Equatable {
     case .unsupportedMediaType: 415
     case .bodyTooLarge: 413
     case .badBody, .badQuery, .missingArgument, .badArgument, .badFormat, .badOffset,
-      .badStreamName:
+      .badStreamName, .badBackend:
       400
     case .unauthorized: 401
     case .forbiddenOrigin: 403
@@ -67,6 +68,7 @@ package enum ServeFailure: Failure, Equatable {
     case .tooManyReaders: "TooManyReaders"
     case .storeUnavailable: "StoreUnavailable"
     case .backendUnavailable: "BackendUnavailable"
+    case .badBackend: "BadBackend"
     case .stopping: "ServerStopping"
     }
   }
@@ -95,6 +97,7 @@ package enum ServeFailure: Failure, Equatable {
     case .tooManyReaders(let limit): "\(limit) readers are connected already"
     case .storeUnavailable(let why): why
     case .backendUnavailable(let address, let why): "the backend \(address) does not answer: \(why)"
+    case .badBackend(let what): "not usable as backends: \(what)"
     case .stopping: "the server is stopping"
     }
   }
@@ -117,6 +120,7 @@ package enum ServeFailure: Failure, Equatable {
     case .forbiddenHost: "use the address it was started with, or name the host with --allow-host"
     case .tooManyReaders: "the limit is --max-readers"
     case .backendUnavailable: "is the server running there?"
+    case .badBackend: "name each as host:port"
     case .badArgument, .streamNotFound, .badStreamName, .storeUnavailable, .stopping: nil
     }
   }

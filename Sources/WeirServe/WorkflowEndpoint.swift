@@ -328,5 +328,6 @@ extension HTTPRequest {
 
 /// A stream's name in a URL.
 func escapedPath(_ path: String) -> String {
-  path.split(separator: "/").map { URLPath.encoded(segment: String($0)) }.joined(separator: "/")
+  path.split(separator: "/", omittingEmptySubsequences: false).map { URLPath.encoded(segment: String($0)) }
+    .joined(separator: "/")
 }
