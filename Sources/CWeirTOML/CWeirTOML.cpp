@@ -37,7 +37,8 @@ struct Hazard {
 };
 
 // A pass over the text, strings and comments skipped, for what toml++ 3.3 must not be given: keys of very many parts
-// (its tables are freed recursively) and table headers without a key (`[[[` fails an assertion).
+// (its tables are freed recursively), table headers without a key and brackets that do not match (`[[[` and `[}` fail
+// assertions).
 class HazardScan {
  public:
   explicit HazardScan(std::string_view text) : text_(text) {}
@@ -50,8 +51,8 @@ class HazardScan {
         line_++;
         line_start_ = at_;
         dots_ = 0;
-        if (depth_ == 0) in_value_ = false;
-        header_start_ = depth_ == 0;
+        if (open_.empty()) in_value_ = false;
+        header_start_ = open_.empty();
       } else if (c == '#') {
         while (at_ < text_.size() && text_[at_] != '\n') at_++;
       } else if (c == '"' || c == '\'') {
@@ -73,8 +74,11 @@ class HazardScan {
           dots_ = 0;
         }
         if (c == '=') in_value_ = true;
-        if (in_value_ && (c == '[' || c == '{')) depth_++;
-        if (in_value_ && (c == ']' || c == '}') && depth_ > 0) depth_--;
+        if (in_value_ && (c == '[' || c == '{')) open_ += c == '[' ? ']' : '}';
+        if (in_value_ && (c == ']' || c == '}')) {
+          if (open_.empty() || open_.back() != c) return found("a bracket that does not match");
+          open_.pop_back();
+        }
         at_++;
       }
     }
@@ -120,7 +124,8 @@ class HazardScan {
   std::string_view text_;
   size_t at_ = 0, line_start_ = 0;
   uint32_t line_ = 1;
-  int dots_ = 0, depth_ = 0;
+  int dots_ = 0;
+  std::string open_;  // the brackets that must close, innermost last
   bool in_value_ = false, header_start_ = true;
 };
 

@@ -151,7 +151,7 @@ struct ProviderConfigTests {
     ("a = 1\na = 2", 2, 5), ("\n[[[x]]]", 2, 3), ("x = inf", 1, 5), ("a = \"\\q\"", 1, 7),
     ("a" + String(repeating: ".a", count: 100_000) + " = 1", 1, 32),
     ("a = " + String(repeating: "[", count: 200_000), 1, 261), (String(repeating: "#", count: 2 << 20), 1, 1),
-    ("a = [}", 1, 1),
+    ("a = [}", 1, 6), ("a = 1]", 1, 6),
   ]
 
   @Test func malformedFilesSayWhere() throws {
