@@ -15,8 +15,8 @@ extension LibraryModule {
         export extern func abs(number: int) -> int
         export extern func absFloat(number: float) -> float
         /// The smaller and the larger of two values, by the language's `<`.
-        export func min[a](x: a, y: a) -> a { if y < x then y else x }
-        export func max[a](x: a, y: a) -> a { if x < y then y else x }
+        export extern func min[a](x: a, y: a) -> a
+        export extern func max[a](x: a, y: a) -> a
         export func clamp[a](x: a, low: a, high: a) -> a { min(max(x, low), high) }
         """#,
       natives: [
@@ -29,6 +29,12 @@ extension LibraryModule {
         native("abs") { (number: Int) in
           guard number > .min else { throw Trap.overflow }
           return abs(number)
+        },
+        raw("min", arity: 2) { arguments, _ in
+          .value((Value.order(arguments[1], arguments[0]) ?? 0) < 0 ? arguments[1] : arguments[0])
+        },
+        raw("max", arity: 2) { arguments, _ in
+          .value((Value.order(arguments[0], arguments[1]) ?? 0) < 0 ? arguments[1] : arguments[0])
         },
         native("absFloat") { (number: Double) in abs(number) },
       ])
