@@ -27,7 +27,7 @@ import WeirCore
     let configuration = """
       pid \(directory)/pid; error_log \(directory)/error; \(getuid() == 0 ? "user root;" : "")
       events {}
-      http { access_log off; \(temporary.joined(separator: " "))
+      http { access_log \(directory)/access; \(temporary.joined(separator: " "))
         server { listen 127.0.0.1:\(port) ssl http2; root \(directory);
           ssl_certificate \(certificates)/localhost.pem; ssl_certificate_key \(certificates)/localhost.key; } }
       """
@@ -38,6 +38,7 @@ import WeirCore
     #expect(system("head -c \(Self.fileSize) /dev/zero > \(directory)/big; echo small > \(directory)/small") == 0)
     try #require(system("nginx -c \(directory)/conf 2>\(directory)/start") == 0)
     try body("https://localhost:\(port)", "\(certificates)/localhost.pem")
+    #expect(system("kill -QUIT $(cat \(directory)/pid); grep -q HTTP/2.0 \(directory)/access") == 0, "not HTTP/2")
   }
 
   @Test func pausingHoldsTheStreamAndLosesNothing() throws {

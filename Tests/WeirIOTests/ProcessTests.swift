@@ -88,6 +88,52 @@ import WeirCore
     let count = Atomic<Int>(0)
   }
 
+  @Test func inputComesFromPipesAndFilesToItsEnd() throws {
+    let ends = makePipe()
+    let path = "/tmp/weir-input-\(getpid())"
+    let file = Glibc.open(path, O_RDWR | O_CREAT, 0o600)
+    unlink(path)
+    defer {
+      close(ends.read)
+      close(file)
+    }
+    let content = [UInt8]((0..<200_000).map { UInt8(truncatingIfNeeded: $0) })
+    #expect(write(file, content, content.count) == content.count)
+    lseek(file, 0, SEEK_SET)
+    var fromFile: [UInt8] = []
+    var fromPipe: [String] = []
+    onLoop { loop, done in
+      var open = 2
+      func end() {
+        open -= 1
+        if open == 0 { done() }
+      }
+      _ = StandardInput(loop, descriptor: file) { if let piece = $0 { fromFile += piece } else { end() } }
+      _ = StandardInput(loop, descriptor: ends.read) {
+        guard let piece = $0 else { return end() }
+        fromPipe.append(String(decoding: piece, as: UTF8.self))
+        if fromPipe.count == 1 { write(ends.write, "two", 3) } else { close(ends.write) }
+      }
+      write(ends.write, "one", 3)
+    }
+    #expect(fromFile == content)
+    #expect(fromPipe == ["one", "two"])
+  }
+
+  @Test func cancelledInputSaysNothingMore() {
+    let ends = makePipe()
+    defer {
+      close(ends.read)
+      close(ends.write)
+    }
+    onLoop { loop, done in
+      let input = StandardInput(loop, descriptor: ends.read) { _ in refuse("a piece after cancel") }
+      input.cancel()
+      write(ends.write, "x", 1)
+      _ = loop.after(.milliseconds(20), done)
+    }
+  }
+
   @Test func environmentIsTheProcesss() {
     let environment = ProcessEnvironment()
     #expect(environment["PATH"]?.isEmpty == false)
