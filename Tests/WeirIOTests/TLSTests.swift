@@ -18,6 +18,7 @@ enum Certificates {
       openssl ec -in localhost.key -aes128 -passout pass:secret -out locked.key 2>/dev/null
       echo nonsense > bad.pem
       """
+    atexit { system("rm -rf /tmp/weir-tls-\(getpid())") }
     guard system(make) == 0 else {
       print("skipped: no openssl command to make certificates with")
       return nil
