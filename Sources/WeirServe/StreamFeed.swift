@@ -156,7 +156,7 @@ final class StreamFeed {
     let count = readers.count
     if count == 0 { return }
     lastSent = fanout.loop.now
-    rotation = (rotation + max(1, count * 5 / 8)) % count
+    rotation = (rotation + count * 5 / 8 + 1) % count
     for index in rotation..<count { sendIfFlowing(readers[index]) }
     for index in 0..<rotation { sendIfFlowing(readers[index]) }
     if isEnded {
