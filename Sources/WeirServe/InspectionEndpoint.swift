@@ -39,8 +39,11 @@ extension ServeApplication {
     case ("sessions", 1):
       try allow(["GET", "HEAD"], request)
       responder.send(Reply(["sessions": .array(sessions())]))
+    case ("sessions", 2) where request.method == "DELETE":
+      try access.checkOrigin(request)
+      try deleteSession(parts[1], responder)
     case ("sessions", 2):
-      try allow(["GET", "HEAD"], request)
+      try allow(["GET", "HEAD", "DELETE"], request)
       let runs =
         Array(index.runs.lazy.filter { $0.session == parts[1] }.prefix(Self.listingLimit)).reversed() as [RunIndex.Run]
       guard !runs.isEmpty else { throw .sessionNotFound(parts[1]) }
@@ -75,7 +78,7 @@ extension ServeApplication {
     store.status(run.stream) { [self] result in
       switch result {
       case .failure(.notFound):
-        index.forget(run.id)
+        index.delete(run.id)
         learnEnds(of: runs.dropFirst(), done)
       case .success(let status) where status.ending != nil && status.tail > .start:
         store.read(run.stream, from: Offset(status.tail.value - 1), byteLimit: 1) { [self] result in
@@ -127,6 +130,25 @@ extension ServeApplication {
   }
 
   // MARK: Sessions
+
+  /// The session's runs and what they said; what an agent remembers of it is the agent's.
+  private func deleteSession(_ id: String, _ responder: any HTTPResponder) throws(ServeFailure) {
+    let runs = index.runs.filter { $0.session == id }
+    guard !runs.isEmpty else { throw .sessionNotFound(id) }
+    let client = waiting(responder)
+    learnEnds(of: runs[...]) { [self] in
+      // A run under way would go on writing to a stream that is gone.
+      let isBusy = runs.contains { index[$0.id].map { $0.end == nil } ?? false }
+      if !isBusy {
+        for run in runs {
+          store.delete(run.stream) { _ in }
+          index.delete(run.id)
+        }
+      }
+      if client.isGone { return }
+      responder.send(isBusy ? Reply(.sessionBusy(id)) : Reply(status: 204))
+    }
+  }
 
   /// Newest first: a session is the runs that gave its name as `session_id`.
   private func sessions() -> [JSONValue] {

@@ -66,7 +66,14 @@ package final class RunIndex {
 
   package func ended(_ id: String, _ end: EndState) { byID[id]?.end = end }
 
-  package func forget(_ id: String) {
+  /// Takes a run out for good: its stream is deleted.
+  package func delete(_ id: String) {
+    guard byID[id] != nil else { return }
+    drop(id)
+    store.append(name, [(["forgotten": .string(id)] as JSONValue).encoded()], ending: nil) { _ in }
+  }
+
+  private func drop(_ id: String) {
     guard let run = byID.removeValue(forKey: id) else { return }
     byStream[run.stream] = nil
     byteCount -= sizes.removeValue(forKey: id) ?? 0
@@ -87,7 +94,12 @@ package final class RunIndex {
     store.read(name, from: offset, byteLimit: Self.batch) { [self] result in
       guard case .success(let batch) = result, !batch.items.isEmpty else { return done() }
       for item in batch.items {
-        if let value = try? JSONValue.parse(item.bytes), let run = Run(value) { remember(run, size: item.bytes.count) }
+        guard let value = try? JSONValue.parse(item.bytes) else { continue }
+        if let id = value["forgotten"]?.string {
+          drop(id)
+        } else if let run = Run(value) {
+          remember(run, size: item.bytes.count)
+        }
       }
       load(from: batch.next, done)
     }
@@ -100,7 +112,7 @@ package final class RunIndex {
     byStream[run.stream] = run.id
     sizes[run.id] = size
     byteCount += size
-    while order.count > limits.runs || (byteCount > limits.bytes && order.count > 1) { forget(order[0]) }
+    while order.count > limits.runs || (byteCount > limits.bytes && order.count > 1) { drop(order[0]) }
   }
 }
 

@@ -16,6 +16,7 @@ package enum ServeFailure: Failure, Equatable {
   case badOffset(String)
   case runNotFound(String)
   case sessionNotFound(String)
+  case sessionBusy(String)
   case streamNotFound(String)
   case badStreamName(String)
   case unauthorized
@@ -31,6 +32,7 @@ package enum ServeFailure: Failure, Equatable {
     switch self {
     case .notFound, .runNotFound, .sessionNotFound, .streamNotFound: 404
     case .methodNotAllowed: 405
+    case .sessionBusy: 409
     case .notAcceptable: 406
     case .unsupportedMediaType: 415
     case .bodyTooLarge: 413
@@ -60,6 +62,7 @@ package enum ServeFailure: Failure, Equatable {
     case .badOffset: "BadOffset"
     case .runNotFound: "RunNotFound"
     case .sessionNotFound: "SessionNotFound"
+    case .sessionBusy: "SessionBusy"
     case .streamNotFound: "StreamNotFound"
     case .badStreamName: "BadStreamName"
     case .unauthorized: "Unauthorized"
@@ -89,6 +92,7 @@ package enum ServeFailure: Failure, Equatable {
     case .badOffset(let text): "\"\(text)\" is not a place in a stream"
     case .runNotFound(let id): "no run \"\(id)\""
     case .sessionNotFound(let id): "no session \"\(id)\""
+    case .sessionBusy(let id): "a run of session \"\(id)\" is still under way"
     case .streamNotFound(let name): "no stream \"\(name)\""
     case .badStreamName(let why): why
     case .unauthorized: "this server needs its token"
@@ -119,6 +123,7 @@ package enum ServeFailure: Failure, Equatable {
     case .forbiddenOrigin: "call from the server's own page, or from outside a browser"
     case .forbiddenHost: "use the address it was started with, or name the host with --allow-host"
     case .tooManyReaders: "the limit is --max-readers"
+    case .sessionBusy: "stop it first"
     case .backendUnavailable: "is the server running there?"
     case .badBackend: "name each as host:port"
     case .badArgument, .streamNotFound, .badStreamName, .storeUnavailable, .stopping: nil

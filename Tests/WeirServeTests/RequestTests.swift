@@ -355,6 +355,23 @@ import WeirWire
     #expect(next.index["run1"]?.session == "s")
   }
 
+  @Test func aDeletedSessionStaysDeleted() throws {
+    let bench = try Bench()
+    bench.ask("POST", "/chat", body: #"{"message":"first","session_id":"s"}"#)
+    bench.ask("POST", "/chat", body: #"{"message":"other","session_id":"t"}"#)
+    #expect(bench.ask("DELETE", "/_weir/sessions/s").status == 409)
+    bench.finish("run1", [.text("one")])
+    #expect(bench.ask("DELETE", "/_weir/sessions/s", [("Origin", "http://evil.test")]).status == 403)
+    #expect(bench.ask("DELETE", "/_weir/sessions/s").status == 204)
+    #expect(bench.ask("DELETE", "/_weir/sessions/s").status == 404)
+    #expect(bench.ask("GET", "/_weir/sessions/s").status == 404)
+    #expect(bench.ask("GET", "/streams/runs/run1").status == 404)
+    let next = try ServeApplication(ServeConfiguration(), host: bench.host, store: bench.store, loop: bench.loop)
+    next.load()
+    bench.loop.settle()
+    #expect(next.index.runs.map(\.id) == ["run2"])
+  }
+
   @Test func theIndexIsBounded() throws {
     let bench = try Bench {
       $0.index.runs = 3
