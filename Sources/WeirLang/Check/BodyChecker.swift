@@ -13,13 +13,16 @@ final class BodyChecker {
   /// Inside a provider or agent block: names of the library module that declares it are in scope.
   var libraryScope: Module?
   var scopes: [[String: LocalBinding]] = [[:]]
-  var localCount = 0
+  private let locals: LocalCounter
   /// What `return` and `?` give back; nil where there is no function around.
   var returnType: Type?
   var loopDepth = 0
   private var reportedNames: Set<String> = []
 
-  init(_ checker: Checker, _ module: Module, unit: CodeUnit, name: String) {
+  init(
+    _ checker: Checker, _ module: Module, unit: CodeUnit, name: String, locals: LocalCounter = LocalCounter()
+  ) {
+    self.locals = locals
     self.checker = checker
     self.module = module
     self.unit = unit
@@ -58,8 +61,8 @@ final class BodyChecker {
   }
 
   func newLocal(_ name: String) -> Local {
-    localCount += 1
-    return Local(localCount - 1, name)
+    locals.next += 1
+    return Local(locals.next - 1, name)
   }
 
   @discardableResult
@@ -288,4 +291,10 @@ final class BodyChecker {
           hint: "declare it: `! {\(all.list)}`, or leave the row out to have it inferred"))
     }
   }
+}
+
+/// Numbers of locals, unique within a top-level function. The statements and constants of a script share one: they
+/// become one function.
+final class LocalCounter {
+  var next = 0
 }

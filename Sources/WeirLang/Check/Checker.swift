@@ -100,7 +100,13 @@ package final class Checker {
 
   private func finish(_ module: Module, entry name: String) -> CheckResult {
     let entry = module.values[name]?.compactMap(\.function).first { $0.module === module }
-    if entry == nil && (name != "main" || module.script.isEmpty) && !diagnostics.hasErrors && name != "main" {
+    if entry != nil, let first = module.script.first {
+      report(
+        Diagnostic(
+          "W0221", "this statement does not run: the program starts at `\(name)`", at: first.span,
+          hint: "move it into `\(name)`"))
+    }
+    if entry == nil && name != "main" && !diagnostics.hasErrors {
       let near = Suggestion.nearest(to: name, among: module.functions.keys)
       report(
         Diagnostic(

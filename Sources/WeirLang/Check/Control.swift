@@ -2,25 +2,19 @@
 extension BodyChecker {
   // MARK: Blocks
 
-  /// A statement's core, or a `let` whose pattern takes a value apart: the rest of the block is its arm.
-  private enum Step {
-    case plain(Lower)
-    case unpack(Lower, CheckedPattern, Span)
-  }
-
   func block(_ block: Block, _ hint: Type?, _ reason: Reason? = nil, isWanted: Bool) -> Checked {
     scoped {
       var steps = block.statements.flatMap(statement)
       guard let result = block.result else {
         return Checked(endsInJump(block.statements.last) ? unifier.fresh() : .unit) { lowering in
-          Self.sequence(steps[...], block.span, lowering)
+          Self.sequence(steps, block.span, lowering)
         }
       }
       let value = infer(result, hint, reason, isWanted: isWanted)
-      steps.append(.plain(value.core))
+      steps.append(value.core)
       let all = steps
       return Checked(value.type, unit: value.unit, name: value.name) { lowering in
-        Self.sequence(all[...], block.span, lowering)
+        Self.sequence(all, block.span, lowering)
       }
     }
   }
@@ -33,52 +27,28 @@ extension BodyChecker {
     }
   }
 
-  /// Top-level statements of a program's entry file, one after the other.
-  func script(_ statements: [Statement]) {
-    for item in statements {
-      for step in statement(item) {
-        switch step {
-        case .plain(let core): module.script.append((item.span, Checked(.unit) { core($0) }))
-        case .unpack(_, _, let span):
-          report(
-            Diagnostic(
-              "E0216", "a top-level statement binds one name", at: span, hint: "put it into a function"))
-        }
-      }
-    }
-  }
-
-  private static func sequence(_ steps: ArraySlice<Step>, _ span: Span, _ lowering: Lowering) -> Core {
-    var cores: [Core] = []
-    for index in steps.indices {
-      switch steps[index] {
-      case .plain(let core): cores.append(core(lowering))
-      case .unpack(let value, let pattern, let place):
-        let arm = CoreArm(pattern.core(lowering), sequence(steps[(index + 1)...], span, lowering))
-        cores.append(Core(.match(value(lowering), [arm]), place))
-        return Core(.sequence(cores), span)
-      }
-    }
+  private static func sequence(_ steps: [Lower], _ span: Span, _ lowering: Lowering) -> Core {
+    let cores = steps.map { $0(lowering) }
     return cores.count == 1 ? cores[0] : Core(.sequence(cores), span)
   }
 
-  private func statement(_ statement: Statement) -> [Step] {
+  func statement(_ statement: Statement) -> [Lower] {
     let span = statement.span
     switch statement.kind {
-    case .let(let binding): return [self.let(binding, span)]
+    case .let(let binding): return self.let(binding, span)
     case .var(let binding): return [variable(binding, span)]
     case .assign(let name, let value): return [assign(name, value, span)]
     case .discard(let value):
-      return [.plain(infer(value, isWanted: false).core)]
+      return [infer(value, isWanted: false).core]
     case .expression(let value):
       let checked = infer(value, isWanted: false)
       warnIfDiscarded(checked, value)
-      return [.plain(checked.core)]
+      return [checked.core]
     case .defer(let value):
       let checked = infer(value, isWanted: false)
-      return [.plain { lowering in Core(.deferred(checked.core(lowering)), span) }]
+      return [{ lowering in Core(.deferred(checked.core(lowering)), span) }]
     case .onOutcome(let outcome, _, _):
-      return [.plain(unavailable("`on\(outcome.rawValue)`", span.first).core)]
+      return [unavailable("`on\(outcome.rawValue)`", span.first).core]
     case .error: return []
     }
   }
@@ -98,17 +68,61 @@ extension BodyChecker {
     }
   }
 
-  private func `let`(_ binding: Binding, _ span: Span) -> Step {
+  private func `let`(_ binding: Binding, _ span: Span) -> [Lower] {
     let written = binding.type.map { TypeReader(checker, module).read($0) }
     if case .name(let name) = binding.pattern.kind {
       let (value, scheme) = initialiser(binding.value, written, name)
       let local = bind(name, scheme, binding.pattern.span, unit: value.unit).local
-      return .plain { lowering in Core(.bind(local, value.core(lowering)), span) }
+      return [{ lowering in Core(.bind(local, value.core(lowering)), span) }]
     }
     let value = written.map { check(binding.value, $0, .annotation("let")) } ?? infer(binding.value)
-    let checked = pattern(binding.pattern, value.type)
-    requireIrrefutable(checked, value.type, binding.pattern.span)
-    return .unpack(value.core, checked, span)
+    return unpack(value, binding.pattern, span)
+  }
+
+  /// `let (a, b) = e`: one match gives the tuple of what the pattern binds, then each name is bound. Nothing nests, so
+  /// a thousand of them in a block are no deep tree.
+  private func unpack(_ value: Checked, _ pattern: Pattern, _ span: Span) -> [Lower] {
+    let (checked, bound) = take(value, pattern, span)
+    let parts = newLocal("parts")
+    var steps: [Lower] = [{ lowering in Core(.bind(parts, checked.core(lowering)), span) }]
+    for (index, item) in bound.enumerated() {
+      let local = bind(item.name, item.binding.scheme, item.binding.span).local
+      steps.append { _ in Core(.bind(local, Core(.field(Core(.local(parts), span), index), span)), span) }
+    }
+    return steps
+  }
+
+  /// The tuple of what `names` are bound to.
+  func parts(of value: Checked, _ pattern: Pattern, _ names: [Name]) -> Checked {
+    let (checked, bound) = take(value, pattern, pattern.span)
+    let order = names.map { name in bound.firstIndex { $0.name == name.text } }
+    let types = order.map { $0.map { bound[$0].binding.scheme.type } ?? .error }
+    let whole = newLocal("parts")
+    return Checked(.tuple(types)) { lowering in
+      let fields = order.enumerated().map { place, index in
+        (index: place, value: Core(.field(Core(.local(whole), pattern.span), index ?? 0), pattern.span))
+      }
+      return Core(
+        .sequence([
+          Core(.bind(whole, checked.core(lowering)), pattern.span), Core(.record(names: [], fields), pattern.span),
+        ]), pattern.span)
+    }
+  }
+
+  private func take(
+    _ value: Checked, _ pattern: Pattern, _ span: Span
+  ) -> (tuple: Checked, bound: [(name: String, binding: LocalBinding)]) {
+    scopes.append([:])
+    let checked = self.pattern(pattern, value.type)
+    let bound = scopes.removeLast().map { (name: $0.key, binding: $0.value) }
+      .sorted { $0.binding.local.id < $1.binding.local.id }
+    requireIrrefutable(checked, value.type, pattern.span)
+    let tuple = Checked(.tuple(bound.map(\.binding.scheme.type))) { lowering in
+      let parts = bound.enumerated().map { (index: $0.offset, value: Core(.local($0.element.binding.local), span)) }
+      let body = parts.isEmpty ? Core(.literal(.unit), span) : Core(.record(names: [], parts), span)
+      return Core(.match(value.core(lowering), [CoreArm(checked.core(lowering), body)]), span)
+    }
+    return (tuple, bound)
   }
 
   /// Function literals generalise; other values keep the one type they have.
@@ -123,23 +137,27 @@ extension BodyChecker {
     return (checked, unifier.generalise(checked.type, defaulting: false))
   }
 
-  private func variable(_ binding: Binding, _ span: Span) -> Step {
+  private func variable(_ binding: Binding, _ span: Span) -> Lower {
     guard case .name(let name) = binding.pattern.kind else {
       report(Diagnostic("E0216", "`var` declares one name", at: binding.pattern.span))
-      return .plain(failed(span).core)
+      return failed(span).core
     }
     let written = binding.type.map { TypeReader(checker, module).read($0) }
     let value = written.map { check(binding.value, $0, .annotation(name)) } ?? infer(binding.value)
     let local = bind(name, value.type, binding.pattern.span, isMutable: true).local
-    return .plain { lowering in Core(.bind(local, value.core(lowering)), span) }
+    return { lowering in Core(.bind(local, value.core(lowering)), span) }
   }
 
   /// `x = e`: a `var` in scope gets another value, a new name is declared.
-  private func assign(_ name: Name, _ expression: Expression, _ span: Span) -> Step {
+  private func assign(_ name: Name, _ expression: Expression, _ span: Span) -> Lower {
     guard let binding = local(name.text) else {
+      if let global = entities(name.text).compactMap(\.global).last, global.isMutable, global.module === module {
+        let value = check(expression, global.scheme.type, .assignment(name.text))
+        return { lowering in Core(.assignGlobal(lowering.global(global), value.core(lowering)), span) }
+      }
       let value = infer(expression)
       let local = bind(name.text, value.type, name.span, isMutable: true, unit: value.unit).local
-      return .plain { lowering in Core(.bind(local, value.core(lowering)), span) }
+      return { lowering in Core(.bind(local, value.core(lowering)), span) }
     }
     if !binding.isMutable {
       report(
@@ -150,17 +168,17 @@ extension BodyChecker {
     }
     let value = check(expression, binding.scheme.type, .assignment(name.text))
     let local = binding.local
-    return .plain { lowering in Core(.assign(local, value.core(lowering)), span) }
+    return { lowering in Core(.assign(local, value.core(lowering)), span) }
   }
 
   func letIn(
     _ binding: Binding, _ body: Expression, _ hint: Type?, _ reason: Reason?, _ span: Span
   ) -> Checked {
     scoped {
-      let step = self.let(binding, span)
+      let steps = self.let(binding, span)
       let value = infer(body, hint, reason, isWanted: true)
       return Checked(value.type, unit: value.unit, name: value.name) { lowering in
-        Self.sequence([step, .plain(value.core)], span, lowering)
+        Self.sequence(steps + [value.core], span, lowering)
       }
     }
   }
@@ -280,7 +298,7 @@ extension BodyChecker {
   // MARK: Loops
 
   func forLoop(_ loop: ForLoop, _ span: Span) -> Checked {
-    if loop.isParallel { return unavailable("`for parallel`", loop.sequence.span, hint: "leave `parallel` out") }
+    if loop.isParallel { return parallelLoop(loop, span) }
     if case .range(let from, let to, let inclusive) = loop.sequence.kind, loop.index == nil {
       return countingLoop(loop, from, to, inclusive, span)
     }

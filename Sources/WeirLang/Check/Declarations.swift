@@ -40,9 +40,13 @@ final class Declarations {
     for declaration in all { if case .type(let type) = declaration.kind { declare(type, declaration) } }
     for (type, declaration, cases) in sums { fill(type, declaration, cases) }
     for alias in aliasesToCheck { verify(alias) }
-    for declaration in all { declare(declaration) }
+    for item in module.tree.items {
+      switch item {
+      case .declaration(let declaration): declare(declaration)
+      case .statement(let statement): declare(statement)
+      }
+    }
     solveGroups()
-    if !module.tree.statements.isEmpty { solveScript() }
     module.unit.row = BodyChecker.row(of: module.unit.charges, checker.unifier)
   }
 
@@ -313,35 +317,29 @@ final class Declarations {
 
   private func declare(_ binding: Binding, _ declaration: Declaration) {
     guard case .name(let text) = binding.pattern.kind else {
-      if case .wildcard = binding.pattern.kind {
-        definitions.append(
-          Definition(names: [], uses: NameCollector.names(in: binding.value)) { [checker, module] in
-            let body = BodyChecker(checker, module, unit: module.unit, name: module.path)
-            module.script.append((binding.value.span, body.infer(binding.value)))
-          })
-      } else {
-        checker.report(
-          Diagnostic(
-            "E0216", "a top-level `let` binds one name", at: binding.pattern.span,
-            hint: "bind the whole value, then its parts: `let pair = …`, `let first = pair.0`"))
-      }
+      unpack(binding, declaration)
       return
     }
-    let name = Name(text, binding.pattern.span)
+    constant(Name(text, binding.pattern.span), binding, isExported: declaration.isExported, isMutable: false)
+  }
+
+  private func constant(_ name: Name, _ binding: Binding, isExported: Bool, isMutable: Bool) {
     guard claim(name) else { return }
+    let text = name.text
     checker.unifier.enterLevel()
     let reader = TypeReader(checker, module)
     let type = binding.type.map(reader.read) ?? checker.unifier.fresh()
     checker.unifier.leaveLevel()
     let global = GlobalEntity(name: text, module: module, span: name.span, type: type)
-    bind(text, .global(global), isExported: declaration.isExported)
+    bind(text, .global(global), isExported: isExported)
     global.isConstant = true
+    global.isMutable = isMutable
     define(global, value: binding.value, type: binding.type == nil ? nil : type)
   }
 
   private func define(_ global: GlobalEntity, value: Expression, type: Type?) {
     define(global, uses: NameCollector.names(in: value)) { [checker, module] in
-      let body = BodyChecker(checker, module, unit: module.unit, name: global.name)
+      let body = BodyChecker(checker, module, unit: module.unit, name: global.name, locals: module.locals)
       return type.map { body.check(value, $0, .annotation(global.name)) } ?? body.infer(value)
     }
   }
@@ -359,6 +357,68 @@ final class Declarations {
         }
         global.initialiser = checked.core
         global.unit = checked.unit
+      })
+  }
+
+  /// `let (a, b) = e` at top level: a hidden global holds what the pattern binds, and each name is a part of it.
+  private func unpack(_ binding: Binding, _ declaration: Declaration) {
+    let names = binding.pattern.boundNames
+    for name in names where !claim(name) { return }
+    let whole = GlobalEntity(
+      name: "let@\(binding.pattern.span.start)", module: module, span: binding.pattern.span, type: .error)
+    whole.isConstant = true
+    checker.unifier.enterLevel()
+    let types = names.map { _ in checker.unifier.fresh() }
+    checker.unifier.leaveLevel()
+    whole.scheme = Scheme(.tuple(types))
+    define(whole, uses: NameCollector.names(in: binding.value)) { [checker, module] in
+      let body = BodyChecker(checker, module, unit: module.unit, name: whole.name, locals: module.locals)
+      let written = binding.type.map { TypeReader(checker, module).read($0) }
+      let value = written.map { body.check(binding.value, $0, .annotation("let")) } ?? body.infer(binding.value)
+      return body.parts(of: value, binding.pattern, names)
+    }
+    for (index, name) in names.enumerated() {
+      let part = GlobalEntity(name: name.text, module: module, span: name.span, type: types[index])
+      part.isConstant = true
+      bind(name.text, .global(part), isExported: declaration.isExported)
+      define(part, uses: [whole.name]) {
+        Checked(types[index]) { lowering in
+          Core(.field(Core(.global(lowering.global(whole)), name.span), index), name.span)
+        }
+      }
+    }
+  }
+
+  /// A statement at top level: part of the script, and what it declares is seen by functions too.
+  private func declare(_ statement: Statement) {
+    if module.isLibrary || checker.loading.first(where: { checker.modules[$0]?.isLibrary == false }) != module.path {
+      if declared["statements"] == nil {
+        checker.report(
+          Diagnostic(
+            "E0213", "an imported file only declares things", at: statement.span,
+            hint: "put these statements into a function, or run this file by itself"))
+      }
+      declared["statements"] = statement.span
+      return
+    }
+    switch statement.kind {
+    case .var(let binding):
+      if case .name(let text) = binding.pattern.kind {
+        constant(Name(text, binding.pattern.span), binding, isExported: false, isMutable: true)
+        return
+      }
+    case .assign(let name, let value):
+      if declared[name.text] == nil {
+        let pattern = Pattern(kind: .name(name.text), span: name.span, id: -1, depth: 0)
+        constant(name, Binding(pattern: pattern, type: nil, value: value), isExported: false, isMutable: true)
+        return
+      }
+    default: break
+    }
+    definitions.append(
+      Definition(names: [], uses: NameCollector.names(in: statement)) { [checker, module] in
+        let body = BodyChecker(checker, module, unit: module.unit, name: "script", locals: module.locals)
+        for core in body.statement(statement) { module.script.append((statement.span, core)) }
       })
   }
 
@@ -411,21 +471,20 @@ final class Declarations {
     checker.afterGroup = []
     for item in work { item() }
   }
+}
 
-  private func solveScript() {
-    if module.isLibrary || checker.loading.first(where: { checker.modules[$0]?.isLibrary == false }) != module.path {
-      checker.report(
-        Diagnostic(
-          "E0213", "an imported file only declares things", at: module.tree.statements[0].span,
-          hint: "put these statements into a function, or run this file by itself"))
-      return
+extension Pattern {
+  /// Names it binds, in written order.
+  fileprivate var boundNames: [Name] {
+    switch kind {
+    case .name(let text): [Name(text, span)]
+    case .constructor(_, _, let parts): (parts ?? []).flatMap(\.boundNames)
+    case .tuple(let parts): parts.flatMap(\.boundNames)
+    case .list(let parts, let rest): parts.flatMap(\.boundNames) + (rest?.boundNames ?? [])
+    case .cons(let head, let tail): head.boundNames + tail.boundNames
+    case .record(let fields): fields.flatMap(\.pattern.boundNames)
+    case .or(let options): options.first?.boundNames ?? []
+    default: []
     }
-    let body = BodyChecker(checker, module, unit: module.unit, name: "script")
-    checker.unifier.enterLevel()
-    body.script(module.tree.statements)
-    checker.unifier.leaveLevel()
-    let work = checker.afterGroup
-    checker.afterGroup = []
-    for item in work { item() }
   }
 }

@@ -58,8 +58,9 @@ final class Module {
 
   /// The top: initialisers of globals and statements of a script.
   let unit: CodeUnit
+  let locals = LocalCounter()
   /// Top-level statements, checked.
-  var script: [(span: Span, value: Checked)] = []
+  var script: [(span: Span, core: Lower)] = []
 
   init(path: String, isLibrary: Bool, tree: Tree, span: Span) {
     self.path = path
@@ -147,7 +148,9 @@ final class GlobalEntity {
   let module: Module
   let span: Span
   var scheme: Scheme
-  /// A top-level `let`: in a script it gets its value when its turn among the statements has come.
+  /// A top-level `var`, or a bare `x = e`.
+  var isMutable = false
+  /// A top-level `let` or `var`: in a script it gets its value when its turn among the statements has come.
   var isConstant = false
   var initialiser: Lower?
   /// Set when the initialiser is a function literal: calling the global calls it.

@@ -51,7 +51,7 @@ extension BodyChecker {
     case .continue: return leaveLoop(.continueLoop, "continue", span)
     case .assert(let condition, let message): return assertion(condition, message, span)
     case .stream: return unavailable("`stream` before an expression", span)
-    case .together(let together, _): return unavailable("`\(together.rawValue)`", span)
+    case .together(let word, let items): return together(word, items, span)
     case .with: return unavailable("`with { … }`", span)
     case .step(let step): return unavailable("`step`", step.name.span)
     case .error: return failed(span)

@@ -79,7 +79,7 @@ final class Lowering {
 
   /// Statements and constants in written order.
   private func script(_ module: Module) -> Int {
-    var parts: [(span: Span, core: () -> Core)] = module.script.map { item in (item.span, { item.value.core(self) }) }
+    var parts: [(span: Span, core: () -> Core)] = module.script.map { item in (item.span, { item.core(self) }) }
     for global in module.globals where global.isConstant {
       parts.append(
         (
@@ -90,6 +90,7 @@ final class Lowering {
           }
         ))
     }
+    // Parts of one statement come in their own order.
     let ordered = parts.enumerated().sorted {
       ($0.element.span, $0.offset) < ($1.element.span, $1.offset)
     }

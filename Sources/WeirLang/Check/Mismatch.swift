@@ -80,6 +80,11 @@ enum Mismatch {
         "E0307", "this would have a type that contains itself", at: span, label: "here",
         notes: ["\(reason.needs) \(wanted), and that is a part of \(actual)"],
         hint: "wrap it in a sum type of its own: `type Tree = Leaf | Node(Tree, Tree)`")
+    case .tooLarge:
+      return Diagnostic(
+        "E0902", "the type of this is too large", at: span, label: "here",
+        notes: ["written out it has more than \(Unifier.workLimit) parts"],
+        hint: "give its parts names: a `type` of their own")
     case .effects(let effects):
       notes.append("\(reason.needs) \(wanted)")
       notes.append("it also uses \(effects.list)")

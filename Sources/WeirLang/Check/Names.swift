@@ -17,6 +17,12 @@ struct NameCollector {
     return collector.names
   }
 
+  static func names(in statement: Statement) -> Set<String> {
+    var collector = NameCollector()
+    collector.visit(statement)
+    return collector.names
+  }
+
   private mutating func visit(_ block: Block) {
     for statement in block.statements { visit(statement) }
     if let result = block.result { visit(result) }

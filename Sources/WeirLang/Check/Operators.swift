@@ -93,19 +93,17 @@ extension BodyChecker {
     }
   }
 
-  /// `a || b`: logical on bools.
+  /// `a || b`: logical on bools, on anything else both at once.
   func bars(_ items: [Expression], _ span: Span) -> Checked {
     guard let head = items.first else { return failed(span) }
     let first = infer(head)
-    if let difference = unifier.unify(.bool, first.type) {
-      if case .call = head.kind {
-        return unavailable("running several at once with `||`", span, hint: "call them one after the other")
-      }
-      report(
-        Mismatch.diagnostic(
-          expected: .bool, found: first.type, difference, .operand("||"), at: head.span))
+    switch first.type.resolved {
+    case .bool, .error, .variable: break
+    default: return together([first] + items.dropFirst().map { infer($0) }, items.map(\.span), span)
     }
-    let values = [first] + items.dropFirst().map { check($0, .bool, .operand("||")) }
+    let values =
+      [coerce(first, to: .bool, .operand("||"), head.span)]
+      + items.dropFirst().map { check($0, .bool, .operand("||")) }
     return Checked(.bool) { lowering in
       var core = values[values.count - 1].core(lowering)
       for value in values.dropLast().reversed() {

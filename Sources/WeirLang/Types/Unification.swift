@@ -8,6 +8,10 @@ final class Unifier {
 
   /// Nesting of types beyond this is a cycle in disguise or hostile; refused as an infinite type.
   static let depthLimit = 400
+  /// Parts of types looked at by one step. A few lines of `let b = (a, a)` double a type each; nothing hand-written
+  /// comes near this, and beyond it the type is refused.
+  static let workLimit = 100_000
+  private var work = 0
 
   func enterLevel() { level += 1 }
   func leaveLevel() { level -= 1 }
@@ -32,6 +36,7 @@ final class Unifier {
     case types(Type, Type)
     case kind(VariableKind, Type)
     case infinite(Type)
+    case tooLarge
     case arity(Int, Int)
     case missingField(String, of: RecordType)
     case extraField(String, of: RecordType)
@@ -40,12 +45,17 @@ final class Unifier {
   }
 
   /// nil: they are one type now.
-  func unify(_ expected: Type, _ found: Type) -> Difference? { unify(expected, found, 0) }
+  func unify(_ expected: Type, _ found: Type) -> Difference? {
+    work = 0
+    return unify(expected, found, 0)
+  }
 
   private func unify(_ expected: Type, _ found: Type, _ depth: Int) -> Difference? {
     let a = expected.resolved
     let b = found.resolved
     if depth > Self.depthLimit { return .infinite(a) }
+    work += 1
+    if work > Self.workLimit { return .tooLarge }
     switch (a, b) {
     case (.error, _), (_, .error), (.any, _), (_, .any): return nil
     case (.variable(let v), .variable(let w)) where v === w: return nil
@@ -67,7 +77,8 @@ final class Unifier {
       return all(xs, ys, depth)
     case (.function(let f), .function(let g)):
       if f.parameters.count != g.parameters.count { return .arity(f.parameters.count, g.parameters.count) }
-      return all(f.parameters, g.parameters, depth) ?? unify(f.result, g.result, depth + 1) ?? unify(f.row, g.row)
+      // What is handed to a function goes the other way: it may use no more effects than the function foresees.
+      return all(g.parameters, f.parameters, depth) ?? unify(f.result, g.result, depth + 1) ?? unify(f.row, g.row)
     case (.record(let r), .record(let s)):
       return unify(r, s, depth)
     default:
@@ -136,7 +147,11 @@ final class Unifier {
   private func bind(_ variable: TypeVariable, to type: Type, _ depth: Int) -> Difference? {
     if case .variable(let other) = type {
       if other.rigidName != nil {
-        if case .any = variable.kind {} else { return .kind(variable.kind, type) }
+        // `<` works on values of any type, by the order that all values have.
+        switch variable.kind {
+        case .any, .ordered: break
+        case .number, .joinable: return .kind(variable.kind, type)
+        }
         if !variable.wantedFields.isEmpty { return .rigid(other.rigidName ?? "", type) }
         variable.bound = type
         // A rigid variable stays at its level: one that escapes shows as a mismatch where it is used.
@@ -156,7 +171,7 @@ final class Unifier {
       return nil
     }
     if !admits(variable.kind, type) { return .kind(variable.kind, type) }
-    if !adjust(type, to: variable, 0) { return .infinite(type) }
+    if !adjust(type, to: variable, 0) { return work > Self.workLimit ? .tooLarge : .infinite(type) }
     variable.bound = type
     if variable.wantedFields.isEmpty { return nil }
     guard case .record(let record) = type else { return .types(.variable(wanting(variable)), type) }
@@ -189,13 +204,15 @@ final class Unifier {
     case (.number, .int), (.number, .float): true
     case (.joinable, .string), (.joinable, .bytes), (.joinable, .list): true
     case (.ordered, .int), (.ordered, .float), (.ordered, .string), (.ordered, .bytes): true
+    case (.ordered, .list), (.ordered, .tuple): true
     default: false
     }
   }
 
   /// Occurs check and level adjustment in one walk. False: the variable is inside the type, or it is absurdly deep.
   private func adjust(_ type: Type, to variable: TypeVariable, _ depth: Int) -> Bool {
-    if depth > Self.depthLimit { return false }
+    work += 1
+    if depth > Self.depthLimit || work > Self.workLimit { return false }
     switch type.resolved {
     case .variable(let other):
       if other === variable { return false }
@@ -222,6 +239,7 @@ final class Unifier {
   func generalise(_ type: Type, defaulting: Bool = true) -> Scheme {
     var variables: [TypeVariable] = []
     var rows: [RowVariable] = []
+    work = 0
     collect(type, &variables, &rows, defaulting)
     return Scheme(type, variables: variables, rows: rows)
   }
@@ -229,6 +247,8 @@ final class Unifier {
   private func collect(
     _ type: Type, _ variables: inout [TypeVariable], _ rows: inout [RowVariable], _ defaulting: Bool
   ) {
+    work += 1
+    if work > Self.workLimit { return }
     switch type.resolved {
     case .variable(let v):
       guard v.level > level, !variables.contains(where: { $0 === v }) else { return }
@@ -281,7 +301,7 @@ final class Unifier {
       substitution.types[v.id] = type
       arguments.append(type)
     }
-    return (constructor.fields.map { substitution.apply($0) }, .named(constructor.owner, arguments))
+    return (substitution.apply(constructor.fields), .named(constructor.owner, arguments))
   }
 
   /// A constructor's fields when the owner's arguments are known.
@@ -289,7 +309,7 @@ final class Unifier {
     if constructor.variables.isEmpty { return constructor.fields }
     var substitution = Substitution()
     for (v, type) in zip(constructor.variables, arguments) { substitution.types[v.id] = type }
-    return constructor.fields.map { substitution.apply($0) }
+    return substitution.apply(constructor.fields)
   }
 }
 
@@ -297,23 +317,33 @@ final class Unifier {
 struct Substitution {
   var types: [Int: Type] = [:]
   var rows: [Int: RowVariable] = [:]
+  private var work = 0
 
-  func apply(_ type: Type) -> Type {
+  mutating func apply(_ type: Type) -> Type {
+    work += 1
+    if work > Unifier.workLimit { return .error }
     let type = type.resolved
     switch type {
     case .variable(let v): return types[v.id] ?? type
     case .list(let x): return .list(apply(x))
     case .map(let k, let v): return .map(apply(k), apply(v))
-    case .tuple(let xs): return .tuple(xs.map(apply))
-    case .named(let n, let xs): return xs.isEmpty ? type : .named(n, xs.map(apply))
+    case .tuple(let xs): return .tuple(apply(xs))
+    case .named(let n, let xs): return xs.isEmpty ? type : .named(n, apply(xs))
     case .record(let r):
-      let fields = r.fields.map { RecordType.Field(name: $0.name, type: apply($0.type), isOptional: $0.isOptional) }
-      return .record(RecordType(fields: fields, alias: r.alias, aliasArguments: r.aliasArguments.map(apply)))
+      var fields = r.fields
+      for index in fields.indices { fields[index].type = apply(fields[index].type) }
+      return .record(RecordType(fields: fields, alias: r.alias, aliasArguments: apply(r.aliasArguments)))
     case .function(let f):
       return .function(
-        FunctionType(parameters: f.parameters.map(apply), row: apply(f.row), result: apply(f.result)))
+        FunctionType(parameters: apply(f.parameters), row: apply(f.row), result: apply(f.result)))
     default: return type
     }
+  }
+
+  mutating func apply(_ types: [Type]) -> [Type] {
+    var result: [Type] = []
+    for type in types { result.append(apply(type)) }
+    return result
   }
 
   func apply(_ row: Row) -> Row {
