@@ -97,6 +97,18 @@ import WeirCore
     #expect(running.loop.turns == 1)
   }
 
+  @Test func answersAfterTheSchedulerIsGoneDoNothing() throws {
+    let desk = Desk()
+    var running: Running? = try run(desk, function("f", [], tuple(native(4, text("x")), wait("a"))))
+    running?.scheduler.spawn(try #require(running).program.functions[0])
+    running?.loop.run()
+    running = nil
+    #expect(desk.log == ["closed x"])
+    #expect(desk.cancelled == ["a"])
+    desk.waiting[0].answer.resume(1)
+    #expect(desk.waiting[0].answer.suspension.isOver)
+  }
+
   @Test func onlyTheFirstAnswerCounts() throws {
     let desk = Desk()
     let running = try run(desk, function("f", [], tuple(wait("a"), wait("b"))))

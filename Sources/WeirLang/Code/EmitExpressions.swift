@@ -122,6 +122,39 @@ extension FunctionEmitter {
     }
   }
 
+  /// The function's result: every branch returns by itself, without a jump to a common end.
+  mutating func emitResult(_ e: Core, _ emitter: inout Emitter) throws(EmitFailure) {
+    let mark = next
+    defer { next = mark }
+    switch e.node {
+    case .sequence(let items) where !items.isEmpty:
+      for item in items.dropLast() { try emitEffect(item, &emitter) }
+      try emitResult(items[items.count - 1], &emitter)
+    case .branch(let condition, let then, let otherwise):
+      let untrue = try emitCondition(condition, &emitter)
+      try emitResult(then, &emitter)
+      try patch(untrue)
+      try emitResult(otherwise ?? Core(.literal(.unit), e.span), &emitter)
+    case .match(let subject, let arms): try emitMatch(subject, arms, into: nil, tail: true, e.span, &emitter)
+    case .returned, .fail, .breakLoop, .continueLoop: try emitEffect(e, &emitter)
+    case .local:
+      let r = try operand(e, &emitter)
+      finishCall(r, e.span)
+    default:
+      let r = try allocate()
+      let before = code.count
+      try emit(e, into: r, tail: canTailCall, &emitter)
+      // A tail call does not come back.
+      if code.count > before {
+        switch code[code.count - 1] {
+        case .tailCall, .tailCallDirect: return
+        default: break
+        }
+      }
+      finishCall(r, e.span)
+    }
+  }
+
   /// Items of a list literal that are built in registers at once; longer ones are joined from such runs.
   static let literalRun = 200
 
@@ -182,11 +215,7 @@ extension FunctionEmitter {
       guard let loop = loops.last else { throw .outsideLoop(function: name, span: e.span) }
       addLoop(to: loop.head, e.span)
     case .returned(let value):
-      let mark = next
-      let r = try allocate()
-      if let value { try emit(value, into: r, tail: canTailCall, &emitter) } else { add(.unit(r), e.span) }
-      finishCall(r, e.span)
-      next = mark
+      try emitResult(value ?? Core(.literal(.unit), e.span), &emitter)
     case .deferred(let body):
       let mark = next
       let r = try allocate()
@@ -242,6 +271,7 @@ extension FunctionEmitter {
       let r = try operand(operands[0], &emitter)
       return [addJump(.jumpIf(0, r), e.span)]
     case .primitive(let primitive, let operands) where operands.count == 2:
+      if let jump = try smallComparison(primitive, operands, &emitter) { return [addJump(jump, e.span)] }
       switch primitive {
       case .lessInt, .lessOrEqualInt, .greaterInt, .greaterOrEqualInt, .equalInt, .equal:
         let a = try operand(operands[0], &emitter, unlessChangedBy: [operands[1]])
@@ -274,6 +304,23 @@ extension FunctionEmitter {
     }
     let r = try operand(e, &emitter)
     return [addJump(.jumpUnless(0, r), e.span)]
+  }
+
+  /// `x < 2`, `n == 0` and their like: the constant is in the instruction.
+  private mutating func smallComparison(
+    _ primitive: Primitive, _ operands: [Core], _ emitter: inout Emitter
+  ) throws(EmitFailure) -> Instruction? {
+    // One less and one more must fit as well.
+    guard case .literal(.int(let literal)) = operands[1].node, (-32_000...32_000).contains(literal) else { return nil }
+    let small = Int16(literal)
+    switch primitive {
+    case .lessInt: return .jumpUnlessLessSmall(try operand(operands[0], &emitter), small, 0)
+    case .lessOrEqualInt: return .jumpUnlessLessSmall(try operand(operands[0], &emitter), small + 1, 0)
+    case .greaterInt: return .jumpUnlessGreaterSmall(try operand(operands[0], &emitter), small, 0)
+    case .greaterOrEqualInt: return .jumpUnlessGreaterSmall(try operand(operands[0], &emitter), small - 1, 0)
+    case .equalInt: return .jumpUnlessIs(try operand(operands[0], &emitter), small, 0)
+    default: return nil
+    }
   }
 
   private mutating func emitBind(

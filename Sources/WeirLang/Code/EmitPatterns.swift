@@ -1,7 +1,7 @@
-/// `match`: arms in order, each a run of tests that jump to the next arm, then field loads, guard and body.
+/// `match` (into no register: as the function's result): arms in order, each a run of tests that jump to the next arm, then field loads, guard and body.
 extension FunctionEmitter {
   mutating func emitMatch(
-    _ subject: Core, _ arms: [CoreArm], into d: Register, tail: Bool, _ span: Span, _ emitter: inout Emitter
+    _ subject: Core, _ arms: [CoreArm], into d: Register?, tail: Bool, _ span: Span, _ emitter: inout Emitter
   ) throws(EmitFailure) {
     let value = try stableOperand(subject, &emitter)
     let mark = next
@@ -12,13 +12,13 @@ extension FunctionEmitter {
       var misfits: [Int] = []
       try emitPattern(arm.pattern, value, &misfits, [:], &emitter)
       if let condition = arm.guardCondition { misfits += try emitCondition(condition, &emitter) }
-      try emit(arm.body, into: d, tail: tail, &emitter)
+      if let d { try emit(arm.body, into: d, tail: tail, &emitter) } else { try emitResult(arm.body, &emitter) }
       if misfits.isEmpty {
         // Fits everything: later arms are never reached.
         isOpen = false
         break
       }
-      ends.append(addJump(.jump(0), arm.body.span))
+      if d != nil { ends.append(addJump(.jump(0), arm.body.span)) }
       try patch(misfits)
     }
     if isOpen { add(.unmatched, span) }
@@ -50,6 +50,10 @@ extension FunctionEmitter {
       let mark = next
       if case .bool(let wanted) = literal {
         misfits.append(addJump(wanted ? .jumpUnless(0, value) : .jumpIf(0, value), span))
+        return
+      }
+      if case .int(let wanted) = literal, let small = Int16(exactly: wanted) {
+        misfits.append(addJump(.jumpUnlessIs(value, small, 0), span))
         return
       }
       let r = try allocate()

@@ -77,9 +77,7 @@ struct FunctionEmitter {
       let register = try allocate()
       places[id] = cells.contains(id) ? .cell(register) : .register(register)
     }
-    let result = try allocate()
-    try emit(body, into: result, tail: canTailCall, &emitter)
-    finishCall(result, body.span)
+    try emitResult(body, &emitter)
     if hasDefers {
       unwindEntry = code.count
       add(.unwind(base: Register(registers)), span)
@@ -191,6 +189,9 @@ struct FunctionEmitter {
     case .jumpUnlessEqual(let a, let b, _): code[place] = .jumpUnlessEqual(a, b, near)
     case .jumpUnlessLessInt(let a, let b, _): code[place] = .jumpUnlessLessInt(a, b, near)
     case .jumpUnlessLessOrEqualInt(let a, let b, _): code[place] = .jumpUnlessLessOrEqualInt(a, b, near)
+    case .jumpUnlessLessSmall(let r, let i, _): code[place] = .jumpUnlessLessSmall(r, i, near)
+    case .jumpUnlessGreaterSmall(let r, let i, _): code[place] = .jumpUnlessGreaterSmall(r, i, near)
+    case .jumpUnlessIs(let r, let i, _): code[place] = .jumpUnlessIs(r, i, near)
     case .jumpUnlessCount(let r, let n, _): code[place] = .jumpUnlessCount(r, n, near)
     case .jumpUnlessAtLeast(let r, let n, _): code[place] = .jumpUnlessAtLeast(r, n, near)
     case .nextItem(let d, let b, _): code[place] = .nextItem(d, base: b, near)

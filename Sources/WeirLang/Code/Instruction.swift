@@ -73,6 +73,10 @@ package enum Instruction {
   case jumpUnlessEqual(Register, Register, Int16)
   case jumpUnlessLessInt(Register, Register, Int16)
   case jumpUnlessLessOrEqualInt(Register, Register, Int16)
+  /// jump unless R[r] < i / R[r] > i / R[r] is the int i
+  case jumpUnlessLessSmall(Register, Int16, Int16)
+  case jumpUnlessGreaterSmall(Register, Int16, Int16)
+  case jumpUnlessIs(Register, Int16, Int16)
   /// jump unless the list R[r] has exactly / at least n items
   case jumpUnlessCount(Register, UInt16, Int16)
   case jumpUnlessAtLeast(Register, UInt16, Int16)

@@ -193,8 +193,8 @@ package struct Suspension {
 
   /// Nobody waits any more: it was answered, or cancelled.
   package var isOver: Bool { fiber.park != park }
-  package func resume(_ value: Value) { context.scheduler.deliver(.value(value), to: self) }
-  package func fail(_ trap: Trap) { context.scheduler.deliver(.trap(trap), to: self) }
+  package func resume(_ value: Value) { if !isOver { context.scheduler.deliver(.value(value), to: self) } }
+  package func fail(_ trap: Trap) { if !isOver { context.scheduler.deliver(.trap(trap), to: self) } }
   /// Called once if the fiber is cancelled before the answer. The last one set counts.
   package func onCancel(_ hook: @escaping () -> Void) {
     if !isOver { fiber.cancelHook = hook }

@@ -158,6 +158,10 @@ package enum Machine {
           if try int(regs, a) >= int(regs, b) { pc += Int(offset) }
         case .jumpUnlessLessOrEqualInt(let a, let b, let offset):
           if try int(regs, a) > int(regs, b) { pc += Int(offset) }
+        case .jumpUnlessLessSmall(let r, let i, let offset): if try int(regs, r) >= Int(i) { pc += Int(offset) }
+        case .jumpUnlessGreaterSmall(let r, let i, let offset): if try int(regs, r) <= Int(i) { pc += Int(offset) }
+        case .jumpUnlessIs(let r, let i, let offset):
+          if case .int(let value) = regs[Int(r)], value == Int(i) {} else { pc += Int(offset) }
         case .jumpUnlessCount(let r, let n, let offset): if try list(regs, r).count != Int(n) { pc += Int(offset) }
         case .jumpUnlessAtLeast(let r, let n, let offset): if try list(regs, r).count < Int(n) { pc += Int(offset) }
         case .nextItem(let d, let b, let offset):

@@ -116,6 +116,11 @@ extension Machine {
     return .list(List((from..<to).map { .int($0) }))
   }
 
+  /// Bytes of one string or `bytes`, and items of one list, that joining may make: a value that doubles itself in a loop
+  /// is a trap before it is the end of the process.
+  static let textLimit = 256 * 1024 * 1024
+  static let listLimit = 20_000_000
+
   /// `a ++ b ++ …` of strings in the slots from `base`, which are let go.
   static func joinStrings(_ base: UnsafeMutablePointer<Value>, _ count: Int) throws(Trap) -> String {
     var length = 0
@@ -123,6 +128,7 @@ extension Machine {
       guard case .string(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
       length += part.utf8.count
     }
+    if length > textLimit { throw .tooLarge("a string", "\(textLimit) bytes") }
     var text = ""
     if length > 15 { text.reserveCapacity(length) }
     for place in 0..<count {
@@ -140,12 +146,14 @@ extension Machine {
     case .list(var sum):
       for place in 1..<count {
         guard case .list(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
+        if sum.count + part.count > listLimit { throw .tooLarge("a list", "\(listLimit) items") }
         sum = sum.appending(part)
       }
       return .list(sum)
     case .bytes(var sum):
       for place in 1..<count {
         guard case .bytes(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
+        if sum.count + part.count > textLimit { throw .tooLarge("bytes", "\(textLimit) of them") }
         sum += part
       }
       return .bytes(sum)

@@ -36,6 +36,15 @@ package final class Scheduler {
     context = NativeContext(host: host, scheduler: self, fiber: Fiber(program: program, id: 0))
   }
 
+  /// What still waits is told that nobody does; answers that come later find their fibers gone.
+  deinit {
+    for fiber in live.values {
+      let hook = fiber.cancelHook
+      fiber.drop()
+      hook?()
+    }
+  }
+
   /// Fibers that have not ended.
   package var fiberCount: Int { live.count }
 
@@ -94,7 +103,6 @@ package final class Scheduler {
 
   func deliver(_ delivery: Fiber.Delivery, to suspension: Suspension) {
     let fiber = suspension.fiber
-    guard fiber.park == suspension.park else { return }
     fiber.park &+= 1
     fiber.cancelHook = nil
     fiber.delivery = delivery

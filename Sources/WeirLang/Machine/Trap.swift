@@ -43,6 +43,9 @@ package struct Trap: Failure, Equatable {
       "TooDeep", "more than \(limit) calls inside each other",
       hint: "is the recursion endless? A call in tail position costs no depth")
   }
+  package static func tooLarge(_ what: String, _ limit: String) -> Trap {
+    Trap("TooLarge", "\(what) of more than \(limit)")
+  }
   package static func outOfBounds(_ index: Int, count: Int) -> Trap {
     Trap("OutOfBounds", "index \(index) of a list of \(count) items")
   }
