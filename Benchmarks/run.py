@@ -100,9 +100,9 @@ model_list:
   - model_name: bench
     litellm_params: {{ model: openai/bench, api_base: "http://127.0.0.1:{upstream}/v1", api_key: none }}
 """)
-    env = {"LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    env = {"LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": "sk-bench"}
     with running([PEERS / "litellm", "--config", config, "--port", port, "--host", "127.0.0.1"], port, env=env) as pid:
-        yield port, pid, "/v1/chat/completions", OPENAI_BODY, ["Authorization: Bearer x"]
+        yield port, pid, "/v1/chat/completions", OPENAI_BODY, ["Authorization: Bearer sk-bench"]
 
 OPENAI_BODY = '{"model":"bench","stream":true,"messages":[{"role":"user","content":"hi %d"}]}'
 

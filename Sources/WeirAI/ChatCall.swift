@@ -44,13 +44,13 @@ package struct ChatClient {
 }
 
 /// A call that was over before it began.
-final class RefusedCall: ChatCall {
+package final class RefusedCall: ChatCall {
   private var sink: (any RunEventSink)?
   private var wasStopped = false
-  var isReading = true
-  var isEnded: Bool { sink == nil }
+  package var isReading = true
+  package var isEnded: Bool { sink == nil }
 
-  init(_ failure: RunFailure, sink: any RunEventSink, loop: any Loop) {
+  package init(_ failure: RunFailure, sink: any RunEventSink, loop: any Loop) {
     self.sink = sink
     loop.soon { [self] in
       self.sink = nil
@@ -59,5 +59,5 @@ final class RefusedCall: ChatCall {
     }
   }
 
-  func stop() { wasStopped = true }
+  package func stop() { wasStopped = true }
 }

@@ -252,10 +252,12 @@ extension RandomSource {
   }
 }
 
-/// The process's own output. stdout is data, stderr is talk (law 8).
+/// The process's own standard streams. stdout is data, stderr is talk (law 8).
 package protocol Console: AnyObject {
   func write(_ text: String, to: ConsoleStream)
   func flush()
+  /// The next line of standard input without its end, in a later job; nil at the end of input.
+  func readLine(_ answer: @escaping (String?) -> Void)
 }
 
 package enum ConsoleStream: Sendable { case output, error }

@@ -14,6 +14,9 @@ package final class StandardInput: Cancellable {
   private let descriptor: Int32
   private let thread = ThreadPool(name: "weir-stdin", threadLimit: 1, queueLimit: 1)
   private var receive: (([UInt8]?) -> Void)?
+  private var isUnderWay = false
+  /// While false no further piece is asked for; the one under way still comes.
+  package var isReading = true { didSet { if isReading, !oldValue { readNext() } } }
 
   /// Reads from now on, until the end (told as nil) or `cancel`.
   package init(_ loop: EventLoop, descriptor: Int32 = 0, _ receive: @escaping ([UInt8]?) -> Void) {
@@ -27,6 +30,8 @@ package final class StandardInput: Cancellable {
   package func cancel() { receive = nil }
 
   private func readNext() {
+    guard receive != nil, isReading, !isUnderWay else { return }
+    isUnderWay = true
     let box = LoopBox(loop, self)
     let (loop, descriptor) = (self.loop, self.descriptor)
     _ = thread.submit {
@@ -36,11 +41,12 @@ package final class StandardInput: Cancellable {
   }
 
   private func received(_ piece: [UInt8]) {
+    isUnderWay = false
     let isEnd = piece.isEmpty
     let receive = self.receive
     if isEnd { self.receive = nil }
     receive?(isEnd ? nil : piece)
-    if self.receive != nil { readNext() }
+    readNext()
   }
 
   /// Blocks. Empty at the end; an input that fails has ended, too.

@@ -47,8 +47,10 @@ final class HTTPAnswer: HTTPResponder {
 /// `{"error": {"code", "message", "hint"}}`: how every error looks over HTTP.
 package enum ErrorBody {
   package static func json(_ failure: any Failure) -> [UInt8] {
-    var members = [JSONMember("code", .string(failure.code)), JSONMember("message", .string(failure.message))]
-    if let hint = failure.hint { members.append(JSONMember("hint", .string(hint))) }
-    return JSONValue.object([JSONMember("error", .object(members))]).encoded()
+    let error: JSONValue = [
+      "code": .string(failure.code), "message": .string(failure.message),
+      "hint": failure.hint.map { .string($0) } ?? .null,
+    ]
+    return JSONValue.object([JSONMember("error", error)]).encoded()
   }
 }

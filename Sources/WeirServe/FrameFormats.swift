@@ -110,7 +110,7 @@ extension FrameEncoder {
         case .filtered: "content_filter"
         case .toolCalls: "tool_calls"
         // OpenAI has no word for these; the error before says why, and null is never taken for success.
-        case .aborted, .truncated, .error, .budget: nil
+        case .aborted, .truncated, .error, .budget: .null
         }
       openAI(delta: [:], finish: finish, nil, time: time, to: &out)
       id(offset, to: &out)

@@ -50,9 +50,7 @@ extension HTTPResponder {
 
 extension Failure {
   var body: JSONValue {
-    var members = [JSONMember("code", .string(code)), JSONMember("message", .string(message))]
-    if let hint { members.append(JSONMember("hint", .string(hint))) }
-    return .object(members)
+    ["code": .string(code), "message": .string(message), "hint": hint.map { .string($0) } ?? .null]
   }
 }
 
@@ -63,7 +61,8 @@ extension RunFailure {
     case "Timeout": return 504
     case "RateLimit", "BudgetExhausted": return 429
     case "RunAborted": return 409
-    case "ServerStopping": return 503
+    case "ServerStopping", "TooManyRuns", "StoreFull", "StoreUnavailable": return 503
+    case "BadArgument": return 400
     case "AuthFailed", "ConnectionFailed", "ProviderNotFound", "CapabilityNotSupported", "ProtocolError",
       "ModelNotAllowed", "ModelNotFound", "ContextLength", "SchemaValidation", "ToolsNotSupported", "Truncated":
       return 502

@@ -6,7 +6,8 @@ import WeirWire
 /// `/streams/<name>`: any stream as server-sent events, for plain browsers and `curl -N`; with `publicStreams` also
 /// the writing half of a small publish-subscribe pair.
 ///
-/// Event ids here are bare offsets; `<offset>@<run>` is understood too, so that an id from a workflow's path works.
+/// Event ids of a run's stream are `<offset>@<run>`, as on its workflow's path, so that a client can go on at either;
+/// of any other stream they are bare offsets.
 extension ServeApplication {
   func serveStream(
     _ path: String, _ request: HTTPRequest, _ responder: any HTTPResponder
@@ -71,7 +72,8 @@ extension ServeApplication {
     let format = contentType == RunTicket.contentType ? format ?? .weir : .items
     responder.begin(status: 200, headers: Self.streamHeaders(format) + headers)
     fanout.attach(
-      responder, to: stream, from: offset, format: format, run: nil, model: index.run(of: stream)?.workflow ?? "weir")
+      responder, to: stream, from: offset, format: format, run: RunTicket.run(of: stream),
+      model: index.run(of: stream)?.workflow ?? "weir")
   }
 
   private static func headers(of status: StreamStatus) -> [(name: String, value: String)] {

@@ -121,16 +121,16 @@ extension ServeApplication {
   ) {
     switch reading {
     case .json: answerWhole(run, responder)
-    case .stream(let format): follow(run, from: offset, format, onRoute: true, responder)
+    case .stream(let format): follow(run, from: offset, format, responder)
     }
   }
 
   func follow(
-    _ run: RunIndex.Run, from offset: Offset, _ format: OutputFormat, onRoute: Bool, _ responder: any HTTPResponder
+    _ run: RunIndex.Run, from offset: Offset, _ format: OutputFormat, _ responder: any HTTPResponder
   ) {
     responder.begin(status: 200, headers: Self.streamHeaders(format) + Self.runHeaders(run))
     fanout.attach(
-      responder, to: run.stream, from: offset, format: format, run: onRoute ? run.id : nil, model: run.workflow)
+      responder, to: run.stream, from: offset, format: format, run: run.id, model: run.workflow)
   }
 
   static func streamHeaders(_ format: OutputFormat) -> [(name: String, value: String)] {
@@ -162,7 +162,7 @@ extension ServeApplication {
     guard let run, run.workflow == route.name else {
       throw .runNotFound(place.run ?? request["Stream-Id"] ?? "")
     }
-    resume(run, after: place.offset, reading, onRoute: true, responder)
+    resume(run, after: place.offset, reading, responder)
   }
 
   /// A run that left the index: its stream is found by the name that runs have.
@@ -177,7 +177,7 @@ extension ServeApplication {
   }
 
   func resume(
-    _ run: RunIndex.Run, after offset: Offset, _ reading: Reading, onRoute: Bool, _ responder: any HTTPResponder
+    _ run: RunIndex.Run, after offset: Offset, _ reading: Reading, _ responder: any HTTPResponder
   ) {
     let client = WaitingClient()
     responder.observer = client
@@ -199,7 +199,7 @@ extension ServeApplication {
         guard fanout.hasRoom else { return responder.send(Reply(.tooManyReaders(limit: fanout.limits.readers))) }
         switch reading {
         case .json: answerWhole(run, responder)
-        case .stream(let format): follow(run, from: offset, format, onRoute: onRoute, responder)
+        case .stream(let format): follow(run, from: offset, format, responder)
         }
       }
     }

@@ -103,4 +103,9 @@ package struct RunTicket: Equatable, Sendable {
   package static func stream(forRun id: String) throws(StoreFailure) -> StreamName {
     try StreamName("runs/\(id)")
   }
+
+  /// The run that a stream belongs to by its name.
+  static func run(of stream: StreamName) -> String? {
+    stream.path.hasPrefix("runs/") ? String(stream.path.dropFirst("runs/".count)) : nil
+  }
 }

@@ -15,7 +15,7 @@ package final class SimulatedWorld: CustomStringConvertible {
   package let disk: SimulatedDisk
   /// What the program under test draws from.
   package let random: SeededRandom
-  package let console = RecordingConsole()
+  package let console: RecordingConsole
   package let environment: FixedEnvironment
   package let trace: SimulationTrace
 
@@ -26,6 +26,7 @@ package final class SimulatedWorld: CustomStringConvertible {
     self.seed = seed
     let source = SeededRandom(seed: seed)
     loop = SimulatedLoop(wallClock: wallClock)
+    console = RecordingConsole(loop: loop)
     trace = SimulationTrace(loop: loop)
     network = SimulatedNetwork(loop: loop, random: source.fork(), faults: faults, trace: trace)
     http = SimulatedHTTP(loop: loop, random: source.fork(), faults: faults, trace: trace)
@@ -72,8 +73,15 @@ package final class RecordingConsole: Console {
   package private(set) var output = ""
   package private(set) var error = ""
   package private(set) var flushCount = 0
+  /// Lines of standard input that a program will read; then it ends.
+  package var input: [String] = []
+  private let loop: any Loop
 
-  package init() {}
+  package init(loop: any Loop) { self.loop = loop }
+
+  package func readLine(_ answer: @escaping (String?) -> Void) {
+    loop.soon { answer(self.input.isEmpty ? nil : self.input.removeFirst()) }
+  }
 
   package func write(_ text: String, to stream: ConsoleStream) {
     switch stream {

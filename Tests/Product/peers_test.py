@@ -43,7 +43,7 @@ class ModelServers(unittest.TestCase):
         port = free_port()
         config = pathlib.Path(tempfile.mkdtemp()) / "litellm.yaml"
         config.write_text('model_list:\n  - model_name: gpt-test\n    litellm_params: { model: openai/gpt-test, api_key: none, mock_response: "It was a dark and stormy night." }\n')
-        env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+        env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_MASTER_KEY": "sk-secret-canary"}
         with server([tool("litellm"), "--config", config, "--port", port, "--host", "127.0.0.1"], port, env), serve_program(port) as weir:
             events = list(Response(weir.port, "POST", "/api/stream", {"message": "hi", "session_id": "a"}).events())
             self.assertEqual(text_of(events), "It was a dark and stormy night.", events)
@@ -54,7 +54,8 @@ class ModelServers(unittest.TestCase):
     def test_mockllm(self):
         port = free_port()
         folder = pathlib.Path(tempfile.mkdtemp())
-        (folder / "responses.yml").write_text('responses:\n  "hi": "A mocking bird sang here."\ndefaults:\n  unknown_response: "unknown"\nsettings:\n  lag_enabled: false\n')
+        # Its streaming path looks the answer up once more, as if it were a question.
+        (folder / "responses.yml").write_text('responses:\n  "hi": "A mocking bird sang here."\n  "A mocking bird sang here.": "A mocking bird sang here."\ndefaults:\n  unknown_response: "unknown"\nsettings:\n  lag_enabled: false\n')
         with server([tool("mockllm"), "start", "--responses", folder / "responses.yml", "--host", "127.0.0.1", "--port", port], port), serve_program(port) as weir:
             events = list(Response(weir.port, "POST", "/api/stream", {"message": "hi", "session_id": "a"}).events())
             self.assertEqual(text_of(events).strip(), "A mocking bird sang here.", events)

@@ -47,7 +47,7 @@ package struct ConstructorTag: Equatable {
 open class Handle {
   /// For `show`: `<StreamConn>`.
   package let kind: String
-  package init(kind: String) { self.kind = kind }
+  public init(kind: String) { self.kind = kind }
 }
 
 extension Value {

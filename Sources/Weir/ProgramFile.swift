@@ -1,0 +1,64 @@
+import WeirCore
+import WeirIO
+import WeirLang
+import WeirRuntime
+
+/// A program read from disk and checked: the front half of every command.
+package struct ProgramFile {
+  package let path: String
+  package let result: CheckResult
+
+  /// Larger sources are not programs that somebody wrote.
+  package static let byteLimit = 4 << 20
+
+  package static var library: Library { Library.language + RuntimeLibrary.modules }
+
+  /// Reads and checks; problems of the program are in `result.diagnostics`.
+  package init(_ path: String, entry: String = "main") throws(DiskFailure) {
+    self.path = path
+    let bytes = try HostProcess.read(path, limit: Self.byteLimit)
+    result = Checker.check(name: path, bytes: bytes, entry: entry, library: Self.library) { other in
+      try? HostProcess.read(other, limit: Self.byteLimit)
+    }
+  }
+}
+
+extension ProgramFile {
+  private func printer(_ color: Bool) -> DiagnosticPrinter { DiagnosticPrinter(result.sources, color: color) }
+
+  /// Diagnostics as a terminal shows them; empty when there are none.
+  package func rendered(color: Bool) -> String { printer(color).text(result.diagnostics) }
+
+  package var diagnosticsAsJSON: [JSONValue] { result.diagnostics.map { printer(false).json($0) } }
+
+  /// A failure at run time, with the place and the calls that led there.
+  func rendered(_ trap: Trap, color: Bool) -> String {
+    let calls = trap.trace.map { Diagnostic.Label($0.span, "in \($0.function)") }
+    return printer(color).text(Diagnostic(trap.code, trap.message, at: trap.span, related: calls, hint: trap.hint))
+  }
+
+  /// What would be reached and was not granted: nil if nothing, else one line with effects, calls and the command.
+  package func refusal(_ mode: ProgramRun.Mode, granted: EffectSet) -> String? {
+    switch mode {
+    case .entry: return result.effects.missing(granted: granted)
+    case .serve:
+      let needed = neededToServe
+      let missing = needed.effects.subtracting(granted.union(.io))
+      if missing.isEmpty { return nil }
+      return "\(needed.why) \(missing.list), which \(missing.sorted.count == 1 ? "was" : "were") not granted; "
+        + "run: weir serve --caps \(needed.effects.sorted.joined(separator: ",")) \(path)"
+    }
+  }
+
+  private var neededToServe: (effects: EffectSet, why: String) {
+    var effects = EffectSet("Serve") ?? .none
+    if result.entry == nil { effects.formUnion(result.effects.needed) }
+    var names: [String] = []
+    for export in result.program?.exports ?? [] where export.kind == .workflow {
+      for name in export.effects { effects.formUnion(EffectSet(name) ?? .none) }
+      names.append(export.name)
+    }
+    let what = names.count == 1 ? "workflow \(names[0])" : "workflows \(names.joined(separator: ", "))"
+    return (effects, names.isEmpty ? "serving needs" : "serving \(what) needs")
+  }
+}

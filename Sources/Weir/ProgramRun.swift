@@ -1,0 +1,60 @@
+import WeirCore
+import WeirIO
+import WeirLang
+import WeirRuntime
+import WeirServe
+import WeirStore
+
+/// Runs a checked program on this thread until it ends: the real world, a store, one instance, signals.
+package struct ProgramRun {
+  package enum Mode: Sendable {
+    /// The entry function, with arguments.
+    case entry
+    /// All workflows behind a server; `main` is not run.
+    case serve
+  }
+
+  let file: ProgramFile
+  let project: Project
+  let options: ProgramInstance.Options
+  let color: Bool
+
+  package init(_ file: ProgramFile, project: Project, options: ProgramInstance.Options, color: Bool) {
+    self.file = file
+    self.project = project
+    self.options = options
+    self.color = color
+  }
+
+  /// The exit status. Throws only for what is wrong before anything runs.
+  package func run(_ mode: Mode, _ arguments: EntryArguments, granted: EffectSet) throws -> Int {
+    guard let core = file.result.program else { return 1 }
+    let program = try Emitter.emit(core, library: ProgramFile.library, granted: Set(granted.sorted))
+    let values = try arguments.values(program.names)
+    let loop = EventLoop()
+    let world = RealWorld.make(loop: loop)
+    let instance = ProgramInstance(
+      program: program, world: world, store: MemoryStreamStore(loop: loop),
+      providers: .init(configured: project.providers, environment: world.environment), options: options
+    ) { [file, color] trap in
+      world.console.write(file.rendered(trap, color: color), to: .error)
+    }
+    var status = 0
+    instance.onExit = { code in
+      status = code
+      loop.stop()
+    }
+    let signals = try Signals(loop, [.interrupt, .terminate]) { signal in
+      if !instance.shutDown() { instance.exit(signal == .interrupt ? 130 : 143) }
+    }
+    loop.soon {
+      switch mode {
+      case .entry: instance.run(entryArguments: values)
+      case .serve: instance.serve()
+      }
+    }
+    loop.run()
+    signals.cancel()
+    return status
+  }
+}

@@ -1,0 +1,124 @@
+import CWeirTOML
+import WeirAI
+import WeirCore
+import WeirIO
+
+/// What the nearest `weir.toml` upwards (and an `ailang.toml` beside it) says: capabilities and providers.
+package struct Project {
+  /// The files that were read.
+  package var files: [String] = []
+  /// What programs below this folder may reach; nil = nothing was said.
+  package var capabilities: [String]?
+  package var providers: [ProviderConfig] = []
+
+  package static let fileName = "weir.toml"
+  static let otherFileName = "ailang.toml"
+  /// Folders looked at upwards.
+  static let depthLimit = 64
+  static let byteLimit = 1 << 20
+  static let keys = ["caps", "ai_provider"]
+
+  /// `explicit`: the file named by `--config`, which must exist.
+  package static func load(near program: String, explicit: String?) throws(ProjectFailure) -> Project {
+    var project = Project()
+    if let explicit {
+      try project.read(explicit)
+      return project
+    }
+    var folder = Path.folder(of: Path.absolute(program))
+    for _ in 0..<depthLimit {
+      let found = [fileName, otherFileName].map { Path.join(folder, $0) }.filter(HostProcess.isFile)
+      for file in found { try project.read(file) }
+      if !found.isEmpty || folder == "/" { break }
+      folder = Path.folder(of: folder)
+    }
+    return project
+  }
+
+  private mutating func read(_ path: String) throws(ProjectFailure) {
+    let bytes: [UInt8]
+    do throws(DiskFailure) {
+      bytes = try HostProcess.read(path, limit: Self.byteLimit)
+    } catch {
+      throw ProjectFailure(path, error.message)
+    }
+    files.append(path)
+    let table = try Self.parse(bytes, path)
+    for member in table.members ?? [] {
+      switch member.name {
+      case "caps":
+        guard let names = member.value.array?.map(\.string), !names.contains(nil) else {
+          throw ProjectFailure(path, "caps must be a list of effect names", hint: "caps = [\"AI\", \"Net\"]")
+        }
+        capabilities = (capabilities ?? []) + names.compactMap { $0 }
+      case "ai_provider": break
+      default:
+        // An ailang.toml has tables of its own that are none of our business.
+        guard path.hasSuffix(Self.fileName) else { continue }
+        throw ProjectFailure(path, "unknown key \"\(member.name)\"", hint: "known keys: \(Self.keys.joined(separator: ", "))")
+      }
+    }
+    do throws(ConfigFailure) {
+      providers += try ProviderConfigReader.read(document: table)
+    } catch {
+      throw ProjectFailure(path, error.message, hint: error.hint)
+    }
+  }
+
+  private static func parse(_ bytes: [UInt8], _ path: String) throws(ProjectFailure) -> JSONValue {
+    var result = bytes.withUnsafeBytes { weir_toml_to_json($0.bindMemory(to: CChar.self).baseAddress, $0.count) }
+    defer { weir_toml_free(&result) }
+    guard let text = result.text else { throw ProjectFailure(path, "out of memory") }
+    let out = UnsafeRawBufferPointer(start: text, count: result.length)
+    guard result.error_line == 0 else {
+      throw ProjectFailure(
+        path, "line \(result.error_line), column \(result.error_column): \(String(decoding: out, as: UTF8.self))")
+    }
+    do throws(JSONFailure) {
+      return try JSONValue.parse(Array(out))
+    } catch {
+      throw ProjectFailure(path, error.message)
+    }
+  }
+}
+
+package struct ProjectFailure: Failure {
+  package var code: String { "BadConfiguration" }
+  package var path: String
+  package var problem: String
+  package var hint: String?
+  package var message: String { "\(path): \(problem)" }
+  package init(_ path: String, _ problem: String, hint: String? = nil) {
+    self.path = path
+    self.problem = problem
+    self.hint = hint
+  }
+}
+
+/// Paths as texts: `/` joins, `.` and `..` are resolved without asking the disk.
+package enum Path {
+  package static func absolute(_ path: String) -> String {
+    normalised(path.hasPrefix("/") ? path : join(HostProcess.currentDirectory, path))
+  }
+
+  package static func join(_ folder: String, _ name: String) -> String {
+    folder.hasSuffix("/") ? folder + name : folder + "/" + name
+  }
+
+  package static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  package static func normalised(_ path: String) -> String {
+    var parts: [Substring] = []
+    for part in path.split(separator: "/") where part != "." {
+      if part == "..", let last = parts.last, last != ".." {
+        parts.removeLast()
+      } else if part != ".." || !path.hasPrefix("/") {
+        parts.append(part)
+      }
+    }
+    return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+  }
+}

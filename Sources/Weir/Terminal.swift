@@ -1,0 +1,38 @@
+import WeirCore
+import WeirIO
+
+/// The command's own talk with whoever typed it. Programs write through their world's console, not through this.
+package enum Terminal {
+  package static var arguments: [String] { HostProcess.arguments }
+  package static func environment(_ name: String) -> String? { ProcessEnvironment()[name] }
+  package static func exit(_ code: Int) -> Never { HostProcess.exit(code) }
+  package static func readLine() -> String? { HostProcess.readLine() }
+
+  /// Data: stdout.
+  package static func say(_ text: String) { HostProcess.write(text, to: 1) }
+  /// Talk: stderr.
+  package static func talk(_ text: String) {
+    if !text.isEmpty { HostProcess.write(text, to: 2) }
+  }
+
+  package static func complain(_ error: any Error) {
+    guard let failure = error as? any Failure else { return talk("weir: \(error)\n") }
+    talk("weir: \(failure.message)\n" + (failure.hint.map { "  hint: \($0)\n" } ?? ""))
+  }
+
+  /// Somebody can be asked: both ends of the conversation are a terminal.
+  package static var isInteractive: Bool { HostProcess.isTerminal(0) && HostProcess.isTerminal(2) }
+
+  /// `--color auto|always|never`; auto is a terminal without NO_COLOR.
+  package static func usesColor(_ choice: String?) -> Bool {
+    switch choice {
+    case "always": true
+    case "never": false
+    default: HostProcess.isTerminal(2) && environment("NO_COLOR") == nil
+    }
+  }
+}
+
+package enum WeirVersion {
+  package static let text = "0.1.0-dev"
+}

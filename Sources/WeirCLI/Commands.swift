@@ -1,0 +1,51 @@
+/// What `weir` can do, as its help shows it.
+enum Commands {
+  private static let help = CommandSpec.OptionSpec("help", short: "h", "show this")
+  private static let program: [CommandSpec.OptionSpec] = [
+    .init("caps", value: "LIST", "what the program may reach: AI,Stream,Net,… or all"),
+    .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"),
+    .init("ai", value: "NAME", "provider of agents that name none"),
+    .init("model", value: "NAME", "model of agents that name none"),
+    .init("color", value: "WHEN", "auto, always or never"),
+  ]
+  private static let server: [CommandSpec.OptionSpec] = [
+    .init("host", value: "ADDRESS", "address to bind (default 127.0.0.1)"),
+    .init("port", short: "p", value: "PORT", "port to listen on; wins over WEIR_PORT and the program"),
+    .init("ui", "serve the chat page at /"),
+    .init("token", value: "TEXT", "clients must send it as `Authorization: Bearer TEXT`"),
+    .init("tls-cert", value: "FILE", "certificate chain, PEM"),
+    .init("tls-key", value: "FILE", "private key, PEM"),
+    .init("insecure", "bind another address than loopback without a token or TLS"),
+    .init("grace", value: "TIME", "how long streams may finish after SIGTERM (default 5s)"),
+    .init("max-body", value: "BYTES", "largest request body (default 1048576)"),
+    .init("heartbeat", value: "TIME", "silence before a comment is sent to readers (default 15s)"),
+    .init("public-streams", "let clients create, append to and read streams below /streams/ directly"),
+  ]
+
+  static let all: [CommandSpec] = [
+    CommandSpec(
+      name: "run", summary: "Check a program and run it", operand: "FILE", operandRange: 1...1,
+      options: [
+        .init("entry", value: "NAME", "function to start (default main)"),
+        .init("args-json", value: "JSON", "its arguments, as an object"),
+      ] + program + server + [help]),
+    CommandSpec(
+      name: "check", summary: "Check programs without running them", operand: "FILE…", operandRange: 1...1000,
+      options: [
+        .init("json", "diagnostics as JSON on stdout"), .init("color", value: "WHEN", "auto, always or never"), help,
+      ]),
+    CommandSpec(
+      name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
+      options: server + program + [help]),
+    CommandSpec(
+      name: "webui", summary: "Serve the chat page for servers that run elsewhere", operand: "", operandRange: 0...0,
+      options: [
+        .init("connect", short: "c", value: "HOST:PORT", "a Weir server; may be repeated"),
+        .init("port", short: "p", value: "PORT", "port of the page (default 3000)"),
+        .init("host", value: "ADDRESS", "address to bind (default 127.0.0.1)"), help,
+      ]),
+    CommandSpec(name: "version", summary: "Print the version", operand: "", operandRange: 0...0, options: [help]),
+    CommandSpec(
+      name: "help", summary: "Show what there is", operand: "[COMMAND]", operandRange: 0...1, options: [help]),
+  ]
+}

@@ -1,0 +1,102 @@
+import Weir
+import WeirCore
+import WeirLang
+import WeirRuntime
+
+/// `weir run` and `weir serve`: check everything, ask for what was not granted, then run on this thread's loop.
+enum RunCommand {
+  static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
+    let path = command.operands[0]
+    var options = ProgramInstance.Options()
+    options.provider = command["ai"]
+    options.model = command["model"]
+    options.arguments = command.rest
+    options.server = try ServerFlags.options(command)
+
+    let named = try command["caps"].map(Capabilities.named)
+    let entry = command["entry"] ?? "main"
+    let project: Project
+    let file: ProgramFile
+    do {
+      file = try ProgramFile(path, entry: entry)
+      project = try Project.load(near: path, explicit: command["config"])
+    } catch {
+      Terminal.complain(error)
+      return 1
+    }
+    Terminal.talk(file.rendered(color: Terminal.usesColor(command["color"])))
+    guard !file.result.diagnostics.hasErrors else { return 1 }
+
+    var granted: EffectSet
+    do throws(ProjectFailure) {
+      granted = if let named { named } else { try Capabilities.granted(by: project) }
+    } catch {
+      Terminal.complain(error)
+      return 1
+    }
+    let mode: ProgramRun.Mode = command.name == "serve" ? .serve : .entry
+    if let refusal = file.refusal(mode, granted: granted) {
+      Terminal.talk("weir: \(refusal)\n")
+      let mayAsk = command["caps"] == nil && project.capabilities == nil && Terminal.isInteractive
+      guard mayAsk, Capabilities.ask() else { return 3 }
+      granted = .all
+    }
+
+    let arguments: EntryArguments
+    do throws(EntryArgumentFailure) {
+      arguments = try EntryArguments(file, json: command["args-json"], words: command.rest)
+    } catch {
+      Terminal.complain(error)
+      return 2
+    }
+    let color = Terminal.usesColor(command["color"])
+    do {
+      return try ProgramRun(file, project: project, options: options, color: color).run(mode, arguments, granted: granted)
+    } catch {
+      Terminal.complain(error)
+      return 1
+    }
+  }
+}
+
+/// What a program may reach: `--caps`, else the project's `caps`, else nothing but the terminal.
+enum Capabilities {
+  static func named(_ flag: String) throws(UsageFailure) -> EffectSet {
+    try resolve(flag.split(separator: ",").map { String($0).trimmed }) { UsageFailure($0, hint: $1) }
+  }
+
+  static func granted(by project: Project) throws(ProjectFailure) -> EffectSet {
+    try resolve(project.capabilities ?? []) {
+      ProjectFailure(project.files.first ?? Project.fileName, $0, hint: $1)
+    }
+  }
+
+  private static func resolve<F: Error>(_ names: [String], _ failure: (String, String?) -> F) throws(F) -> EffectSet {
+    var granted = EffectSet.io
+    for name in names where !name.isEmpty {
+      if name == "all" { return .all }
+      guard let effect = EffectSet(name) else {
+        let near = CommandLineParser.nearest(name, EffectSet.names)
+        throw failure(
+          "there is no capability \"\(name)\"",
+          near.map { "did you mean \($0)?" } ?? "there are \(EffectSet.names.joined(separator: ", ")), and all")
+      }
+      granted.formUnion(effect)
+    }
+    return granted
+  }
+
+  static func ask() -> Bool {
+    Terminal.talk("Grant that for this run? [y/N] ")
+    return ["y", "yes"].contains((Terminal.readLine() ?? "").trimmed.lowercased())
+  }
+}
+
+extension String {
+  fileprivate var trimmed: String {
+    var text = Substring(self)
+    while let first = text.first, first.isWhitespace { text.removeFirst() }
+    while let last = text.last, last.isWhitespace { text.removeLast() }
+    return String(text)
+  }
+}

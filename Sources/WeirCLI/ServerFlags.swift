@@ -1,0 +1,45 @@
+import Weir
+import WeirCore
+import WeirRuntime
+
+/// The flags and variables that say how to serve.
+enum ServerFlags {
+  static func options(_ command: ParsedCommand) throws(UsageFailure) -> ServerOptions {
+    var options = ServerOptions()
+    options.host = command["host"] ?? options.host
+    options.port = try port(command)
+    options.insecure = command.has("insecure")
+    options.serve.ui = command.has("ui")
+    options.serve.publicStreams = command.has("public-streams")
+    options.serve.token = command["token"]
+    if let bytes = try command.number("max-body", in: 1...(1 << 30)) { options.serve.bodyLimit = bytes }
+    if let grace = try duration("grace", command) { options.grace = grace }
+    if let silence = try duration("heartbeat", command) { options.serve.fanout.heartbeat = silence }
+    switch (command["tls-cert"], command["tls-key"]) {
+    case (let certificate?, let key?): options.tls = ServerTLS(certificateFile: certificate, keyFile: key)
+    case (nil, nil): break
+    default: throw UsageFailure("--tls-cert and --tls-key go together", command: command.name)
+    }
+    if let token = options.serve.token, token.utf8.count < 8 {
+      throw UsageFailure("--token is too short to be secret: at least 8 characters", command: command.name)
+    }
+    return options
+  }
+
+  private static func port(_ command: ParsedCommand) throws(UsageFailure) -> Int? {
+    if let port = try command.number("port", in: 0...65535) { return port }
+    guard let text = Terminal.environment("WEIR_PORT"), !text.isEmpty else { return nil }
+    guard let port = Int(text), (0...65535).contains(port) else {
+      throw UsageFailure("WEIR_PORT=\(text) is not a port from 0 to 65535", hint: "unset it, or set a number")
+    }
+    return port
+  }
+
+  private static func duration(_ name: String, _ command: ParsedCommand) throws(UsageFailure) -> Duration? {
+    guard let text = command[name] else { return nil }
+    guard let duration = Duration(text: text) else {
+      throw UsageFailure("--\(name) needs a time such as 500ms, 10s or 1m30s, not \"\(text)\"", command: command.name)
+    }
+    return duration
+  }
+}

@@ -1,0 +1,57 @@
+import Weir
+import WeirCore
+
+/// The `weir` command: reads the command line and hands over to the command named. stdout is data, stderr is talk.
+///
+/// Exit status: 0 done · 1 failed · 2 usage · 3 a capability was not granted · 130 interrupted.
+@main enum WeirCommand {
+  static func main() {
+    Terminal.exit(run(Array(Terminal.arguments.dropFirst())))
+  }
+
+  static func run(_ arguments: [String]) -> Int {
+    do throws(UsageFailure) {
+      return try dispatch(arguments)
+    } catch {
+      Terminal.complain(error)
+      return 2
+    }
+  }
+
+  private static func dispatch(_ arguments: [String]) throws(UsageFailure) -> Int {
+    switch arguments.first {
+    case "--help", "-h":
+      Terminal.say(CommandLineParser.overview(Commands.all))
+      return 0
+    case "--version":
+      Terminal.say("weir \(WeirVersion.text)\n")
+      return 0
+    case nil:
+      Terminal.talk(CommandLineParser.overview(Commands.all))
+      return 2
+    default: break
+    }
+    let command = try CommandLineParser.parse(arguments, commands: Commands.all)
+    if command.name == "help" || command.has("help") { return try help(command) }
+    switch command.name {
+    case "check": return CheckCommand.run(command)
+    case "run", "serve": return try RunCommand.run(command)
+    case "webui": return try WebUICommand.run(command)
+    case "version": Terminal.say("weir \(WeirVersion.text)\n")
+    default: throw UsageFailure("there is no command \"\(command.name)\"")
+    }
+    return 0
+  }
+
+  private static func help(_ command: ParsedCommand) throws(UsageFailure) -> Int {
+    guard let topic = command.name == "help" ? command.operands.first : command.name else {
+      Terminal.say(CommandLineParser.overview(Commands.all))
+      return 0
+    }
+    guard let spec = Commands.all.first(where: { $0.name == topic }) else {
+      throw UsageFailure("there is no command \"\(topic)\"")
+    }
+    Terminal.say(CommandLineParser.help(spec))
+    return 0
+  }
+}

@@ -1,0 +1,63 @@
+import WeirAI
+import WeirCore
+import WeirLang
+
+/// `std/ai/streaming`: model calls by provider name (spec/ai.md, Functions).
+enum AIModule {
+  static let errorRecord = RecordTag(64, ["code", "message", "retryable", "status", "retryAfterMs"])
+
+  static var module: LibraryModule { LibraryModule(
+    name: "std/ai/streaming",
+    source: """
+      /// Why a call failed. `retryable`: the same call may succeed a little later.
+      export type AIError = {code: string, message: string, retryable: bool, status?: int, retryAfterMs?: int}
+
+      /// Sends `messages`, a JSON array of `{role, content}`, and answers the whole text once the model has finished.
+      /// An answer that was cut off is an error (`Truncated`), never a success.
+      export extern func callStream(provider: string, model: string, messages: string) -> Result[string, AIError] ! {AI, Stream, Net}
+      """,
+    natives: [
+      raw("callStream", arity: 3) { arguments, context in
+        let instance = try ProgramInstance.of(context)
+        let name = try arguments.get(0, as: String.self)
+        let model = try arguments.get(1, as: String.self)
+        let request = ChatRequest(messages: .json(try arguments.get(2)), model: model)
+        return try answer(context) { sink in
+          do throws(RunFailure) {
+            let provider = try instance.sessions.registry.provider(name)
+            return instance.client.start(request, provider: provider, sink: sink)
+          } catch {
+            return RefusedCall(error, sink: sink, loop: instance.world.loop)
+          }
+        }
+      }
+    ],
+    records: [errorRecord]
+  ) }
+
+  /// Parks the fiber until a call has ended: `Result[string, AIError]`. Cancelling the fiber stops the call.
+  static func answer(
+    _ context: NativeContext, start: (any RunEventSink) throws -> any ChatCall
+  ) throws -> NativeResult {
+    let suspension = context.suspend()
+    let accumulator = ChatAccumulator { outcome in
+      switch outcome.result {
+      case .success(let text): suspension.resume(.ok(.string(text)))
+      case .failure(let failure): suspension.resume(.err(error(failure)))
+      }
+    }
+    let call = try start(accumulator)
+    suspension.onCancel { call.stop() }
+    return .suspended
+  }
+
+  static func error(_ failure: RunFailure) -> Value {
+    errorRecord.value([
+      "code": .string(failure.code),
+      "message": .string(failure.message),
+      "retryable": .bool(failure.retryable),
+      "status": failure.status.map { Value.some(.int($0)) } ?? .none,
+      "retryAfterMs": failure.retryAfterMs.map { Value.some(.int($0)) } ?? .none,
+    ])
+  }
+}

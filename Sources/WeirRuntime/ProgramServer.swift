@@ -1,0 +1,97 @@
+import WeirCore
+import WeirLang
+import WeirNet
+import WeirServe
+import WeirStore
+
+/// How a program's workflows are served, as the command line, the environment and defaults say together.
+package struct ServerOptions: Sendable {
+  package static let usualPort = 8080
+
+  package var host = "127.0.0.1"
+  /// Wins over what the program says (`--port`, `WEIR_PORT`).
+  package var port: Int?
+  package var tls: ServerTLS?
+  /// Allows an address other than loopback with neither token nor TLS.
+  package var insecure = false
+  /// How long streams may go on after the request to stop.
+  package var grace = Duration.seconds(5)
+  package var serve = ServeConfiguration()
+  package init() {}
+
+  package var defaultPort: Int { port ?? Self.usualPort }
+}
+
+/// `http.Server([…])`: an HTTP server with the application on top.
+final class ProgramServer: Handle {
+  private unowned let instance: ProgramInstance
+  private var http: HTTPServer?
+  private var application: ServeApplication?
+  /// Called once when the server has ended.
+  var onClosed: (() -> Void)?
+
+  init(instance: ProgramInstance) {
+    self.instance = instance
+    super.init(kind: "Server")
+  }
+
+  /// Binds now; requests are answered from the next turn on.
+  func listen(port: Int) throws(ListenFailure) {
+    let options = instance.options.server
+    guard options.insecure || options.tls != nil || options.serve.token != nil || Self.isLoopback(options.host) else {
+      throw ListenFailure(
+        message: "refusing to serve on \(options.host) without a token or TLS: whoever reaches it could start and stop runs",
+        hint: "add --token TEXT or --tls-cert/--tls-key, or --insecure if the network is yours")
+    }
+    var serve = options.serve
+    if Self.isLoopback(options.host), serve.token == nil { serve.hosts = ServeConfiguration.loopbackHosts }
+    do {
+      let application = try ServeApplication(serve, host: instance.runs, store: instance.store, loop: instance.world.loop)
+      var limits = HTTPServer.Limits()
+      limits.request.bodyBytes = serve.bodyLimit
+      let http = HTTPServer(world: instance.world, limits: limits) { application.handle($0, $1) }
+      try http.listen(SocketAddress(host: options.host, port: options.port ?? port), tls: options.tls)
+      application.load()
+      self.http = http
+      self.application = application
+      announce(http, serve)
+    } catch let failure as any Failure {
+      throw ListenFailure(message: failure.message, hint: failure.hint)
+    } catch {
+      throw ListenFailure(message: "\(error)", hint: nil)
+    }
+  }
+
+  private func announce(_ http: HTTPServer, _ serve: ServeConfiguration) {
+    guard let address = http.address else { return }
+    let scheme = instance.options.server.tls == nil ? "http" : "https"
+    let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+    var line = "serving \(instance.runs.routes.count) workflow\(instance.runs.routes.count == 1 ? "" : "s") on \(scheme)://\(host):\(address.port)"
+    if serve.ui { line += "/ (chat page)" }
+    instance.log(line)
+    for route in instance.runs.routes { instance.log("  \(route.method) \(route.path)  \(route.name)") }
+  }
+
+  /// Stops accepting at once. Streams may finish until the grace is over; then readers are cut and resume elsewhere.
+  func close(grace: Duration, _ done: @escaping () -> Void) {
+    guard let http else { return done() }
+    application?.beginShutdown()
+    let cut = instance.world.loop.after(grace) { [application] in application?.disconnectReaders() }
+    http.close(grace: grace) { [self] in
+      cut.cancel()
+      self.http = nil
+      application = nil
+      done()
+    }
+  }
+
+  private static func isLoopback(_ host: String) -> Bool {
+    host == "localhost" || host == "::1" || host.hasPrefix("127.")
+  }
+}
+
+struct ListenFailure: Failure {
+  var code: String { "CannotListen" }
+  var message: String
+  var hint: String?
+}

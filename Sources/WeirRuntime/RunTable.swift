@@ -1,0 +1,135 @@
+import WeirAI
+import WeirCore
+import WeirLang
+import WeirServe
+import WeirStore
+
+/// The runs under way: starts a workflow as a fiber, joins what it returns to the run's stream, stops it.
+///
+/// A run outlives whoever asked for it: only its own end or `stop` ends it (law 1). Each way a fiber can end (a value, a
+/// stream, a trap, cancelled) becomes exactly one end state of the stream.
+final class RunTable: WorkflowHost {
+  /// Runs at one time. Each holds a fiber and perhaps a socket; past this, starting answers with an error.
+  static let runLimit = 10_000
+
+  private unowned let instance: ProgramInstance
+  private(set) var workflows: [Workflow] = []
+  private var runs: [String: Run] = [:]
+
+  init(instance: ProgramInstance) { self.instance = instance }
+
+  var routes: [WorkflowRoute] { workflows.map(\.route) }
+  var count: Int { runs.count }
+
+  func add(_ workflow: Workflow) throws(Trap) {
+    guard !workflows.contains(where: { $0 === workflow }) else { return }
+    let route = workflow.route
+    guard !route.path.isEmpty else {
+      throw Trap("NoRoute", "workflow \(route.name) has no route", hint: "put @post(\"/\(route.name.lowercased())\") above it")
+    }
+    if let other = workflows.first(where: { $0.route.path == route.path && $0.route.method == route.method }) {
+      throw Trap("RouteTaken", "\(route.method) \(route.path) belongs to workflow \(other.route.name) already")
+    }
+    workflows.append(workflow)
+  }
+
+  func start(
+    _ route: WorkflowRoute, arguments: [JSONMember], answer: @escaping (Result<RunTicket, RunFailure>) -> Void
+  ) {
+    guard let workflow = workflows.first(where: { $0.route.name == route.name }) else {
+      return answer(.failure(RunFailure(code: "WorkflowNotFound", message: "no workflow \"\(route.name)\"")))
+    }
+    guard runs.count < Self.runLimit else {
+      return answer(
+        .failure(
+          RunFailure(
+            code: "TooManyRuns", message: "\(Self.runLimit) runs are under way already", retryable: true, status: 503,
+            retryAfterMs: 1000)))
+    }
+    let values: [Value]
+    do throws(RunFailure) {
+      values = try workflow.values(for: arguments, in: instance)
+    } catch {
+      return answer(.failure(error))
+    }
+    let ticket: RunTicket
+    do throws(StoreFailure) {
+      ticket = try RunTicket(id: instance.world.random.identifier())
+    } catch {
+      return answer(.failure(RunFailure(code: error.code, message: error.message)))
+    }
+    instance.store.create(ticket.stream, contentType: RunTicket.contentType) { [instance] result in
+      if case .failure(let failure) = result {
+        return answer(.failure(RunFailure(code: failure.code, message: failure.message, retryable: true, status: 503)))
+      }
+      let run = Run(id: ticket.id, writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
+      self.runs[run.id] = run
+      run.writer.onEnd = { [weak self] state, failure in self?.ended(run, workflow, state, failure) }
+      answer(.success(ticket))
+      self.begin(run, workflow, values)
+    }
+  }
+
+  func stop(run id: String) {
+    guard let run = runs[id] else { return }
+    if let source = run.writer.source {
+      source.stop()
+    } else if let fiber = run.fiber {
+      instance.scheduler.cancel(fiber)
+    }
+  }
+
+  func stopAll() {
+    for id in runs.keys.sorted() { stop(run: id) }
+  }
+
+  private func begin(_ run: Run, _ workflow: Workflow, _ values: [Value]) {
+    run.fiber = instance.scheduler.spawn(workflow.handler, values) { [weak self] result in
+      run.fiber = nil
+      self?.returned(run, workflow, result)
+    }
+  }
+
+  private func returned(_ run: Run, _ workflow: Workflow, _ result: Result<Value, Trap>) {
+    switch result {
+    case .success(let value):
+      if let stream = value.asHandle as? AgentStream {
+        run.writer.source = stream.feed
+        if !stream.feed.deliver(to: run.writer) {
+          run.writer.source = nil
+          run.writer.fail(RunFailure(code: "StreamTaken", message: "this stream was read by somebody else already"))
+        }
+      } else if let json = workflow.json(value, in: instance) {
+        run.writer.runEvent(.value(json))
+        run.writer.runEvent(.end(.completed))
+      } else {
+        run.writer.fail(
+          RunFailure(code: "NoResult", message: "workflow \(workflow.route.name) returned what has no JSON form"))
+      }
+    case .failure(let trap) where trap.isCancellation:
+      run.writer.runEvent(.end(.aborted))
+    case .failure(let trap):
+      instance.report(trap)
+      run.writer.fail(RunFailure(code: trap.code, message: "workflow \(workflow.route.name) failed: \(trap.message)"))
+    }
+  }
+
+  private func ended(_ run: Run, _ workflow: Workflow, _ state: EndState, _ failure: StoreFailure?) {
+    runs[run.id] = nil
+    if let failure {
+      instance.log("run \(run.id) of \(workflow.route.name): its stream could not be written: \(failure.message)")
+    }
+    if runs.isEmpty { instance.runsEnded() }
+  }
+}
+
+final class Run {
+  let id: String
+  let writer: RunWriter
+  /// Until the workflow's body has returned.
+  var fiber: Fiber?
+  init(id: String, writer: RunWriter) {
+    self.id = id
+    self.writer = writer
+  }
+}

@@ -1,0 +1,86 @@
+import WeirAI
+import WeirCore
+import WeirLang
+
+/// `std/stream`, so far the part that a program needs to read a model's answer piece by piece.
+enum StreamModule {
+  static var module: LibraryModule { LibraryModule(
+    name: "std/stream",
+    source: """
+      /// Values that come one after the other, while they are made. `for x in s { … }` reads it.
+      export extern type Stream[a]
+      /// The next value, once it is there; `None` at the end. A stream that failed stops the program with its error:
+      /// an answer that was cut off never looks complete.
+      export extern func next[a](stream: Stream[a]) -> Option[a] ! {Stream}
+      """,
+    natives: [
+      raw("next", arity: 1) { arguments, context in
+        guard let stream = arguments[0].asHandle as? AgentStream else { throw Trap.broken("not a stream") }
+        let reader = try stream.reader()
+        let suspension = context.suspend()
+        reader.next { result in
+          switch result {
+          case .success(let text): suspension.resume(text.map { .some(.string($0)) } ?? .none)
+          case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+          }
+        }
+        suspension.onCancel { stream.feed.stop() }
+        return .suspended
+      }
+    ]
+  ) }
+}
+
+/// Takes a feed's events for a program that pulls: texts wait here until they are asked for.
+final class StreamReader: RunEventSink {
+  private var texts: [String] = []
+  private var first = 0
+  private var outcome: Result<String?, RunFailure>?
+  private var failure: RunFailure?
+  private var waiting: ((Result<String?, RunFailure>) -> Void)?
+  private unowned let feed: AgentFeed
+
+  init(_ feed: AgentFeed) { self.feed = feed }
+
+  func next(_ answer: @escaping (Result<String?, RunFailure>) -> Void) {
+    if first < texts.count {
+      let text = texts[first]
+      first += 1
+      if first == texts.count {
+        texts.removeAll(keepingCapacity: true)
+        first = 0
+        feed.isReading = true
+      }
+      answer(.success(text))
+    } else if let outcome {
+      answer(outcome)
+    } else {
+      waiting = answer
+    }
+  }
+
+  func runEvent(_ event: RunEvent) {
+    switch event {
+    case .text(let text):
+      if let waiting {
+        self.waiting = nil
+        waiting(.success(text))
+      } else {
+        texts.append(text)
+        if texts.count - first == AgentFeed.bufferLimit { feed.isReading = false }
+      }
+    case .error(let failure): self.failure = failure
+    case .end(let state):
+      switch state {
+      case .completed, .length, .filtered, .toolCalls: outcome = .success(nil)
+      case .aborted, .truncated, .error, .budget:
+        outcome = .failure(failure ?? RunFailure(code: "StreamEnded", message: "the stream ended: \(state.rawValue)"))
+      }
+      if let waiting, let outcome {
+        self.waiting = nil
+        waiting(outcome)
+      }
+    default: break
+    }
+  }
+}
