@@ -67,7 +67,7 @@ extension FrameEncoder {
   }
 
   /// Arguments as the object they are; as text where they are not one (a truncated call).
-  private static func argumentsValue(_ text: String) -> JSONValue {
+  static func argumentsValue(_ text: String) -> JSONValue {
     (try? JSONValue.parse(text)) ?? .string(text)
   }
 

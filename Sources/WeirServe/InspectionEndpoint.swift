@@ -110,14 +110,25 @@ extension ServeApplication {
       if let end = outcome.end { index.ended(run.id, end) }
       members.append(JSONMember("state", .string(outcome.end?.rawValue ?? "running")))
       members.append(JSONMember("reply", .string(outcome.text)))
+      if !outcome.reasoning.isEmpty { members.append(JSONMember("reasoning", .string(outcome.reasoning))) }
+      if !outcome.tools.isEmpty { members.append(JSONMember("tools", .array(outcome.tools.map(Self.json(of:))))) }
       if outcome.isCut { members.append(JSONMember("reply_cut", true)) }
       if let value = outcome.value { members.append(JSONMember("value", value)) }
       if let usage = outcome.usage { members.append(JSONMember("usage", usage.json)) }
       if let failure = outcome.failure { members.append(JSONMember("error", failure.json)) }
       // Where to read on, so that a page shows the rest of a run under way without a gap or a repeat.
       members.append(JSONMember("next_offset", .string(outcome.next.description)))
-      answer(.object(members), outcome.text.utf8.count)
+      answer(.object(members), outcome.size)
     }
+  }
+
+  private static func json(
+    of tool: (id: String, name: String, arguments: String, ok: Bool?)
+  ) -> JSONValue {
+    [
+      "id": .string(tool.id), "tool": .string(tool.name), "args": FrameEncoder.argumentsValue(tool.arguments),
+      "ok": tool.ok.map { .bool($0) } ?? .null,
+    ]
   }
 
   private func transcripts(

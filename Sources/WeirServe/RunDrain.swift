@@ -4,8 +4,11 @@ import WeirStore
 /// A run's stream read to its end and folded into one value: what a JSON answer, the history of a session and the
 /// state of a run are made of. It is a reader like any other, so both ways of reading a run see the same events.
 final class RunDrain {
-  struct Outcome: Equatable {
+  struct Outcome {
     var text = ""
+    var reasoning = ""
+    /// Tool calls in the order they began; `ok` is nil while one runs.
+    var tools: [(id: String, name: String, arguments: String, ok: Bool?)] = []
     var value: JSONValue?
     var usage: Usage?
     var failure: RunFailure?
@@ -13,11 +16,15 @@ final class RunDrain {
     var end: EndState?
     /// Where the drain stopped: the offset after the last event read.
     var next = Offset.start
-    /// The text was longer than the limit and is only its beginning.
+    /// Bytes of text, reasoning and arguments.
+    var size = 0
+    /// There was more than the limit; this is only its beginning.
     var isCut = false
   }
 
   private static let batch = 64 << 10
+  /// Tool calls kept: an agent stops at ten steps unless it is told otherwise.
+  static let toolLimit = 200
 
   private let store: any StreamStore
   private let stream: StreamName
@@ -96,14 +103,37 @@ final class RunDrain {
   private func fold(_ item: StreamItem) {
     guard let event = try? RunEventCodec.decode(item.bytes) else { return }
     switch event {
-    case .text(let text):
-      if outcome.text.utf8.count + text.utf8.count <= limit { outcome.text += text } else { outcome.isCut = true }
+    case .text(let text): add(text, to: \.text)
+    case .reasoning(let text): add(text, to: \.reasoning)
+    case .toolStart(let id, let name, let arguments):
+      guard outcome.tools.count < Self.toolLimit, arguments.utf8.count <= limit else {
+        outcome.isCut = true
+        return
+      }
+      outcome.tools.append((id, name, arguments, nil))
+    case .toolEnd(let id, _, let ok):
+      if let index = outcome.tools.lastIndex(where: { $0.id == id }) { outcome.tools[index].ok = ok }
     case .value(let value): outcome.value = value
     case .usage(let usage): outcome.usage = usage
     case .error(let failure): outcome.failure = failure
     case .end(let state): outcome.end = state
-    case .start, .reasoning, .toolDelta, .toolStart, .toolEnd: break
+    case .start, .toolDelta: break
     }
+  }
+
+  private func add(_ piece: String, to text: WritableKeyPath<Outcome, String>) {
+    // Once anything was left out nothing more is added: what is there is a beginning, without holes.
+    guard !outcome.isCut, makesRoom(for: piece) else {
+      outcome.isCut = true
+      return
+    }
+    outcome[keyPath: text] += piece
+  }
+
+  private func makesRoom(for piece: String) -> Bool {
+    guard outcome.size + piece.utf8.count <= limit else { return false }
+    outcome.size += piece.utf8.count
+    return true
   }
 
   private func finish(_ result: Result<Outcome, StoreFailure>) {

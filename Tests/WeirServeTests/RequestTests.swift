@@ -355,6 +355,27 @@ import WeirWire
     #expect(next.index["run1"]?.session == "s")
   }
 
+  @Test func historyTellsWhatWasThoughtAndDone() throws {
+    let bench = try Bench()
+    bench.ask("POST", "/chat", body: #"{"message":"m","session_id":"s"}"#)
+    bench.finish("run1", TranscriptTests.events)
+    let run = bench.ask("GET", "/_weir/sessions/s").json?["runs"]?[0]
+    #expect(run?["reasoning"]?.string == "hm")
+    #expect(run?["tools"] == [["id": "c1", "tool": "add", "args": ["a": 1], "ok": true]])
+    #expect(run?["usage"]?["output_tokens"]?.int == 2)
+  }
+
+  @Test func historyIsBounded() throws {
+    let bench = try Bench { $0.historyLimit = 10 }
+    for id in ["run1", "run2"] {
+      bench.ask("POST", "/chat", body: #"{"message":"m","session_id":"s"}"#)
+      bench.finish(id, [.text("01234567"), .text("89abcdef"), .text("x")])
+    }
+    let runs = bench.ask("GET", "/_weir/sessions/s").json?["runs"]?.array ?? []
+    #expect(runs.map { $0["reply"]?.string } == ["01234567", ""])
+    #expect(runs.map { $0["reply_cut"]?.bool } == [true, true])
+  }
+
   @Test func aDeletedSessionStaysDeleted() throws {
     let bench = try Bench()
     bench.ask("POST", "/chat", body: #"{"message":"first","session_id":"s"}"#)
