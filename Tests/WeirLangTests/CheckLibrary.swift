@@ -130,6 +130,7 @@ enum CheckLibrary {
         export extern func agent(name: string, fields: AgentFields) -> Agent
         export extern func tool(name: string, fields: ToolFields, handler: any) -> Tool
         export extern func conversation(max_turns: int) -> Memory
+        export extern func none() -> Memory
         export extern func stream(agent: Agent, text: string, session: string = "") -> Stream[string] ! {AI, Stream, Net}
         export extern func ask(agent: Agent, text: string, session: string = "") -> Result[string, string] ! {AI, Stream, Net}
         """),
@@ -144,6 +145,14 @@ enum CheckLibrary {
         export extern func workflow(name: string, route: WorkflowFields, handler: any) -> Workflow
         export extern func Server(workflows: [Workflow]) -> Server
         export extern func listen(server: Server, port: int) -> unit ! {Serve}
+        """),
+    ModuleText(
+      name: "std/task",
+      source: """
+        export type TaskFailure = {code: string, index: int, message: string}
+        export extern func all[a](jobs: [() -> a ! e], limit: int) -> [a] ! e
+        export extern func race[a](jobs: [() -> a ! e]) -> a ! e
+        export extern func first[a](jobs: [() -> a ! e]) -> Result[a, TaskFailure] ! e
         """),
     ModuleText(name: "std/fs", source: "export extern func readFile(path: string) -> Result[string, string] ! {FS}"),
   ]

@@ -194,3 +194,11 @@ struct CheckRunTests {
     #expect(running.host.output == test.output)
   }
 }
+
+struct CheckLanguageLibraryTests {
+  @Test(arguments: Library.language.modules.map(\.name))
+  func moduleHasNoMistakes(_ name: String) {
+    let result = Checker.check(name: "test.weir", bytes: Array("import \(name) as m".utf8), library: .language)
+    #expect(DiagnosticPrinter(result.sources).text(result.diagnostics) == "")
+  }
+}

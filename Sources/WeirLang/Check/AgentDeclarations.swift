@@ -38,7 +38,14 @@ struct AgentDeclarations {
 
   private func field(_ setting: Setting) -> Field {
     switch setting.value {
-    case .expression(let value): return Field(name: setting.name, value: value)
+    case .expression(let value):
+      // `memory: none`: a word of the library that takes nothing is a value here.
+      if case .name(let word) = value.kind, module.values[word] == nil,
+        let function = checker.libraryModule(named: "std/agent")?.functions[word], function.parameters.isEmpty
+      {
+        return Field(name: setting.name, value: expression(.call(value, []), value.span))
+      }
+      return Field(name: setting.name, value: value)
     case .type(let written):
       let type = TypeReader(checker, module).read(written)
       return Field(name: setting.name, value: text(Shapes(checker).schema(type), written.span))

@@ -56,7 +56,8 @@ package final class Checker {
   var loading: [String] = []
   /// Loaded modules, each after those it imports.
   var order: [Module] = []
-  var implicit: [Entity] = []
+  /// Types of the library that were named without import.
+  var standardTypes: [String: TypeEntity] = [:]
   var preludeModule: Module?
   /// Run when the types of the current group are known: exhaustiveness, discarded results, what could not be inferred.
   var afterGroup: [() -> Void] = []
@@ -148,7 +149,9 @@ package final class Checker {
     for function in module.functions.values {
       result.append((function.span, function.name, TypePrinter.text(function.scheme.type)))
     }
-    for global in module.globals { result.append((global.span, global.name, TypePrinter.text(global.scheme.type))) }
+    for global in module.globals where !global.name.contains("@") {
+      result.append((global.span, global.name, TypePrinter.text(global.scheme.type)))
+    }
     return result.sorted { $0.span < $1.span }.map { ($0.name, $0.type) }
   }
 }

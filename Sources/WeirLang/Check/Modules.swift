@@ -162,16 +162,22 @@ extension Checker {
   /// A type that some library module exports under this name, loading that module.
   func standardType(_ name: String) -> TypeEntity? {
     if let type = prelude.type(name) { return .named(type) }
+    if let known = standardTypes[name] { return known }
     for text in modulesOfLibrary where text.declares(type: name) {
       if loading.contains(text.name) { continue }
-      if let type = libraryModule(text).exportedTypes[name] { return type }
+      if let type = libraryModule(text).exportedTypes[name] {
+        standardTypes[name] = type
+        return type
+      }
     }
     return nil
   }
 
   /// Library modules that export a value of this name: for hints.
   func modulesExporting(value name: String) -> [String] {
-    modulesOfLibrary.filter { $0.declares(value: name) }.map(\.name)
+    modulesOfLibrary.filter { text in
+      text.mentions(name) && !loading.contains(text.name) && libraryModule(text).exportedValues[name] != nil
+    }.map(\.name)
   }
 
   /// Every standard type's name, for suggestions. Only asked for when there is an error to explain.
@@ -182,7 +188,10 @@ extension Checker {
 
 extension ModuleText {
   func declares(type name: String) -> Bool { declaredNames(after: "type ").contains(name) }
-  func declares(value name: String) -> Bool { declaredNames(after: "func ").contains(name) }
+  /// Whether a function or a constructor of this name may be declared here.
+  func mentions(_ name: String) -> Bool {
+    ["func ", "| ", "= "].contains { declaredNames(after: $0).contains(name) }
+  }
 
   /// Names that follow a keyword. Only a hint where to look: the module is parsed before anything is believed.
   func declaredNames(after keyword: String) -> [String] {

@@ -238,7 +238,7 @@ extension BodyChecker {
     for option in options.dropFirst() {
       var own: [String: LocalBinding] = [:]
       checked.append(pattern(option, type, &own, shared: names))
-      for (name, binding) in names where own[name] == nil {
+      for (name, binding) in names.sorted(by: { $0.key < $1.key }) where own[name] == nil {
         report(
           Diagnostic(
             "E0403", "`\(name)` is not bound by every alternative", at: option.span,

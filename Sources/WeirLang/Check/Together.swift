@@ -56,7 +56,7 @@ extension BodyChecker {
     if word == .parallel { return together(items.map { infer($0) }, spans, span) }
     guard let function = task(word.rawValue, span) else { return failed(span) }
     let item = unifier.fresh()
-    let values = items.map { check($0, item, .element) }
+    let values = items.map { check($0, item, .operand(word.rawValue)) }
     return callFunction(function, [jobs(values, spans, item, span)], span, span, name: word.rawValue)
   }
 
