@@ -116,11 +116,11 @@ fn main() {
 '''
 
 
-def serve_program(upstream_port, program=PROGRAM, *arguments, env=None, toml=None):
+def serve_program(upstream_port, program=None, *arguments, env=None, toml=None):
     """`weir run` of a program on a free port, its `openai` provider pointed at a port of this machine."""
     folder = tempfile.mkdtemp(prefix="weir-test-")
     path = pathlib.Path(folder) / "app.weir"
-    path.write_text(program)
+    path.write_text(program or PROGRAM)
     if toml:
         (pathlib.Path(folder) / "weir.toml").write_text(toml)
     port = free_port()

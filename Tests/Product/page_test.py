@@ -1,7 +1,7 @@
 """The chat page in a real browser, in front of a program served by `weir run` and shown by `weir webui`."""
 import asyncio, json, threading, unittest
 
-import peers_test
+from browser import BrowserTest
 from harness import DEADLINE, Model, Weir, chunk, free_port, serve_program
 
 LOG = "document.getElementById('log').innerText"
@@ -13,11 +13,7 @@ def ask(text):
     return f"document.getElementById('input').value = {json.dumps(text)}; document.getElementById('form').requestSubmit(); 0"
 
 
-@unittest.skipUnless(peers_test.CHROMIUM, "Chromium is not installed")
-class Page(unittest.TestCase):
-    setUp = peers_test.Browser.setUp
-    browse = peers_test.Browser.browse
-
+class Page(BrowserTest):
     def webui(self, *ports):
         port = free_port()
         backends = [part for each in ports for part in ("-c", f"127.0.0.1:{each}")]
