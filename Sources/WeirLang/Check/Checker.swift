@@ -16,6 +16,8 @@ package struct CheckResult {
   package var effects: EffectReport
   /// Every top-level function and constant of the entry file with its inferred type, in written order.
   package var signatures: [(name: String, type: String)]
+  /// Work done by inference, for the test that it is linear.
+  package var steps: Int
 }
 
 package struct EntrySignature {
@@ -129,7 +131,7 @@ package final class Checker {
     let signature = entry.map { self.signature($0) }
     return CheckResult(
       sources: sources, diagnostics: shown, program: program, entry: signature, effects: report,
-      signatures: signatures(of: module))
+      signatures: signatures(of: module), steps: unifier.steps)
   }
 
   private func signature(_ entry: FunctionEntity) -> EntrySignature {

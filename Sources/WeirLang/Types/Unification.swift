@@ -12,6 +12,8 @@ final class Unifier {
   /// comes near this, and beyond it the type is refused.
   static let workLimit = 100_000
   private var work = 0
+  /// Parts of types looked at in all: what a test of linearity counts instead of time.
+  private(set) var steps = 0
 
   func enterLevel() { level += 1 }
   func leaveLevel() { level -= 1 }
@@ -47,6 +49,7 @@ final class Unifier {
   /// nil: they are one type now.
   func unify(_ expected: Type, _ found: Type) -> Difference? {
     work = 0
+    defer { steps += work }
     return unify(expected, found, 0)
   }
 
@@ -240,6 +243,7 @@ final class Unifier {
     var variables: [TypeVariable] = []
     var rows: [RowVariable] = []
     work = 0
+    defer { steps += work }
     collect(type, &variables, &rows, defaulting)
     return Scheme(type, variables: variables, rows: rows)
   }
@@ -318,6 +322,8 @@ struct Substitution {
   var types: [Int: Type] = [:]
   var rows: [Int: RowVariable] = [:]
   private var work = 0
+  /// Parts of types looked at in all: what a test of linearity counts instead of time.
+  private(set) var steps = 0
 
   mutating func apply(_ type: Type) -> Type {
     work += 1
