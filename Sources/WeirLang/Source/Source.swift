@@ -29,6 +29,11 @@ package struct Source: Sendable {
     package var line: Int
     /// From 1, in Unicode scalars.
     package var column: Int
+
+    package init(line: Int, column: Int) {
+      self.line = line
+      self.column = column
+    }
   }
 
   package func position(of offset: Int) -> Position {

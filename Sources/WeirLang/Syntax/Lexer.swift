@@ -198,8 +198,12 @@ struct Lexer {
         depth -= 1
         at += 2
       } else {
-        // A comment over several lines separates statements as its line breaks would.
-        if current == UInt8(ascii: "\n") { newline = true }
+        if current == UInt8(ascii: "\n") {
+          // In a `${…}` that must end with its line, so must this, or each such line would be read again.
+          if stringsEndAtLine, !strings.isEmpty { return }
+          // A comment over several lines separates statements as its line breaks would.
+          newline = true
+        }
         at += 1
       }
     } while depth > 0

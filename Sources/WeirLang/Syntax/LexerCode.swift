@@ -16,11 +16,20 @@ extension Lexer {
   mutating func code(_ language: String, openedBy open: Int) {
     execToken = nil
     let start = at
-    let end = codeIsUnclosed ? nil : endOfCode(Quoting(language), from: start) ?? endOfCode(Quoting(""), from: start)
+    let isConfined = stringsEndAtLine && !strings.isEmpty
+    let end =
+      codeIsUnclosed || isConfined
+      ? nil : endOfCode(Quoting(language), from: start) ?? endOfCode(Quoting(""), from: start)
     if let end {
       at = end
+    } else if isConfined {
+      while !isAtEnd, current != UInt8(ascii: "\n") { at += 1 }
+      emit(string: "", as: .code, from: start)
+      return
+    } else if codeIsUnclosed {
+      at = source.bytes.count
     } else {
-      if !codeIsUnclosed { report(.unclosedCode(language: language), start - 1, start) }
+      report(.unclosedCode(language: language), start - 1, start)
       codeIsUnclosed = true
       // Most likely a quote is missing, and the brace that stands first on its line is the end.
       while !isAtEnd, !(current == UInt8(ascii: "\n") && byte(at + 1) == UInt8(ascii: "}")) { at += 1 }

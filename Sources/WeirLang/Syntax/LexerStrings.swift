@@ -67,7 +67,7 @@ extension Lexer {
         at += 1
       case UInt8(ascii: "\n"):
         if isCut || stringsEndAtLine {
-          if string.startToken == nil || !strings.isEmpty { abandon(strings.first ?? string) } else { abandon(string) }
+          abandon(strings.first ?? string)
           return
         }
         if firstLongString == nil, string.quotes == 1 { firstLongString = strings.first?.start ?? string.start }
@@ -161,9 +161,12 @@ extension Lexer {
   /// A string (the outermost one that is open) met the end of the file, or of its line where it may not go further.
   /// It becomes a string that ends with its first line, and lexing goes on behind that line.
   mutating func abandon(_ string: OpenString) {
-    let isFirst = unclosedString == nil
-    unclosedString = unclosedString ?? string.start
-    let isReported = isFirst || cut == string.start
+    let isCut = cut == string.start
+    let isReported = isCut || unclosedString == nil
+    if !isCut {
+      unclosedString = unclosedString ?? string.start
+      stringsEndAtLine = true
+    }
     let hole = isReported ? brackets.first { $0.kind == .hole }.map { out.tokens[$0.token] } : nil
     if let token = string.startToken {
       while let last = brackets.last, last.token >= token { pop() }
@@ -175,7 +178,6 @@ extension Lexer {
       if let exec = execToken, exec >= token { execToken = nil }
     }
     strings = []
-    stringsEndAtLine = true
     while let last = out.diagnostics.last, Int(last.span.start) > string.start { out.diagnostics.removeLast() }
     if isReported {
       let quote = span(string.start, string.start + string.quotes)
@@ -184,7 +186,7 @@ extension Lexer {
           .unclosedHole, Int(hole.start), Int(hole.end),
           related: [Diagnostic.Label(quote, "in the string that starts here")])
       } else {
-        out.diagnostics.append(SyntaxError.unclosedString.diagnostic(at: quote))
+        out.diagnostics.append(SyntaxError.unclosedString(isTriple: string.quotes == 3).diagnostic(at: quote))
       }
     }
     at = string.start + string.quotes

@@ -6,10 +6,13 @@
 ///
 /// Knows no names, types or files. Declarations, statements, expressions, patterns and types are in the files named so.
 package struct Parser {
-  /// How deep expressions, patterns and types may nest in each other. Parsing, checking and freeing recurse this deep;
-  /// it is set so that the parser needs at most half of a 512 KB stack (see SyntaxLimitTests), and no hand-written program
-  /// has come near it. Long `++` and `||` chains do not count: they are flat or balanced.
-  package static let nestingLimit = 200
+  /// How many brackets, branches and functions may stand inside each other. The parser recurses this deep; optimised it
+  /// takes up to 2.3 KB for a level, so this is under half of a 512 KB stack (SyntaxLimitTests). No hand-written program
+  /// comes near it.
+  package static let nestingLimit = 100
+  /// How deep the tree may be. Chains (`a.b().c()`, `1 + 1 + 1`) nest in the tree without nesting in the text, so this
+  /// is more; checker and `deinit` recurse this deep. Long `++` and `||` chains are balanced or flat and do not count.
+  package static let depthLimit = 200
   /// Nobody reads more, and a binary file should not fill a terminal.
   package static let diagnosticLimit = 100
 
@@ -60,6 +63,8 @@ package struct Parser {
   /// Where the last error was reported: a second one at the same token would be its echo.
   var lastErrorAt = -1
   var deepReported = false
+  /// Reserved words that were declared as names in this declaration.
+  var reserved: Set<Token.Kind> = []
 
   private init(_ source: Source, _ lexed: Lexed) {
     self.source = source
@@ -134,18 +139,23 @@ package struct Parser {
 
   // MARK: - Errors
 
+  @inline(never)
   mutating func report(_ error: SyntaxError, at place: Span, label: String? = nil, related: [Diagnostic.Label] = []) {
     // Unreadable characters are the lexer's news; a second report at the same token is an echo of the first.
     guard kind != .bad, lastErrorAt != at else { return }
+    // So are the uses of a reserved word that was just complained about as a name.
+    if reserved.contains(kind) || (at > 0 && reserved.contains(tokens[at - 1].kind)) { return }
     lastErrorAt = at
     diagnostics.append(error.diagnostic(at: place, label: label, related: related))
   }
 
+  @inline(never)
   mutating func fail(_ error: SyntaxError, at place: Span? = nil, related: [Diagnostic.Label] = []) -> Abort {
     report(error, at: place ?? span, related: related)
     return .here
   }
 
+  @inline(never)
   mutating func failExpected(_ what: String, hint: String? = nil) -> Abort {
     if let bracket = strayBracket { return fail(.stray(bracket)) }
     let error = SyntaxError.expected(what, found: found(at), hint: hint)
@@ -161,12 +171,14 @@ package struct Parser {
     }
   }
 
+  @inline(never)
   mutating func expect(_ kind: Token.Kind, _ what: String? = nil, hint: String? = nil) throws(Abort) {
     if self.kind != kind { throw failExpected(what ?? kind.described, hint: hint) }
     advance()
   }
 
   /// A bracket that is never closed. Where a brace further in stands wrongly indented, that is the likelier one.
+  @inline(never)
   mutating func failUnclosed(_ opener: Int) -> Abort {
     var blamed = opener
     if tokens[opener].kind == .curlyOpen, diagnostics.count <= Self.diagnosticLimit,
@@ -186,11 +198,12 @@ package struct Parser {
 
   mutating func leave() { depth -= 1 }
 
-  mutating func failTooDeep(_ place: Span) -> Abort {
+  @inline(never)
+  mutating func failTooDeep(_ place: Span, limit: Int = Self.nestingLimit) -> Abort {
     if !deepReported {
       deepReported = true
       lastErrorAt = at
-      diagnostics.append(SyntaxError.tooDeep(limit: Self.nestingLimit).diagnostic(at: place))
+      diagnostics.append(SyntaxError.tooDeep(limit: limit).diagnostic(at: place))
     }
     return .tooDeep
   }
@@ -219,6 +232,7 @@ package struct Parser {
   }
 
   /// To the next comma of the list opened at `opener`, or its end. False: the list's end is not known.
+  @inline(never)
   mutating func recover(inListFrom opener: Int) -> Bool {
     guard let close = partner(opener), close >= at else { return false }
     while at < close, kind != .comma { skipOne() }
@@ -263,9 +277,11 @@ package struct Parser {
   // MARK: - Names
 
   /// A name that is declared here; a reserved word in its place is reported and taken.
+  @inline(never)
   mutating func name(_ what: String) throws(Abort) -> Name {
     if kind.isKeyword, !token.flags.contains(.newlineBefore) || !newlinesMatter {
       report(.reservedWord(kind.rawValue, as: what), at: span)
+      reserved.insert(kind)
     } else if kind != .name {
       throw failExpected(what)
     }
@@ -275,6 +291,7 @@ package struct Parser {
   }
 
   /// A name behind a dot or before a colon, where reserved words do no harm: `event.type`, `{type: "x"}`.
+  @inline(never)
   mutating func label(_ what: String) throws(Abort) -> Name {
     guard kind == .name || kind.isKeyword else { throw failExpected(what) }
     let name = Name(text(at), span)
@@ -282,6 +299,7 @@ package struct Parser {
     return name
   }
 
+  @inline(never)
   mutating func capitalized(_ what: String) throws(Abort) -> Name {
     let name = try name(what)
     if !name.isCapitalized, name.text.utf8.first.map({ $0 < 0x80 }) ?? false {

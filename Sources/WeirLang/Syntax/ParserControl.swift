@@ -60,7 +60,8 @@ extension Parser {
       let start = at
       do throws(Abort) {
         arms.append(try matchArm())
-        if take(.comma) || atBreak || kind == .curlyClose { continue }
+        // A `|` can only be the next arm's own, at the start of its line.
+        if take(.comma) || atBreak || kind == .curlyClose || kind == .bar { continue }
         if partner(opener) == nil, kind == .end { continue }
         if kind == .semicolon {
           report(.expected("`,`", found: "`;`", hint: "arms are separated by commas or line breaks"), at: span)

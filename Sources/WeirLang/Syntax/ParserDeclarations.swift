@@ -8,6 +8,7 @@ extension Parser {
     while kind != .end {
       if take(.semicolon) { continue }
       let start = at
+      reserved = []
       do throws(Abort) {
         if kind == .kModule {
           tree.module = try module()
@@ -58,7 +59,7 @@ extension Parser {
     switch kind {
     case .kImport, .kExport, .kPub, .kModule: return true
     case .kPure: return true
-    case .kFunc, .kFn: return peek(1) == .name
+    case .kFunc, .kFn: return peek(1) == .name || peek(1).isKeyword
     case .kType: return peek(1) == .name
     case .name: return declarationWord != nil
     default: return false
@@ -272,7 +273,10 @@ extension Parser {
     guard kind == .roundOpen else { throw failExpected("`(` and the parameters") }
     let parameters = try parameters()
     var result: TypeExpression?
-    if take(.thinArrow) {
+    if kind == .thinArrow, peek(1) == .curlyOpen, !recordTypeFollows {
+      advance()
+      report(.expected("the result's type", found: "`{`"), at: previousSpan.after)
+    } else if take(.thinArrow) {
       result = try type()
     } else if kind == .colon {
       report(.expected("`->`", found: "`:`", hint: "the result's type stands behind `->`"), at: span)
@@ -284,6 +288,12 @@ extension Parser {
       name: name, typeParameters: typeParameters, parameters: parameters, result: result, effects: effects,
       isPure: false,
       body: nil)
+  }
+
+  /// Behind `->`: the brace starts a type, not the body.
+  private var recordTypeFollows: Bool {
+    let first = peek(2)
+    return first == .curlyClose || ((first == .name || first.isKeyword) && (peek(3) == .colon || peek(3) == .question))
   }
 
   private mutating func typeParameters() throws(Abort) -> [Name] {

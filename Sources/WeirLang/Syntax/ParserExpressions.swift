@@ -45,6 +45,8 @@ extension Parser {
     }
   }
 
+  static func isOperator(_ kind: Token.Kind) -> Bool { Precedence.of(kind) != Precedence.none || kind == .assign }
+
   private mutating func binary(_ least: Int) throws(Abort) -> Expression {
     var left = try unary()
     while true {

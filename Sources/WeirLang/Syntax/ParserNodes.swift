@@ -1,10 +1,11 @@
 /// Making nodes: each gets its number, and the depth of what hangs below it is kept within the limit. A chain like
 /// `a.b.c.d` or `1 + 1 + 1` makes a deep tree without any recursion here, which is why depth is counted on the nodes.
 extension Parser {
+  @inline(never)
   mutating func node(_ kind: Expression.Kind, _ span: Span) throws(Abort) -> Expression {
     steps += 1
     let depth = 1 + kind.depth
-    if depth > Self.nestingLimit { throw failTooDeep(span) }
+    if depth > Self.depthLimit { throw failTooDeep(span, limit: Self.depthLimit) }
     nodes += 1
     return Expression(kind: kind, span: span, id: nodes - 1, depth: UInt16(depth))
   }
@@ -14,24 +15,27 @@ extension Parser {
     return Expression(kind: .error, span: span, id: nodes - 1, depth: 1)
   }
 
+  @inline(never)
   mutating func node(_ kind: Pattern.Kind, _ span: Span) throws(Abort) -> Pattern {
     steps += 1
     let depth = 1 + kind.depth
-    if depth > Self.nestingLimit { throw failTooDeep(span) }
+    if depth > Self.depthLimit { throw failTooDeep(span, limit: Self.depthLimit) }
     nodes += 1
     return Pattern(kind: kind, span: span, id: nodes - 1, depth: UInt16(depth))
   }
 
+  @inline(never)
   mutating func node(_ kind: TypeExpression.Kind, _ span: Span) throws(Abort) -> TypeExpression {
     steps += 1
     let depth = 1 + kind.depth
-    if depth > Self.nestingLimit { throw failTooDeep(span) }
+    if depth > Self.depthLimit { throw failTooDeep(span, limit: Self.depthLimit) }
     return TypeExpression(kind: kind, span: span, depth: UInt16(depth))
   }
 }
 
 extension Expression.Kind {
   /// Of the deepest child; 0 for a leaf.
+  @inline(never)
   fileprivate var depth: Int {
     switch self {
     case .unit, .bool, .int, .float, .string, .nil, .name, .break, .continue, .error: 0
@@ -89,6 +93,7 @@ extension Statement {
 }
 
 extension Pattern.Kind {
+  @inline(never)
   fileprivate var depth: Int {
     switch self {
     case .wildcard, .name, .unit, .bool, .int, .float, .string, .nil, .error: 0
@@ -104,6 +109,7 @@ extension Pattern.Kind {
 }
 
 extension TypeExpression.Kind {
+  @inline(never)
   fileprivate var depth: Int {
     switch self {
     case .unit, .error: 0

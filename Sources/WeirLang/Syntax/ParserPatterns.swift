@@ -51,7 +51,7 @@ extension Parser {
       throw fail(.badPattern(hint: "a string in a pattern has no `${…}`; bind it and compare: `s if s == …`"))
     default:
       if kind.isKeyword, [.arrow, .assign, .comma, .roundClose, .kIn, .colon].contains(peek(1)) {
-        let name = try name("a name in a pattern")
+        let name = try name("a name")
         return try node(.name(name.text), name.span)
       }
       throw failExpected("a pattern")

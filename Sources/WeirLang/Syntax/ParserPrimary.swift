@@ -1,54 +1,87 @@
 /// What a value can start with: literals, names, brackets, lambdas.
 extension Parser {
+  /// Only sends on: this frame is on the stack once for each level of nesting, and what it would hold is held then.
   mutating func primary() throws(Abort) -> Expression {
-    let start = at
     switch kind {
-    case .int:
-      advance()
-      return try node(.int(integer(lexed.numbers[Int(tokens[start].value)], isNegative: false, at: start)), span(start))
-    case .float:
-      advance()
-      return try node(.float(Double(bitPattern: lexed.numbers[Int(tokens[start].value)])), span(start))
-    case .string:
-      advance()
-      return try node(.string(stringValue(start)), span(start))
-    case .stringStart: return try interpolation()
-    case .kTrue, .kFalse:
-      advance()
-      return try node(Expression.Kind.bool(tokens[start].kind == .kTrue), span(start))
-    case .kNil:
-      advance()
-      return try node(Expression.Kind.nil, span(start))
-    case .name: return try word()
-    case .roundOpen: return try round()
-    case .squareOpen:
-      let items = try list(.squareClose, of: "the elements") { (p: inout Parser) throws(Abort) in try p.element() }
-      return try node(Expression.Kind.list(items), span(from: start))
-    case .curlyOpen: return try braces()
-    case .backslash: return try backslashLambda()
-    case .kFunc, .kFn: return try functionLambda()
+    case .int, .float, .string, .kTrue, .kFalse, .kNil: try leaf()
+    case .name: try word()
+    case .roundOpen: try round()
+    case .squareOpen: try square()
+    case .curlyOpen: try braces()
+    case .stringStart: try interpolation()
+    case .backslash: try backslashLambda()
+    case .kFunc, .kFn: try functionLambda()
+    case .kIf: try ifExpression()
+    case .kMatch: try matchExpression()
+    case .at: try step(decorated: decorators())
+    default: try control()
+    }
+  }
+
+  @inline(never)
+  private mutating func leaf() throws(Abort) -> Expression {
+    let start = at
+    advance()
+    let value = Int(tokens[start].value)
+    switch tokens[start].kind {
+    case .int: return try node(.int(integer(lexed.numbers[value], isNegative: false, at: start)), span(start))
+    case .float: return try node(.float(Double(bitPattern: lexed.numbers[value])), span(start))
+    case .string: return try node(.string(lexed.strings[value]), span(start))
+    case .kNil: return try node(Expression.Kind.nil, span(start))
+    default: return try node(Expression.Kind.bool(tokens[start].kind == .kTrue), span(start))
+    }
+  }
+
+  private mutating func control() throws(Abort) -> Expression {
+    if startsNextStatement { throw failExpected("an expression") }
+    switch kind {
     case .kLet: return try letIn()
-    case .kIf: return try ifExpression()
-    case .kMatch: return try matchExpression()
     case .kFor: return try forLoop()
     case .kWhile: return try whileLoop()
-    case .kReturn:
-      advance()
+    case .kAssert: return try assertion()
+    case .kReturn, .kBreak, .kContinue: return try jump()
+    default: throw failPrimary()
+    }
+  }
+
+  private mutating func jump() throws(Abort) -> Expression {
+    let start = at
+    advance()
+    switch tokens[start].kind {
+    case .kBreak: return try node(.break, span(start))
+    case .kContinue: return try node(.continue, span(start))
+    default:
       let value = kind.startsExpression && !atBreak ? try expression() : nil
       return try node(.return(value), span(from: start))
-    case .kBreak, .kContinue:
-      advance()
-      return try node(tokens[start].kind == .kBreak ? .break : .continue, span(start))
-    case .kAssert: return try assertion()
-    case .at: return try step(decorated: decorators())
-    case .ellipsis: throw fail(.spreadInExpression)
-    case .arrow: throw failExpected("an expression", hint: "a function without a name is `(x) => e` or `\\x. e`")
-    case .kElse: throw fail(.elseWithoutIf)
-    default:
-      if kind.isKeyword, !token.flags.contains(.newlineBefore) {
-        throw fail(.expected("an expression", found: kind.described, hint: reservedHint))
-      }
-      throw failExpected("an expression")
+    }
+  }
+
+  @inline(never)
+  private mutating func failPrimary() -> Abort {
+    switch kind {
+    case .ellipsis: return fail(.spreadInExpression)
+    case .kElse: return fail(.elseWithoutIf)
+    case .arrow: return failExpected("an expression", hint: "a function without a name is `(x) => e` or `\\x. e`")
+    default: break
+    }
+    if kind.isKeyword, !token.flags.contains(.newlineBefore) {
+      return fail(.expected("an expression", found: kind.described, hint: reservedHint))
+    }
+    return failExpected("an expression")
+  }
+
+  private mutating func square() throws(Abort) -> Expression {
+    let start = at
+    let items = try list(.squareClose, of: "the elements") { (p: inout Parser) throws(Abort) in try p.element() }
+    return try node(Expression.Kind.list(items), span(from: start))
+  }
+
+  /// `x +` and on the next line `let y = …`: the operand is missing, not the `in`.
+  private var startsNextStatement: Bool {
+    guard newlinesMatter, token.flags.contains(.newlineBefore), at > 0 else { return false }
+    switch kind {
+    case .kLet, .kReturn, .kFor, .kWhile, .kBreak, .kContinue, .kAssert: return Self.isOperator(tokens[at - 1].kind)
+    default: return false
     }
   }
 
@@ -66,26 +99,41 @@ extension Parser {
 
   /// A name, or a word that is special where it stands.
   private mutating func word() throws(Abort) -> Expression {
-    let start = at
     let next = at + 1 < tokens.count ? tokens[at + 1] : token
-    let nextIsOnLine = !next.flags.contains(.newlineBefore)
-    if isWord("stream"), nextIsOnLine, startsStreamed(next) {
-      advance()
-      return try node(.stream(try expression()), span(from: start))
+    if !next.flags.contains(.newlineBefore) {
+      if isWord("stream"), startsStreamed(next) { return try streamed() }
+      // `race[0]` is an index; with a blank between it is the word.
+      if next.kind == .squareOpen, next.flags.contains(.spaceBefore) {
+        if isWord("parallel") { return try together(.parallel) }
+        if isWord("race") { return try together(.race) }
+        if isWord("first") { return try together(.first) }
+      }
+      if isWord("step"), next.kind == .string || next.kind == .stringStart { return try step(decorated: []) }
     }
-    // `race[0]` is an index; with a blank between it is the word.
-    if next.kind == .squareOpen, nextIsOnLine, next.flags.contains(.spaceBefore),
-      let together = isWord("parallel") ? Together.parallel : isWord("race") ? .race : isWord("first") ? .first : nil
-    {
-      advance()
-      let items = try list(.squareClose, of: "the elements") { (p: inout Parser) throws(Abort) in try p.element() }
-      return try node(.together(together, items), span(from: start))
-    }
-    if isWord("step"), nextIsOnLine, next.kind == .string || next.kind == .stringStart {
-      return try step(decorated: [])
-    }
+    return try plainName()
+  }
+
+  @inline(never)
+  private mutating func plainName() throws(Abort) -> Expression {
+    let start = at
     advance()
     return try node(.name(text(start)), span(start))
+  }
+
+  @inline(never)
+  private mutating func streamed() throws(Abort) -> Expression {
+    let start = at
+    advance()
+    let value = try expression()
+    return try node(.stream(value), span(from: start))
+  }
+
+  @inline(never)
+  private mutating func together(_ how: Together) throws(Abort) -> Expression {
+    let start = at
+    advance()
+    let items = try list(.squareClose, of: "the elements") { (p: inout Parser) throws(Abort) in try p.element() }
+    return try node(.together(how, items), span(from: start))
   }
 
   private func startsStreamed(_ next: Token) -> Bool {
@@ -141,25 +189,41 @@ extension Parser {
 
   /// `{}`, a record, a map, an update, else a block.
   mutating func braces() throws(Abort) -> Expression {
-    let start = at
     switch bracesMeaning {
-    case .unit:
-      advance()
-      advance()
-      return try node(Expression.Kind.unit, span(from: start))
-    case .record: return try node(Expression.Kind.record(try fields()), span(from: start))
-    case .map:
-      let entries = try list(.curlyClose, of: "the entries") { (p: inout Parser) throws(Abort) in
-        let key = try p.expression()
-        try p.expectColon("a map's value")
-        return MapEntry(key: key, value: try p.expression())
-      }
-      return try node(Expression.Kind.map(entries), span(from: start))
-    case .update: return try update()
-    case .block:
-      let block = try block()
-      return try node(.block(block), block.span)
+    case .unit: try emptyBraces()
+    case .record: try record()
+    case .map: try map()
+    case .update: try update()
+    case .block: try blockExpression()
     }
+  }
+
+  private mutating func emptyBraces() throws(Abort) -> Expression {
+    let start = at
+    advance()
+    advance()
+    return try node(Expression.Kind.unit, span(from: start))
+  }
+
+  private mutating func record() throws(Abort) -> Expression {
+    let start = at
+    let fields = try fields()
+    return try node(Expression.Kind.record(fields), span(from: start))
+  }
+
+  private mutating func map() throws(Abort) -> Expression {
+    let start = at
+    let entries = try list(.curlyClose, of: "the entries") { (p: inout Parser) throws(Abort) in
+      let key = try p.expression()
+      try p.expectColon("a map's value")
+      return MapEntry(key: key, value: try p.expression())
+    }
+    return try node(Expression.Kind.map(entries), span(from: start))
+  }
+
+  private mutating func blockExpression() throws(Abort) -> Expression {
+    let block = try block()
+    return try node(.block(block), block.span)
   }
 
   private enum BracesMeaning { case unit, record, map, update, block }

@@ -44,7 +44,8 @@ extension Parser {
       let start = at
       do throws(Abort) {
         if opener != nil, atItemStart {
-          try nestedDeclaration()
+          reportNested()
+          skipStatement(startedAt: start, inBlockFrom: opener)
           return Statement(kind: .error, span: span(from: start))
         }
         let statement = try statement()
@@ -58,6 +59,8 @@ extension Parser {
         return statement
       } catch .again {
         at = start
+        // At the top level the word may start a declaration.
+        if opener == nil { throw .again }
       } catch .here {
         skipStatement(startedAt: start, inBlockFrom: opener)
         return Statement(kind: .error, span: span(from: start))
@@ -65,7 +68,8 @@ extension Parser {
     }
   }
 
-  private mutating func nestedDeclaration() throws(Abort) {
+  @inline(never)
+  private mutating func reportNested() {
     let what =
       switch kind {
       case .kFunc, .kFn, .kPure: "a function"
@@ -74,12 +78,10 @@ extension Parser {
       default: "this"
       }
     report(.nestedDeclaration(what), at: span)
-    let reported = lastErrorAt
-    _ = try item()
-    lastErrorAt = max(lastErrorAt, reported)
   }
 
   /// To the end of the statement: `;`, a line break, the end of the block, a declaration.
+  @inline(never)
   private mutating func skipStatement(startedAt start: Int, inBlockFrom opener: Int?) {
     let end = opener.flatMap { partner($0) } ?? tokens.count - 1
     if at == start, at < end { skipOne() }
@@ -91,12 +93,16 @@ extension Parser {
   }
 
   /// Something follows a whole statement on its line.
+  @inline(never)
   private mutating func notEnded(_ statement: Statement, startedAt start: Int) throws(Abort) {
     if let bracket = strayBracket { throw fail(.stray(bracket)) }
     if case .expression(let e) = statement.kind, case .name(let word) = e.kind, at == start + 1, kind != .colon {
       try misspelt(word, at: start)
     }
     switch kind {
+    case .comma:
+      if case .assign = statement.kind { throw fail(.equalsInField("a field's value"), at: statement.span) }
+      throw fail(.twoOnOneLine(found: found(at)))
     case .arrow: throw failExpected("the end of the statement", hint: "a function without a name is `(x) => e`")
     case .assign:
       throw fail(.notAssignable, at: statement.span)
@@ -136,6 +142,7 @@ extension Parser {
   ]
 
   /// `fucn main() {`: the first word of the statement is no statement, and nearly one of ours.
+  @inline(never)
   private mutating func misspelt(_ word: String, at start: Int) throws(Abort) {
     if let foreign = Self.foreignWords[word] {
       report(.foreignWord(word, instead: foreign.instead), at: span(start))
@@ -178,6 +185,7 @@ extension Parser {
     return Statement(kind: .expression(value), span: span(from: start))
   }
 
+  @inline(never)
   mutating func assignment() throws(Abort) -> Statement {
     let start = at
     let name = try label("a name")
@@ -230,6 +238,7 @@ extension Parser {
     return peek(1) == .curlyOpen || (peek(1) == .name && peek(2) == .curlyOpen) ? outcome : nil
   }
 
+  @inline(never)
   private mutating func onOutcome(_ outcome: Statement.Outcome) throws(Abort) -> Statement {
     let start = at
     advance()

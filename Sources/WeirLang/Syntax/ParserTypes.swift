@@ -95,7 +95,7 @@ extension Parser {
       report(.equalsInField(what), at: span)
       advance()
     } else {
-      try expect(.colon)
+      try expect(.colon, "`:` and \(what)")
     }
   }
 

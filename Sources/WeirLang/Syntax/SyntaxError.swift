@@ -6,7 +6,7 @@ package enum SyntaxError: Equatable {
   // Lexer
   case unexpectedCharacter(String)
   case hashComment
-  case unclosedString
+  case unclosedString(isTriple: Bool)
   case unknownEscape(String)
   case badEscape(String, needs: String)
   case unclosedComment
@@ -152,6 +152,7 @@ package enum SyntaxError: Equatable {
     switch self {
     case .unexpectedCharacter: nil
     case .hashComment: "comments start with `//` or `--`"
+    case .unclosedString(isTriple: true): "close it with `\"\"\"`"
     case .unclosedString: "close it with `\"`; a text of many lines is best written as `\"\"\"…\"\"\"`"
     case .unknownEscape:
       #"the escapes are \n \t \r \\ \" \0 \e \xHH \u{…} \${; a raw string r"…" has none"#

@@ -5,7 +5,7 @@
 /// Parsing never fails: where the text made no sense an `.error` node stands, and a diagnostic tells why.
 ///
 /// Declarations are in `TreeDeclarations.swift`, patterns and types in `TreeTypes.swift`.
-/// Invariant: no path from the root passes more than `Parser.nestingLimit` expression, pattern or type nodes, so walking
+/// Invariant: no path from the root passes more than `Parser.depthLimit` expression, pattern or type nodes, so walking
 /// (and freeing) a tree by recursion is safe on a small stack.
 package struct Tree: Sendable {
   package var source: UInt32
