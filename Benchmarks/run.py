@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table each: CPU per event first, peers in the same run, medians of several rounds.
 
-    python3 Benchmarks/run.py [relay] [fanout] [--rounds N] [--quick]
+    python3 Benchmarks/run.py [start] [relay] [fanout] [--rounds N] [--quick]
 
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
@@ -17,8 +17,8 @@ SERVER_CPU, LOAD_CPU = "0", "1"
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="weir-bench-"))
 
 APP = """
-provider openai { api_key: env("OPENAI_API_KEY")  model: "bench" }
-agent Relay { provider: openai  system: "You are a benchmark." }
+provider openai { api_key: env("OPENAI_API_KEY"), model: "bench" }
+agent Relay { provider: openai, system: "You are a benchmark." }
 @post("/relay")
 workflow Relayed(message: string) -> stream { return Relay.stream(message) }
 """
@@ -59,7 +59,13 @@ def running(command, port, cpu=SERVER_CPU, env=None, cwd=None):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-def measure(tool, *arguments, timeout=150):
+def load():
+    return " ".join(f"{value:.1f}" for value in os.getloadavg())
+
+def note(what, result):
+    print(f"  {what}: {json.dumps(result)}", file=sys.stderr, flush=True)
+
+def measure(tool, *arguments, timeout=200):
     done = subprocess.run(["taskset", "-c", LOAD_CPU, str(WORK / tool), *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
     if done.returncode:
         raise RuntimeError(f"{tool}: {done.stderr.strip()}")
@@ -74,7 +80,7 @@ def weir_relay(upstream):
     app.write_text(APP)
     env = {"OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1", "OPENAI_API_KEY": "bench"}
     with running([WEIR, "serve", "--caps", "all", "--port", port, app], port, env=env) as pid:
-        yield port, pid, "/relay", '{"message":"hi %d"}', []
+        yield port, pid, "/relay", '{"message":"hi %s"}', []
 
 @contextlib.contextmanager
 def nginx_relay(upstream):
@@ -104,7 +110,7 @@ model_list:
     with running([PEERS / "litellm", "--config", config, "--port", port, "--host", "127.0.0.1"], port, env=env) as pid:
         yield port, pid, "/v1/chat/completions", OPENAI_BODY, ["Authorization: Bearer sk-bench"]
 
-OPENAI_BODY = '{"model":"bench","stream":true,"messages":[{"role":"user","content":"hi %d"}]}'
+OPENAI_BODY = '{"model":"bench","stream":true,"messages":[{"role":"user","content":"hi %s"}]}'
 
 def present(name):
     if name == "nginx":
@@ -118,48 +124,54 @@ def present(name):
 RELAYS = {"weir": weir_relay, "nginx": nginx_relay, "litellm": litellm_relay}
 
 def relay(rounds, quick):
-    """One row: N paced streams of 50 tokens/s, then saturated."""
-    plans = [("paced", 1, 50, 100), ("paced", 64, 50, 200), ("paced", 1000, 50, 100 if quick else 250), ("saturated", 8, 0, 20000 if quick else 100000)]
+    """Paced streams of 50 tokens/s, one request after another (first token), and as fast as it goes."""
+    plans = [  # load, streams at once, requests, tokens/s of each stream, tokens
+        ("first", 1, 200, 1000, 3),
+        ("paced", 1, 1, 50, 100),
+        ("paced", 64, 64, 50, 100 if quick else 200),
+        ("paced", 1000, 1000, 50, 100 if quick else 250),
+        ("saturated", 8, 8, 0, 20_000 if quick else 100_000),
+    ]
+    litellm_plans = [("first", 1, 20, 1000, 3), *(("paced", n, n, 50, 100) for n in (1, 16, 32, 64)), ("saturated", 8, 8, 0, 500)]
     rows = {}
     for round_number in range(rounds):
-        for kind, streams, rate, tokens in plans:
-            upstream = free_port()
-            with running([WORK / "upstream", upstream, rate, tokens], upstream, cpu=LOAD_CPU) as upstream_pid:
-                direct = measure("relay", upstream, "/v1/chat/completions", streams, tokens, upstream_pid, 60, OPENAI_BODY)
-                rows.setdefault((kind, streams, "(direct)"), []).append(direct)
-                for name, start in RELAYS.items():
-                    if not present(name):
-                        continue
-                    if name == "litellm" and (streams > 64 or round_number > 0):
-                        continue  # collapses past 16-32 streams; once is enough to see it
-                    with start(upstream) as (port, pid, path, body, headers):
-                        arguments = (port, path, streams, tokens, pid, 90)
-                        if name == "litellm":
-                            arguments = (port, path, min(streams, 16), min(tokens, 500) if rate == 0 else tokens, pid, 60)
-                            if rate == 0:
-                                continue_tokens = min(tokens, 500)
-                                with running([WORK / "upstream", (short := free_port()), rate, continue_tokens], short, cpu=LOAD_CPU):
-                                    pass
-                        if name == "litellm" and rate == 0:
-                            rows.setdefault((kind, streams, name), []).append(litellm_saturated(streams))
-                            continue
-                        measure("relay", port, path, 1, tokens, pid, 60, body, *headers) if rate == 0 else None
-                        rows.setdefault((kind, streams, name), []).append(measure("relay", *arguments, body, *headers))
-    print("\nrelay: provider's SSE in, client's SSE out (CPU of the relay; direct = no relay between)")
-    print(f"{'load':<10} {'streams':>7} {'server':<9} {'us CPU/token':>12} {'tokens/s':>10} {'first token p50 us':>19} {'added':>8} {'delay p50/p99 us':>18} {'RSS MB':>7} {'errors':>7}")
-    for (kind, streams, name), results in rows.items():
-        first = middle(results, "first_us_p50")
-        base = middle(rows[(kind, streams, "(direct)")], "first_us_p50")
-        added = "" if name == "(direct)" else f"{first - base:.0f}"
-        cpu = "" if name == "(direct)" else f"{middle(results, 'cpu_us_per_token'):.2f}"
-        print(f"{kind:<10} {results[0]['streams']:>7} {name:<9} {cpu:>12} {middle(results, 'tokens_per_s'):>10.0f} {first:>19.0f} {added:>8} "
-              f"{middle(results, 'delay_us_p50'):>9.0f}/{middle(results, 'delay_us_p99'):<8.0f} {middle(results, 'rss_mb'):>7.1f} {max(r['errors'] for r in results):>7}")
+        for plan in plans:
+            for name in ("direct", "weir", "nginx"):
+                relay_row(rows, plan, name)
+        if round_number == 0 and present("litellm"):  # its numbers are far from the others': one round is enough to see it
+            for plan in litellm_plans:
+                relay_row(rows, plan, "direct")
+                relay_row(rows, plan, "litellm")
+    print(f"\n## Relay: a provider's SSE in, a client's SSE out (load average {load()})\n")
+    print("| load | streams | relay | µs CPU/token | µs CPU/request | tokens/s | added first token p50 µs | added delay p50 / p99 µs | RSS MB | errors |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for (kind, streams, name), results in sorted(rows.items(), key=lambda row: (ORDER.index(row[0][0]), row[0][1])):
+        base = rows[(kind, streams, "direct")]
+        added = {key: middle(results, key) - middle(base, key) for key in ("first_us_p50", "delay_us_p50", "delay_us_p99")}
+        if name == "direct":
+            continue
+        cpu = f"{middle(results, 'cpu_us_per_token'):.2f}" if kind != "first" else ""
+        delay = f"{added['delay_us_p50']:.0f} / {added['delay_us_p99']:.0f}" if kind == "paced" else ""
+        first = f"{added['first_us_p50']:.0f}" if kind != "saturated" else ""
+        print(f"| {kind} | {streams} | {name} | {cpu} | {middle(results, 'cpu_us_per_request'):.0f} | "
+              f"{middle(results, 'tokens_per_s'):.0f} | {first} | {delay} | {middle(results, 'rss_mb'):.1f} | {max(r['errors'] for r in results)} |")
 
-def litellm_saturated(streams):
-    """Its ceiling needs few tokens: 500 a stream."""
+ORDER = ["first", "paced", "saturated"]
+
+def relay_row(rows, plan, name):
+    kind, streams, requests, rate, tokens = plan
+    if not present(name):
+        return
     upstream = free_port()
-    with running([WORK / "upstream", upstream, 0, 500], upstream, cpu=LOAD_CPU), litellm_relay(upstream) as (port, pid, path, body, headers):
-        return measure("relay", port, path, streams, 500, pid, 60, body, *headers)
+    with running([WORK / "upstream", upstream, rate, tokens], upstream, cpu=LOAD_CPU) as upstream_pid:
+        if name == "direct":
+            result = measure("relay", upstream, "/v1/chat/completions", streams, requests, tokens, upstream_pid, 60, OPENAI_BODY % "%d")
+        else:
+            with RELAYS[name](upstream) as (port, pid, path, body, headers):
+                measure("relay", port, path, 1, 5, 3, pid, 60, body % "warm-up", *headers)
+                result = measure("relay", port, path, streams, requests, tokens, pid, 60, body % "%d", *headers)
+        rows.setdefault((kind, streams, name), []).append(result)
+        note(f"relay {kind} {streams} {name}", result)
 
 # MARK: fan-out
 
@@ -200,24 +212,62 @@ def fanout(rounds, quick):
                     if not present(name):
                         continue
                     with start() as (port, pid, sub, pub):
-                        if name == "weir":  # the stream must exist before it can be read
-                            subprocess.run(["curl", "-s", "-X", "PUT", "-H", "Content-Type: text/plain", f"http://127.0.0.1:{port}{sub}"], check=True, stdout=subprocess.DEVNULL)
-                        rows.setdefault((readers, mode, name), []).append(measure("fanout", port, sub, port, pub, readers, tokens, mode, pid, 90))
-    print("\nfan-out: one publisher, N readers (CPU of the server)")
-    print(f"{'readers':>7} {'load':<10} {'server':<7} {'us CPU/delivery':>15} {'deliveries/s':>13} {'delay p50/p99 ms':>18} {'missing':>8} {'KB/idle reader':>15} {'us/connect':>11}")
+                        result = measure("fanout", port, sub, port, pub, readers, tokens, mode, pid, 90)
+                    rows.setdefault((readers, mode, name), []).append(result)
+                    note(f"fanout {readers} {mode} {name}", result)
+    print(f"\n## Fan-out: one publisher, N readers (load average {load()})\n")
+    print("| readers | load | server | µs CPU/delivery | of nchan | deliveries/s | delay p50 / p99 ms | missing |")
+    print("| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for (readers, mode, name), results in rows.items():
         if mode.startswith("idle"):
-            print(f"{readers:>7} {'idle':<10} {name:<7} {'':>15} {'':>13} {'':>18} {'':>8} {middle(results, 'rss_kb_per_reader'):>15.2f} {middle(results, 'cpu_us_per_connect'):>11.1f}")
-        else:
-            print(f"{readers:>7} {mode:<10} {name:<7} {middle(results, 'cpu_us_per_delivery'):>15.2f} {middle(results, 'deliveries_per_s'):>13.0f} "
-                  f"{middle(results, 'delay_ms_p50'):>9.2f}/{middle(results, 'delay_ms_p99'):<8.2f} {max(r['missing'] for r in results):>8}")
+            continue
+        cpu, peer = middle(results, "cpu_us_per_delivery"), rows.get((readers, mode, "nchan"))
+        ratio = f"{cpu / middle(peer, 'cpu_us_per_delivery'):.2f}" if peer else ""
+        print(f"| {readers} | {mode} | {name} | {cpu:.2f} | {ratio} | {middle(results, 'deliveries_per_s'):.0f} | "
+              f"{middle(results, 'delay_ms_p50'):.2f} / {middle(results, 'delay_ms_p99'):.2f} | {max(r['missing'] for r in results)} |")
+    print("\n| idle readers | server | KB a reader | µs CPU per connect + request |")
+    print("| ---: | --- | ---: | ---: |")
+    for (readers, mode, name), results in rows.items():
+        if mode.startswith("idle"):
+            print(f"| {readers} | {name} | {middle(results, 'rss_kb_per_reader'):.2f} | {middle(results, 'cpu_us_per_connect'):.1f} |")
+
+# MARK: start
+
+def start(rounds, quick):
+    """Cold start, size, memory of a server that has just started."""
+    app = WORK / "hello.weir"
+    app.write_text('println("hello")\n')
+    served = WORK / "served.weir"
+    served.write_text(APP)
+    print(f"\n## Start (load average {load()})\n\n| what | |\n| --- | ---: |")
+    for arguments in (["version"], ["check", app], ["run", app]):
+        times = []
+        for _ in range(20 if quick else 60):
+            begun = time.perf_counter()
+            done = subprocess.run([WEIR, *arguments], capture_output=True, text=True)
+            times.append((time.perf_counter() - begun) * 1000)
+            if done.returncode:
+                raise RuntimeError(f"weir {arguments[0]}: {done.stderr}")
+        times.sort()
+        print(f"| `weir {arguments[0]}`, fork to exit, ms: least / median | {times[0]:.1f} / {statistics.median(times):.1f} |")
+    stripped = WORK / "stripped"
+    subprocess.run(["strip", "-o", stripped, WEIR], check=True)
+    print(f"| binary / stripped, MB (10⁶) | {WEIR.stat().st_size / 1e6:.1f} / {stripped.stat().st_size / 1e6:.1f} |")
+    linked = subprocess.run(["ldd", WEIR], capture_output=True, text=True).stdout
+    print(f"| linked libraries | {', '.join(line.split()[0].split('/')[-1] for line in linked.splitlines())} |")
+    port = free_port()
+    env = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "bench"}
+    with running([WEIR, "serve", "--caps", "all", "--port", port, served], port, env=env) as pid:
+        time.sleep(0.3)
+        pages = {key: int(value.split()[0]) for key, value in (line.split(":") for line in open(f"/proc/{pid}/status")) if key in ("VmRSS", "RssAnon")}
+        print(f"| server's RSS at start / of it its own memory, MB | {pages['VmRSS'] / 1024:.1f} / {pages['RssAnon'] / 1024:.1f} |")
 
 def middle(results, key):
     return statistics.median(r[key] for r in results)
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="*", choices=["relay", "fanout"], default=[])
+    parser.add_argument("what", nargs="*", choices=["start", "relay", "fanout"], default=[])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -228,7 +278,7 @@ if __name__ == "__main__":
         if not present(name):
             print(f"left out: {name} is not installed ({why})")
     try:
-        for what in options.what or ["relay", "fanout"]:
-            {"relay": relay, "fanout": fanout}[what](options.rounds, options.quick)
+        for what in options.what or ["start", "relay", "fanout"]:
+            {"start": start, "relay": relay, "fanout": fanout}[what](options.rounds, options.quick)
     finally:
         shutil.rmtree(WORK, ignore_errors=True)
