@@ -40,7 +40,7 @@ import class Foundation.ProcessInfo
 
   @Test func anyBytes() {
     let random = SeededRandom(seed: Self.seed)
-    for round in 0..<3000 {
+    for round in 0..<1500 {
       let bytes = (0..<random.int(below: 120)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
       let fault = Self.fault(bytes)
       #expect(fault == nil, "seed \(Self.seed), round \(round): \(bytes)")
@@ -61,7 +61,7 @@ import class Foundation.ProcessInfo
         "\n", "\n",
       ]
     let random = SeededRandom(seed: Self.seed)
-    for round in 0..<6000 {
+    for round in 0..<4000 {
       var text = ""
       for _ in 0..<random.int(below: 60) {
         text += words[random.int(below: words.count)]

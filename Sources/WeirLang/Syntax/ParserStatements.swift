@@ -218,7 +218,7 @@ extension Parser {
     do throws(Abort) { return try expression() } catch .here {
       // In brackets the list around goes on; in a block, the next line.
       guard newlinesMatter else { throw .here }
-      while kind != .end, kind != .semicolon, !token.flags.contains(.mayBreak) || at == start {
+      while kind != .end, kind != .semicolon, !(token.flags.contains(.newlineBefore) && kind.canStart) || at == start {
         if strayBracket == nil, kind == .roundClose || kind == .squareClose || kind == .curlyClose { break }
         if kind == .comma || kind == .kIn || kind == .holeEnd || atItemStart { break }
         skipOne()
