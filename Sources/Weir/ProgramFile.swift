@@ -37,6 +37,13 @@ extension ProgramFile {
     return printer(color).text(Diagnostic(trap.code, trap.message, at: trap.span, related: calls, hint: trap.hint))
   }
 
+  /// A program with neither `main` nor top-level statements does nothing when it is run: that is a mistake.
+  package var nothingToRun: NothingToRun? {
+    guard let core = result.program, core.entry == nil, core.script == nil else { return nil }
+    let serves = core.exports.contains { $0.kind == .workflow }
+    return NothingToRun(path: path, serves: serves)
+  }
+
   /// What would be reached and was not granted: nil if nothing, else one line with effects, calls and the command.
   package func refusal(_ mode: ProgramRun.Mode, granted: EffectSet) -> String? {
     switch mode {
@@ -60,5 +67,15 @@ extension ProgramFile {
     }
     let what = names.count == 1 ? "workflow \(names[0])" : "workflows \(names.joined(separator: ", "))"
     return (effects, names.isEmpty ? "serving needs" : "serving \(what) needs")
+  }
+}
+
+package struct NothingToRun: Failure {
+  package var code: String { "NothingToRun" }
+  var path: String
+  var serves: Bool
+  package var message: String { "\(path) has neither a function `main` nor statements: there is nothing to run" }
+  package var hint: String? {
+    serves ? "to serve its workflows: weir serve \(path)" : "write `func main() { … }`, or name a function with --entry"
   }
 }

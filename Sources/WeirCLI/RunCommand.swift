@@ -35,6 +35,10 @@ enum RunCommand {
       return 1
     }
     let mode: ProgramRun.Mode = command.name == "serve" ? .serve : .entry
+    if mode == .entry, let nothing = file.nothingToRun {
+      Terminal.complain(nothing)
+      return 1
+    }
     if let refusal = file.refusal(mode, granted: granted) {
       Terminal.talk("weir: \(refusal)\n")
       let mayAsk = command["caps"] == nil && project.capabilities == nil && Terminal.isInteractive

@@ -270,6 +270,8 @@ private struct Walk {
       if node >= 0 {
         for item in nodes[node].items where enters(item.step, index, item.child, of: nodes, found) {
           at = start
+          // The last item is whichever comes last: what an earlier one left is none of its.
+          if item.step == .last { forget(below: item.child, of: nodes, &found) }
           guard value(node: item.child, of: nodes, &found, depth: depth) else { return false }
           isWalked = true
         }
@@ -293,6 +295,12 @@ private struct Walk {
     case .any: !isFound(below: child, of: nodes, found)
     case .name: false
     }
+  }
+
+  private func forget(below node: Int, of nodes: [JSONScanner.Node], _ found: inout [JSONSlice?]) {
+    if nodes[node].match >= 0 { found[nodes[node].match] = nil }
+    for name in nodes[node].names { forget(below: name.child, of: nodes, &found) }
+    for item in nodes[node].items { forget(below: item.child, of: nodes, &found) }
   }
 
   private func isFound(below node: Int, of nodes: [JSONScanner.Node], _ found: [JSONSlice?]) -> Bool {

@@ -25,7 +25,7 @@ package final class HTTPServer {
     /// writes nothing for this long is cut for such a client.
     package var halfClosedTimeout = Duration.seconds(300)
     /// Connections at a time; more are told 503.
-    package var connections = 10_000
+    package var connections = 16_000
     /// Bytes of further requests read while one is being answered (one read may go over it).
     package var pipelinedBytes = 64 << 10
     /// One chunk of a streamed answer, and so what is copied for a reader whose socket is full.

@@ -149,6 +149,15 @@ import Testing
     #expect(scanner[0] == nil)
   }
 
+  @Test func theLastItemOwesNothingToEarlierOnes() throws {
+    let bytes = Array(#"{"a":[{"x":1},{"y":2}]}"#.utf8)
+    var scanner = JSONScanner([try JSONPath("$.a[-1].x"), try JSONPath("$.a[-1].y"), try JSONPath("$.a[*].x")])
+    try scanner.scan(bytes.span)
+    #expect(scanner[0] == nil)
+    #expect(scanner.int(1, in: bytes.span) == 2)
+    #expect(scanner.int(2, in: bytes.span) == 1)
+  }
+
   @Test(arguments: ["$x", "$.", "$..a", "a[", "a[x]", "a[-2]", "a[\"b]", "a.b[0", String(repeating: ".a", count: 33)])
   func refusesPaths(_ text: String) {
     #expect(throws: JSONPathFailure.self) { try JSONPath(text) }

@@ -17,7 +17,7 @@ import WeirTesting
       #"{"type":"tool_start","id":"c1","name":"add","arguments":"{}"}"#
     ),
     (.toolEnd(id: "c1", name: "add", ok: false), #"{"type":"tool_end","id":"c1","name":"add","ok":false}"#),
-    (.value(["a": [1, nil]]), #"{"type":"value","value":{"a":[1,null]}}"#),
+    (.value(["a": [1, .null]]), #"{"type":"value","value":{"a":[1,null]}}"#),
     (
       .usage(Usage(inputTokens: 7, outputTokens: 2, cachedInputTokens: 1, estimated: true)),
       #"{"type":"usage","input_tokens":7,"output_tokens":2,"cached_input_tokens":1,"estimated":true}"#
@@ -44,7 +44,7 @@ import WeirTesting
     (#"{"type":"text","delta":"a\u0041"}"#, .text("aA")),
     (#"{"type":"usage"}"#, .usage(Usage())),
     (#"{"type":"error","code":"c","message":"m","hint":null}"#, .error(RunFailure(code: "c", message: "m"))),
-    (#"{"type":"value","value":null}"#, .value(nil)),
+    (#"{"type":"value","value":null}"#, .value(.null)),
   ]
 
   @Test(arguments: tolerated) func toleratesWhatItDoesNotKnow(_ text: String, _ event: RunEvent?) throws {
