@@ -100,7 +100,7 @@ import WeirTesting
     let late = bench.ask("GET", "/streams/runs/run1?offset=2")
     bench.host.write("run1", [], ending: .closed)
     bench.loop.settle()
-    #expect(late.text == "id: 0000000000000002\n\n")
+    #expect(late.text == "id: 0000000000000002@run1\n\n")
     #expect(late.isFinished)
   }
 
