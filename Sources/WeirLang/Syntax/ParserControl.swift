@@ -42,6 +42,8 @@ extension Parser {
   }
 
   private mutating func matchArms() throws(Abort) -> [MatchArm] {
+    try enter()
+    defer { leave() }
     guard kind == .curlyOpen else {
       throw failExpected("`{` and the arms", hint: "write `match e { pattern => result }`")
     }

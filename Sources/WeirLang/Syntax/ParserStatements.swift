@@ -1,6 +1,8 @@
 /// Blocks and statements, and how to go on behind one that made no sense.
 extension Parser {
   mutating func block() throws(Abort) -> Block {
+    try enter()
+    defer { leave() }
     guard kind == .curlyOpen else { throw failExpected("`{`") }
     let opener = at
     let outside = (newlinesMatter, arrowEndsGuard, limitMayFollow)
