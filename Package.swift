@@ -69,6 +69,7 @@ let package = Package(
     tests("WeirIO"),
     tests("WeirFlow"),
     tests("WeirTesting"),
+    tests("Weir", ["WeirIO"]),
   ],
   cxxLanguageStandard: .cxx17
 )

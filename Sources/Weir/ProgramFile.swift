@@ -15,8 +15,11 @@ package struct ProgramFile {
 
   /// Reads and checks; problems of the program are in `result.diagnostics`.
   package init(_ path: String, entry: String = "main") throws(DiskFailure) {
+    self.init(path, bytes: try HostProcess.read(path, limit: Self.byteLimit), entry: entry)
+  }
+
+  init(_ path: String, bytes: [UInt8], entry: String = "main") {
     self.path = path
-    let bytes = try HostProcess.read(path, limit: Self.byteLimit)
     result = Checker.check(name: path, bytes: bytes, entry: entry, library: Self.library) { other in
       try? HostProcess.read(other, limit: Self.byteLimit)
     }

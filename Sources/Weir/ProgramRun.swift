@@ -28,33 +28,42 @@ package struct ProgramRun {
 
   /// The exit status. Throws only for what is wrong before anything runs.
   package func run(_ mode: Mode, _ arguments: EntryArguments, granted: EffectSet) throws -> Int {
-    guard let core = file.result.program else { return 1 }
-    let program = try Emitter.emit(core, library: ProgramFile.library, granted: Set(granted.sorted))
-    let values = try arguments.values(program.names)
     let loop = EventLoop()
-    let world = RealWorld.make(loop: loop)
-    let instance = ProgramInstance(
+    let instance = try instance(on: loop, world: RealWorld.make(loop: loop), granted: granted)
+    let values = try arguments.values(instance.program.names)
+    let signals = try Signals(loop, [.interrupt, .terminate]) { signal in
+      if !instance.shutDown() { instance.exit(signal == .interrupt ? 130 : 143) }
+    }
+    defer { signals.cancel() }
+    return Self.run(instance, mode, values, on: loop)
+  }
+
+  /// The program with everything it needs, not yet running.
+  func instance(on loop: EventLoop, world: World, granted: EffectSet) throws -> ProgramInstance {
+    guard let core = file.result.program else { throw WeirError(file) }
+    let program = try Emitter.emit(core, library: ProgramFile.library, granted: Set(granted.sorted))
+    return ProgramInstance(
       program: program, world: world, store: MemoryStreamStore(loop: loop),
       providers: .init(configured: project.providers, environment: world.environment), options: options
     ) { [file, color] trap in
       world.console.write(file.rendered(trap, color: color), to: .error)
     }
+  }
+
+  /// Blocks this thread, which is the loop's, until the program is over; answers its exit status.
+  static func run(_ instance: ProgramInstance, _ mode: Mode, _ arguments: [Value], on loop: EventLoop) -> Int {
     var status = 0
     instance.onExit = { code in
       status = code
       loop.stop()
     }
-    let signals = try Signals(loop, [.interrupt, .terminate]) { signal in
-      if !instance.shutDown() { instance.exit(signal == .interrupt ? 130 : 143) }
-    }
     loop.soon {
       switch mode {
-      case .entry: instance.run(entryArguments: values)
+      case .entry: instance.run(entryArguments: arguments)
       case .serve: instance.serve()
       }
     }
     loop.run()
-    signals.cancel()
     return status
   }
 }

@@ -55,7 +55,8 @@ package struct Project {
       default:
         // An ailang.toml has tables of its own that are none of our business.
         guard path.hasSuffix(Self.fileName) else { continue }
-        throw ProjectFailure(path, "unknown key \"\(member.name)\"", hint: "known keys: \(Self.keys.joined(separator: ", "))")
+        throw ProjectFailure(
+          path, "unknown key \"\(member.name)\"", hint: "known keys: \(Self.keys.joined(separator: ", "))")
       }
     }
     do throws(ConfigFailure) {

@@ -21,7 +21,8 @@ package struct WebUIRun {
     let proxy = try WebUIProxy(backends: backends, world: world)
     let server = HTTPServer(world: world) { proxy.handle($0, $1) }
     try server.listen(SocketAddress(host: host, port: port))
-    Terminal.talk("weir: chat page for \(backends.joined(separator: ", ")) on http://\(host):\(server.address?.port ?? port)/\n")
+    Terminal.talk(
+      "weir: chat page for \(backends.joined(separator: ", ")) on http://\(host):\(server.address?.port ?? port)/\n")
     let signals = try Signals(loop, [.interrupt, .terminate]) { _ in
       server.close(grace: .seconds(1)) { loop.stop() }
     }

@@ -28,6 +28,10 @@ package final class ProgramInstance {
   package let showTrap: (Trap) -> Void
   /// Called once, when the process should end with this status.
   package var onExit: ((Int) -> Void)?
+  /// Called when a server of the program listens, with its address.
+  package var onListening: ((SocketAddress) -> Void)?
+  /// Why the program could not do what it was started for, when `onExit` says so before anything ran.
+  package private(set) var startFailure: (any Failure)?
 
   let client: ChatClient
   let sessions: AgentSessions
@@ -120,6 +124,7 @@ package final class ProgramInstance {
     case .success: exit(0)
     case .failure(let trap):
       if trap.isCancellation, isStopping { return exit(0) }
+      startFailure = trap
       report(trap)
       exit(1)
     }
@@ -137,10 +142,12 @@ package final class ProgramInstance {
   /// Listens; a port that can't be had ends the program with one clear line.
   func start(_ server: ProgramServer, port: Int) -> Bool {
     do {
-      try server.listen(port: port)
+      let address = try server.listen(port: port)
       servers.append(server)
+      onListening?(address)
       return true
     } catch {
+      startFailure = error
       log("\(error.message)", hint: error.hint)
       exit(1)
       return false

@@ -35,18 +35,20 @@ final class ProgramServer: Handle {
     super.init(kind: "Server")
   }
 
-  /// Binds now; requests are answered from the next turn on.
-  func listen(port: Int) throws(ListenFailure) {
+  /// Binds now, and answers where; requests are answered from the next turn on.
+  func listen(port: Int) throws(ListenFailure) -> SocketAddress {
     let options = instance.options.server
     guard options.insecure || options.tls != nil || options.serve.token != nil || Self.isLoopback(options.host) else {
       throw ListenFailure(
-        message: "refusing to serve on \(options.host) without a token or TLS: whoever reaches it could start and stop runs",
+        message:
+          "refusing to serve on \(options.host) without a token or TLS: whoever reaches it could start and stop runs",
         hint: "add --token TEXT or --tls-cert/--tls-key, or --insecure if the network is yours")
     }
     var serve = options.serve
     if Self.isLoopback(options.host), serve.token == nil { serve.hosts = ServeConfiguration.loopbackHosts }
     do {
-      let application = try ServeApplication(serve, host: instance.runs, store: instance.store, loop: instance.world.loop)
+      let application = try ServeApplication(
+        serve, host: instance.runs, store: instance.store, loop: instance.world.loop)
       var limits = HTTPServer.Limits()
       limits.request.bodyBytes = serve.bodyLimit
       let http = HTTPServer(world: instance.world, limits: limits) { application.handle($0, $1) }
@@ -54,7 +56,9 @@ final class ProgramServer: Handle {
       application.load()
       self.http = http
       self.application = application
-      announce(http, serve)
+      let address = http.address ?? SocketAddress(host: options.host, port: options.port ?? port)
+      announce(address, serve)
+      return address
     } catch let failure as any Failure {
       throw ListenFailure(message: failure.message, hint: failure.hint)
     } catch {
@@ -62,11 +66,11 @@ final class ProgramServer: Handle {
     }
   }
 
-  private func announce(_ http: HTTPServer, _ serve: ServeConfiguration) {
-    guard let address = http.address else { return }
+  private func announce(_ address: SocketAddress, _ serve: ServeConfiguration) {
     let scheme = instance.options.server.tls == nil ? "http" : "https"
     let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-    var line = "serving \(instance.runs.routes.count) workflow\(instance.runs.routes.count == 1 ? "" : "s") on \(scheme)://\(host):\(address.port)"
+    var line =
+      "serving \(instance.runs.routes.count) workflow\(instance.runs.routes.count == 1 ? "" : "s") on \(scheme)://\(host):\(address.port)"
     if serve.ui { line += "/ (chat page)" }
     instance.log(line)
     for route in instance.runs.routes { instance.log("  \(route.method) \(route.path)  \(route.name)") }
