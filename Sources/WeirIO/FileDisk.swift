@@ -19,9 +19,8 @@ package final class FileDisk: Disk {
     _ path: String, _ mode: DiskMode, _ answer: @escaping (Result<any DiskFile, DiskFailure>) -> Void
   ) {
     let (loop, pool) = (self.loop, self.pool)
-    perform(path, { answer($0.map { FileHandle($0, loop, DiskLane(pool)) }) }) { () throws(DiskFailure) in
-      try OpenFile(path, mode)
-    }
+    let opened = { (file: Result<OpenFile, DiskFailure>) in answer(file.map { FileHandle($0, loop, DiskLane(pool)) }) }
+    perform(path, opened) { () throws(DiskFailure) in try OpenFile(path, mode) }
   }
 
   package func read(_ path: String, limit: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
@@ -54,27 +53,34 @@ package final class FileDisk: Disk {
   }
 
   package func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform(path, { answer($0.failure) }) { () throws(DiskFailure) in try check(mkdir(path, 0o777), path) }
+    act(path, answer) { () throws(DiskFailure) in try check(mkdir(path, 0o777), path) }
   }
 
   package func remove(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform(path, { answer($0.failure) }) { () throws(DiskFailure) in try check(Glibc.remove(path), path) }
+    act(path, answer) { () throws(DiskFailure) in try check(Glibc.remove(path), path) }
   }
 
   package func rename(_ from: String, _ to: String, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform(from, { answer($0.failure) }) { () throws(DiskFailure) in
+    act(from, answer) { () throws(DiskFailure) in
       if to.utf8.contains(0) { throw .other(to, "a path cannot hold a NUL") }
       try check(Glibc.rename(from, to), from)
     }
   }
 
   package func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform(path, { answer($0.failure) }) { () throws(DiskFailure) in
+    act(path, answer) { () throws(DiskFailure) in
       let fd = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
       if fd < 0 { throw DiskFailure.of(errno, path) }
       defer { closeDescriptor(fd) }
       try check(fsync(fd), path)
     }
+  }
+
+  private func act(
+    _ path: String, _ answer: @escaping (DiskFailure?) -> Void, _ work: @escaping @Sendable () throws(DiskFailure) -> Void
+  ) {
+    let done = { (result: Result<Void, DiskFailure>) in answer(result.failure) }
+    perform(path, done, work)
   }
 
   private func perform<Value: Sendable>(
@@ -107,15 +113,15 @@ final class FileHandle: DiskFile {
   }
 
   func write(_ bytes: [UInt8], at: Int, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform({ answer($0.failure) }) { file throws(DiskFailure) in try file.write(bytes, at: at) }
+    act(answer) { file throws(DiskFailure) in try file.write(bytes, at: at) }
   }
 
   func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
-    perform({ answer($0.failure) }) { file throws(DiskFailure) in try file.synchronize() }
+    act(answer) { file throws(DiskFailure) in try file.synchronize() }
   }
 
   func truncate(to size: Int, _ answer: @escaping (DiskFailure?) -> Void) {
-    perform({ answer($0.failure) }) { file throws(DiskFailure) in try check(ftruncate(file.descriptor, size), file.path)
+    act(answer) { file throws(DiskFailure) in try check(ftruncate(file.descriptor, size), file.path)
     }
   }
 
@@ -125,6 +131,13 @@ final class FileHandle: DiskFile {
 
   /// What was asked before is still done and answered; then the descriptor goes, with the last job that holds it.
   func close() { isClosed = true }
+
+  private func act(
+    _ answer: @escaping (DiskFailure?) -> Void, _ work: @escaping @Sendable (OpenFile) throws(DiskFailure) -> Void
+  ) {
+    let done = { (result: Result<Void, DiskFailure>) in answer(result.failure) }
+    perform(done, work)
+  }
 
   private func perform<Value: Sendable>(
     _ answer: @escaping (Result<Value, DiskFailure>) -> Void,

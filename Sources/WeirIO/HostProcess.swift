@@ -77,7 +77,8 @@ extension HostProcess {
     text.withUTF8 { bytes in
       var at = 0
       while at < bytes.count {
-        let sent = writeBytes(descriptor, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[at...]).baseAddress.unsafelyUnwrapped, bytes.count - at)
+        let rest = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[at...])
+        let sent = writeBytes(descriptor, rest.baseAddress.unsafelyUnwrapped, rest.count)
         if sent > 0 { at += sent } else if errno != EINTR && errno != EAGAIN { return }
       }
     }

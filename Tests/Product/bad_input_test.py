@@ -36,7 +36,7 @@ class BadRequests(unittest.TestCase):
             self.check_error(Response(weir.port, "GET", "/api/stream"), 400, "message")
             self.check_error(Response(weir.port, "GET", "/api/stream?message=%zz&session_id=1"), 400)
             self.check_error(Response(weir.port, "GET", "/nowhere"), 404)
-            self.check_error(Response(weir.port, "POST", "/../../etc/passwd", b""), 404)
+            self.check_error(Response(weir.port, "POST", "/../../etc/passwd", b""), 400, "above the root")
             wrong = Response(weir.port, "DELETE", "/api/stream")
             self.assertIn("POST", wrong.headers["allow"])
             self.check_error(wrong, 405)

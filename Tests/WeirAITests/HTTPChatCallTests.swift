@@ -188,7 +188,8 @@ struct HTTPChatCallTests {
       #expect(recorder.failure?.code == "Timeout" && recorder.end == .error)
       #expect(recorder.failure?.message.contains(what) == true, "\(recorder.events)")
       #expect(simulation.http.exchanges[0].isCancelled)
-      return .seconds((recorder.endedAfter + .milliseconds(500)).components.seconds)  // the simulated network has latency
+      // Rounded: the simulated network has latency.
+      return .seconds((recorder.endedAfter + .milliseconds(500)).components.seconds)
     }
     #expect(elapsed("first_content, 1m0s") { _ in } == .seconds(60))
     #expect(

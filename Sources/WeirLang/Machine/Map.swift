@@ -61,7 +61,7 @@ package struct Map {
   }
 
   /// In order of insertion.
-  package func forEach<E: Error>(_ body: (Value, Value) throws(E) -> Void) throws(E) {
+  package func visit<E: Error>(_ body: (Value, Value) throws(E) -> Void) throws(E) {
     if isFlat {
       for place in stride(from: 1, to: root.count, by: 2) { try body(root[place], root[place + 1]) }
     } else {
@@ -72,14 +72,14 @@ package struct Map {
   package var keys: [Value] {
     var keys: [Value] = []
     keys.reserveCapacity(count)
-    forEach { key, _ in keys.append(key) }
+    visit { key, _ in keys.append(key) }
     return keys
   }
 
   package var entries: [(key: Value, value: Value)] {
     var entries: [(key: Value, value: Value)] = []
     entries.reserveCapacity(count)
-    forEach { key, value in entries.append((key, value)) }
+    visit { key, value in entries.append((key, value)) }
     return entries
   }
 
@@ -93,7 +93,7 @@ package struct Map {
     var keys = Value.unit
     var entries = Value.unit
     var next = 0
-    forEach { key, value in
+    visit { key, value in
       keys = MapTree.insert(keys, key, .int(next), .unit)
       entries = MapTree.insert(entries, .int(next), key, value)
       next += 1

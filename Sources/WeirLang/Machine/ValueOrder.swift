@@ -53,7 +53,7 @@ extension Value {
         let right = Map(root: y)
         if left.count != right.count { return left.count < right.count ? -1 : 1 }
         var sameKeys = true
-        left.forEach { key, value in
+        left.visit { key, value in
           guard sameKeys, let other = right[key] else {
             sameKeys = false
             return

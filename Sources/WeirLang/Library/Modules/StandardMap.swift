@@ -87,7 +87,7 @@ extension LibraryModule {
       raw("remove", arity: 2) { arguments, _ in .value(.map(try map(arguments).removing(arguments[1]).root)) },
       raw("merge", arity: 2) { arguments, _ in
         var sum = try map(arguments)
-        try map(arguments, 1).forEach { key, value in sum = sum.setting(key, value) }
+        try map(arguments, 1).visit { key, value in sum = sum.setting(key, value) }
         return .value(.map(sum.root))
       },
     ]
