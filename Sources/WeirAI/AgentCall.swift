@@ -85,7 +85,7 @@ final class AgentCall: ChatCall, RunEventSink {
   func runEvent(_ event: RunEvent) {
     switch event {
     case .text(let more):
-      reply += more
+      if memory != nil { reply += more }
       sink?.runEvent(event)
     case .end(let state): asked(state)
     default: sink?.runEvent(event)

@@ -13,8 +13,15 @@ package struct Offset: Hashable, Comparable, Sendable, CustomStringConvertible {
   package static let limit: UInt64 = 9_999_999_999_999_999
 
   package var description: String {
-    let digits = String(value)
-    return String(repeating: "0", count: max(0, 16 - digits.utf8.count)) + digits
+    if value > Self.limit { return String(value) }
+    return String(unsafeUninitializedCapacity: 16) { digits in
+      var rest = value
+      for place in (0..<16).reversed() {
+        digits[place] = 0x30 + UInt8(rest % 10)
+        rest /= 10
+      }
+      return 16
+    }
   }
 
   /// Reads 1 to 16 decimal digits, nothing else. `-1` (the protocol's "beginning") is the caller's to know.

@@ -120,6 +120,22 @@ package enum RunEventCodec {
     }
   }
 
+  /// Where the delta of a text event stands, if it is ASCII without escapes and so the same text in JSON and out of it.
+  /// Nil says only that it has to be decoded.
+  package static func plainTextRange(_ item: Span<UInt8>) -> Range<Int>? {
+    item.withUnsafeBufferPointer { bytes in
+      let start = textHead.count
+      let end = bytes.count - 2
+      guard end >= start, bytes[end] == UInt8(ascii: "\""), bytes[end + 1] == UInt8(ascii: "}") else { return nil }
+      for i in 0..<start where bytes[i] != textHead[i] { return nil }
+      for i in start..<end
+      where bytes[i] < 0x20 || bytes[i] >= 0x80 || bytes[i] == UInt8(ascii: "\"") || bytes[i] == UInt8(ascii: "\\") {
+        return nil
+      }
+      return start..<end
+    }
+  }
+
   private struct Reader {
     let object: JSONValue
 

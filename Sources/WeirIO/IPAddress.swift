@@ -108,7 +108,7 @@ struct IPAddress: Equatable, Sendable {
       var address = in_addr(s_addr: UInt32(truncatingIfNeeded: mapped ? low >> 32 : low))
       inet_ntop(AF_INET, &address, &text, socklen_t(text.count))
     }
-    let host = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    let host = text.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     return SocketAddress(host: scope == 0 ? host : "\(host)%\(scope)", port: Int(port))
   }
 }

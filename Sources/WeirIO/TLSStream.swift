@@ -126,6 +126,7 @@ final class TLSStream: ByteStream, ByteStreamHandler {
   private func flush() {
     while true {
       if pendingOffset < pending.count {
+        let pending = pending  // another reference, so that nothing the socket does can overlap this access
         pendingOffset += inner.send(pending.span.extracting(pendingOffset..<pending.count))
         if pendingOffset < pending.count { return }
       }

@@ -26,9 +26,19 @@ package struct HTTPRequest: Sendable {
   }
   /// All values of the header joined by ", " (RFC 9110 5.3), by case-insensitive name.
   package subscript(_ name: String) -> String? {
-    let wanted = name.lowercased()
-    let values = headers.filter { $0.name.lowercased() == wanted }.map(\.value)
-    return values.isEmpty ? nil : values.joined(separator: ", ")
+    var found: String?
+    for header in headers where Self.isSame(header.name, name) {
+      found = found.map { "\($0), \(header.value)" } ?? header.value
+    }
+    return found
+  }
+
+  /// Field names are ASCII; nothing is allocated to compare two.
+  private static func isSame(_ a: String, _ b: String) -> Bool {
+    let (a, b) = (a.utf8, b.utf8)
+    guard a.count == b.count else { return false }
+    func lower(_ byte: UInt8) -> UInt8 { 0x41 <= byte && byte <= 0x5A ? byte | 0x20 : byte }
+    return zip(a, b).allSatisfy { lower($0) == lower($1) }
   }
 }
 

@@ -65,7 +65,9 @@ package struct AccessPolicy: Sendable {
 
   /// Host without its port; `[::1]:80` keeps its brackets.
   private static func name(of host: String) -> Substring {
-    guard let colon = host.lastIndex(of: ":"), host.last != "]" else { return host[...] }
+    guard let colon = host.utf8.lastIndex(of: UInt8(ascii: ":")), host.utf8.last != UInt8(ascii: "]") else {
+      return host[...]
+    }
     return host[..<colon]
   }
 

@@ -64,6 +64,10 @@ struct FrameEncoder {
       }
       return .other
     }
+    if format == .weir, let text = RunEventCodec.plainTextRange(item.bytes.span) {
+      frame(to: &out) { encoder, out in encoder.weir(escapedText: item.bytes[text], offset, to: &out) }
+      return .other
+    }
     let event: RunEvent
     do {
       // nil: a kind of event from a newer version, which readers skip.
@@ -112,9 +116,10 @@ struct FrameEncoder {
   /// One frame is one HTTP chunk (RFC 9112 section 7.1), or nothing at all: an empty chunk would end the body.
   private func frame(to out: inout [UInt8], _ encode: (borrowing FrameEncoder, inout [UInt8]) -> Void) {
     guard isChunked else { return encode(self, &out) }
-    // The size comes first but is known last: room for it is left, and closed up when it is shorter.
+    // The size comes first but is known last: room for the two digits of the usual frame is left, and the body moved
+    // only where that was a wrong guess.
     let start = out.count
-    JSONWriter.append(raw: "00000000\r\n", to: &out)
+    JSONWriter.append(raw: "00\r\n", to: &out)
     let body = out.count
     encode(self, &out)
     var size = out.count - body
@@ -123,20 +128,19 @@ struct FrameEncoder {
       return
     }
     JSONWriter.append(raw: "\r\n", to: &out)
-    // Leading zeros are allowed in a chunk size (1*HEXDIG), but eight of them in each of a million frames are not free.
     var digits = 0
     var rest = size
     repeat {
       digits += 1
       rest >>= 4
     } while rest > 0
-    let spare = 8 - digits
-    for place in (0..<digits).reversed() {
+    if digits < 2 { out.remove(at: start) }
+    if digits > 2 { out.insert(contentsOf: repeatElement(0x30, count: digits - 2), at: start) }
+    for place in (start..<(start + digits)).reversed() {
       let digit = UInt8(size & 15)
-      out[start + spare + place] = digit < 10 ? 0x30 + digit : 0x61 + digit - 10
+      out[place] = digit < 10 ? 0x30 + digit : 0x61 + digit - 10
       size >>= 4
     }
-    out.removeSubrange(start..<(start + spare))
   }
 
   func id(_ offset: Offset, to out: inout [UInt8]) {

@@ -66,6 +66,17 @@ extension FrameEncoder {
     }
   }
 
+  /// The same frame as for `.text`, of a text that is already as it stands between a JSON string's quotes: what nearly
+  /// every token is. It is copied twice instead of read and written.
+  func weir(escapedText text: ArraySlice<UInt8>, _ offset: Offset, to out: inout [UInt8]) {
+    id(offset, to: &out)
+    JSONWriter.append(raw: "data: {\"content\":\"", to: &out)
+    out.append(contentsOf: text)
+    JSONWriter.append(raw: "\",\"delta\":\"", to: &out)
+    out.append(contentsOf: text)
+    JSONWriter.append(raw: "\"}\n\n", to: &out)
+  }
+
   /// Arguments as the object they are; as text where they are not one (a truncated call).
   static func argumentsValue(_ text: String) -> JSONValue {
     (try? JSONValue.parse(text)) ?? .string(text)

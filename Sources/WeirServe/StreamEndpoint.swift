@@ -23,8 +23,10 @@ extension ServeApplication {
     let query = try request.queryItems()
     let format = try query?["format"].map(Self.format)
     let type = (format ?? .weir).contentType
-    guard MediaType(type).map({ Accept(request["Accept"]).quality(of: $0).weight }) != 0 else {
-      throw .notAcceptable(accept: String((request["Accept"] ?? "").prefix(100)), offered: [type])
+    let accept = request["Accept"]
+    // What `EventSource` sends is the very type; only other wishes have to be weighed.
+    guard accept == type || MediaType(type).map({ Accept(accept).quality(of: $0).weight }) != 0 else {
+      throw .notAcceptable(accept: String((accept ?? "").prefix(100)), offered: [type])
     }
     var fromTail = false
     var offset = Offset.start

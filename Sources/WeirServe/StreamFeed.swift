@@ -10,7 +10,7 @@ import WeirStore
 /// backpressure ends at the log.
 ///
 ///     flowing    live readers whose socket has room. The feed reads ahead only while there is one.
-///     atTail     the last read was empty, and the store has not called since.
+///     atTail     the last read found the end of the stream, and the store has not called since.
 final class StreamFeed {
   let key: FeedKey
   let fanout: Fanout
@@ -190,8 +190,9 @@ final class StreamFeed {
 
   private func sendExtra(_ reader: FanoutReader) -> Bool {
     guard let responder = reader.responder else { return false }
-    let taken = responder.sendFramed(reader.extra.span)
-    if taken == reader.extra.count {
+    let extra = reader.extra  // another reference, so that nothing the connection does can overlap this access
+    let taken = responder.sendFramed(extra.span)
+    if taken == extra.count {
       reader.extra = []
       return true
     }
@@ -277,9 +278,8 @@ final class StreamFeed {
   private func received(_ result: Result<StreamBatch, StoreFailure>) {
     // Deleted, or the store is gone: readers must not take that for an end. They reconnect and are told.
     guard case .success(let batch) = result else { return abortAll() }
-    if batch.items.isEmpty {
-      atTail = !wokeWhileReading
-    } else {
+    atTail = (batch.items.isEmpty || batch.reachedTail) && !wokeWhileReading
+    if !batch.items.isEmpty {
       for item in batch.items {
         let after = window.next + 1
         window.append { lastKind = encoder.item(item, after: after, to: &$0) }

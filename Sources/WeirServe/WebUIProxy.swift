@@ -192,7 +192,8 @@ final class ProxyExchange: HTTPResponseHandler, HTTPResponseObserver {
   private func flush() {
     guard let responder else { return }
     if !pending.isEmpty {
-      let taken = responder.send(pending.span)
+      let offered = pending  // another reference, so that nothing the connection does can overlap this access
+      let taken = responder.send(offered.span)
       if taken < pending.count {
         pending.removeFirst(taken)
         upstream?.isReading = false

@@ -66,10 +66,13 @@ extension ServeApplication {
       guard let format = OutputFormat(rawValue: name), format != .items else { throw .badFormat(name) }
       return .stream(format)
     }
+    let accept = request["Accept"]
+    // What `EventSource` sends: the first of the SSE formats, whatever else there is.
+    if accept == "text/event-stream" { return .stream(.weir) }
     let offers = route.kind == .stream ? Self.streamOffers : Self.valueOffers
-    guard let best = Accept(request["Accept"]).preferred(among: offers.map(\.type)) else {
+    guard let best = Accept(accept).preferred(among: offers.map(\.type)) else {
       throw .notAcceptable(
-        accept: String((request["Accept"] ?? "").prefix(100)), offered: offers.map(\.type.essence))
+        accept: String((accept ?? "").prefix(100)), offered: offers.map(\.type.essence))
     }
     return offers[best].reading
   }
@@ -328,6 +331,10 @@ extension HTTPRequest {
 
 /// A stream's name in a URL.
 func escapedPath(_ path: String) -> String {
-  path.split(separator: "/", omittingEmptySubsequences: false).map { URLPath.encoded(segment: String($0)) }
+  // Runs have plain names; nothing is taken apart for them.
+  if path.utf8.allSatisfy({ $0 == UInt8(ascii: "/") || 0x61 <= $0 && $0 <= 0x7A || 0x30 <= $0 && $0 <= 0x39 }) {
+    return path
+  }
+  return path.split(separator: "/", omittingEmptySubsequences: false).map { URLPath.encoded(segment: String($0)) }
     .joined(separator: "/")
 }

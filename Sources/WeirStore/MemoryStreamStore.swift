@@ -126,7 +126,8 @@ package final class MemoryStreamStore: StreamStore {
     answer(
       .success(
         StreamBatch(
-          items: taken, next: Offset(UInt64(end)), ending: end == items.count ? stream.ending : nil)))
+          items: taken, next: Offset(UInt64(end)), ending: end == items.count ? stream.ending : nil,
+          reachedTail: end == items.count && end > start)))
   }
 
   package func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable {

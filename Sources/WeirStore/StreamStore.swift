@@ -77,10 +77,14 @@ package struct StreamBatch: Equatable, Sendable {
   package var next: Offset
   /// Set when `next` is the end of an ended stream.
   package var ending: StreamEnding?
-  package init(items: [StreamItem], next: Offset, ending: StreamEnding?) {
+  /// The store knows that nothing came after these items when it answered, which saves a reader the question. False
+  /// says nothing; an empty batch says it by itself.
+  package var reachedTail = false
+  package init(items: [StreamItem], next: Offset, ending: StreamEnding?, reachedTail: Bool = false) {
     self.items = items
     self.next = next
     self.ending = ending
+    self.reachedTail = reachedTail
   }
 }
 

@@ -35,8 +35,10 @@ package enum HTTPResponseWriter {
       output.append(contentsOf: field.name.utf8)
       output.append(.colon)
       output.append(.space)
-      for byte in field.value.utf8 where byte != .carriageReturn && byte != .lineFeed && byte != 0 {
-        output.append(byte)
+      if field.value.utf8.contains(where: isForbidden) {
+        for byte in field.value.utf8 where !isForbidden(byte) { output.append(byte) }
+      } else {
+        output.append(contentsOf: field.value.utf8)
       }
       appendLine("", to: &output)
     }
@@ -63,6 +65,8 @@ package enum HTTPResponseWriter {
   }
 
   package static let continueHead = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+
+  private static func isForbidden(_ byte: UInt8) -> Bool { byte == .carriageReturn || byte == .lineFeed || byte == 0 }
 
   private static func isOurs(_ name: String) -> Bool {
     switch name.utf8.count {

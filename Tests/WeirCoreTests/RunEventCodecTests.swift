@@ -64,6 +64,25 @@ import WeirTesting
     #expect(throws: RunEventFailure.self) { try RunEventCodec.decode(Array(text.utf8)) }
   }
 
+  /// What may be copied as it stands must be the text that decoding gives; what is not sure is decoded.
+  @Test(arguments: [
+    ("", true), ("Hel", true), (" /{}[]:,'", true), ("\u{7F}", true), ("a\"b", false), ("a\\b", false), ("é", false),
+    ("\n", false), ("\u{0}", false),
+  ])
+  func plainTextIsTheSameInJSONAndOutOfIt(_ text: String, _ isPlain: Bool) throws {
+    let item = RunEventCodec.encode(.text(text))
+    let range = RunEventCodec.plainTextRange(item.span)
+    #expect((range != nil) == isPlain)
+    if let range { #expect(Array(item[range]) == Array(text.utf8)) }
+    for event in [RunEvent.reasoning(text), .start(model: text), .end(.completed)] {
+      #expect(RunEventCodec.plainTextRange(RunEventCodec.encode(event).span) == nil)
+    }
+  }
+
+  @Test(arguments: malformed) func whatIsNotAnEventIsNoPlainText(_ text: String) {
+    #expect(RunEventCodec.plainTextRange(Array(text.utf8).span) == nil)
+  }
+
   @Test func refusesBytesThatAreNotText() {
     let head = Array(#"{"type":"text","delta":""#.utf8)
     #expect(throws: RunEventFailure.self) { try RunEventCodec.decode(head + [0xFF] + Array("\"}".utf8)) }

@@ -44,6 +44,15 @@ struct StreamStoreConformance: Sendable, CustomTestStringConvertible {
       try hold(store.failure { try $0.create("a", contentType: "text/html") }?.code == "StreamConflict")
       try hold(try store.read("a").items.count == 1)
     },
+    StreamStoreConformance("who is told that nothing comes after a batch has all of it") { store in
+      try store.create("a")
+      try store.append("a", ["x", "y", "z"])
+      for limit in 1...4 {
+        let batch = try store.read("a", byteLimit: limit)
+        try hold(!batch.reachedTail || batch.next == Offset(3))
+        try hold(!batch.items.isEmpty)
+      }
+    },
     StreamStoreConformance("a stream that isn't there is not found") { store in
       try hold(store.failure { try $0.append("a", ["x"]) }?.code == "StreamNotFound")
       try hold(store.failure { _ = try $0.read("a") }?.code == "StreamNotFound")
