@@ -27,7 +27,7 @@ package enum ChatPreflight {
       throw RunFailure(
         .modelNotAllowed,
         "model \"\(ProviderError.bounded(model, 200))\" is not allowed for provider \"\(provider.name)\"",
-        hint: NearestName.of(model, in: allowed).map { "did you mean \"\($0)\"?" }
+        hint: Spelling.nearest(to: model, among: allowed).map { "did you mean \"\($0)\"?" }
           ?? "allowed: \(allowed.joined(separator: ", "))")
     }
     let messages = try CheckedMessages(request.messages)

@@ -82,7 +82,7 @@ struct ConfigTable {
     guard names.contains(text), let choice = Choice(rawValue: text) else {
       throw ConfigFailure(
         "\(place): \(key): \"\(text)\" is not one of \(names.joined(separator: ", "))",
-        hint: NearestName.of(text, in: names).map { "did you mean \"\($0)\"?" })
+        hint: Spelling.nearest(to: text, among: names).map { "did you mean \"\($0)\"?" })
     }
     return choice
   }
@@ -110,7 +110,7 @@ struct ConfigTable {
 
 extension ConfigFailure {
   static func unknownKey(_ key: String, in place: String, known: [String]) -> ConfigFailure {
-    if let nearest = NearestName.of(key, in: known) {
+    if let nearest = Spelling.nearest(to: key, among: known) {
       return ConfigFailure("\(place): unknown key \"\(key)\"; did you mean \"\(nearest)\"?")
     }
     return ConfigFailure(

@@ -176,7 +176,7 @@ package enum ProviderConfigReader {
       retry.on = []
       for name in names {
         guard let code = AIErrorCode(rawValue: name) else {
-          let nearest = NearestName.of(name, in: AIErrorCode.allCases.map(\.rawValue))
+          let nearest = Spelling.nearest(to: name, among: AIErrorCode.allCases.map(\.rawValue))
           throw ConfigFailure(
             "\(given.place): on: \"\(name)\" is not an error code", hint: nearest.map { "did you mean \"\($0)\"?" })
         }

@@ -28,7 +28,7 @@ package struct ProviderRegistry {
       throw RunFailure(.providerNotFound, error.message, hint: error.hint)
     }
     let shown = String(name.prefix(ProviderConfigReader.nameByteLimit))
-    let hint = NearestName.of(name, in: names).map { "did you mean \"\($0)\"?" }
+    let hint = Spelling.nearest(to: name, among: names).map { "did you mean \"\($0)\"?" }
     throw RunFailure(
       .providerNotFound, "no provider \"\(shown)\"", hint: hint ?? "known: \(names.joined(separator: ", "))")
   }

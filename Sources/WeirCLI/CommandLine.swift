@@ -67,7 +67,7 @@ enum CommandLineParser {
   static func parse(_ arguments: [String], commands: [CommandSpec]) throws(UsageFailure) -> ParsedCommand {
     guard let first = arguments.first else { throw UsageFailure("which command?") }
     guard let spec = commands.first(where: { $0.name == first }) else {
-      let near = nearest(first, commands.map(\.name))
+      let near = Spelling.nearest(to: first, among: commands.map(\.name))
       throw UsageFailure("there is no command \"\(first)\"", hint: near.map { "did you mean `weir \($0)`?" })
     }
     var parsed = ParsedCommand(name: spec.name)
@@ -83,7 +83,7 @@ enum CommandLineParser {
         let pieces = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let name = String(pieces[0])
         guard let option = spec.options.first(where: { $0.name == name }) else {
-          throw unknown("--\(name)", spec, near: nearest(name, spec.options.map(\.name)).map { "--\($0)" })
+          throw unknown("--\(name)", spec, near: Spelling.nearest(to: name, among: spec.options.map(\.name)).map { "--\($0)" })
         }
         try take(option, inline: pieces.count > 1 ? String(pieces[1]) : nil, arguments, &index, spec, &parsed)
       } else if argument.hasPrefix("-"), argument.count > 1 {
@@ -131,27 +131,6 @@ enum CommandLineParser {
   private static func unknown(_ text: String, _ spec: CommandSpec, near: String?) -> UsageFailure {
     UsageFailure(
       "`weir \(spec.name)` has no option \(text)", hint: near.map { "did you mean \($0)?" }, command: spec.name)
-  }
-
-  /// The candidate that differs least, if it is close enough to be what was meant.
-  static func nearest(_ word: String, _ candidates: [String]) -> String? {
-    let scored = candidates.map { (name: $0, distance: editDistance(Array(word.utf8), Array($0.utf8))) }
-    guard let best = scored.min(by: { $0.distance < $1.distance }) else { return nil }
-    return best.distance <= max(1, word.utf8.count / 3) ? best.name : nil
-  }
-
-  private static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, y) in b.enumerated() {
-        let cost = min(row[j + 1] + 1, row[j] + 1, diagonal + (x == y ? 0 : 1))
-        diagonal = row[j + 1]
-        row[j + 1] = cost
-      }
-    }
-    return row[b.count]
   }
 
   // MARK: help

@@ -80,7 +80,7 @@ enum Capabilities {
     for name in names where !name.isEmpty {
       if name == "all" { return .all }
       guard let effect = EffectSet(name) else {
-        let near = CommandLineParser.nearest(name, EffectSet.names)
+        let near = Spelling.nearest(to: name, among: EffectSet.names)
         throw failure(
           "there is no capability \"\(name)\"",
           near.map { "did you mean \($0)?" } ?? "there are \(EffectSet.names.joined(separator: ", ")), and all")

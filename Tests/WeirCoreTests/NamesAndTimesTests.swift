@@ -25,7 +25,7 @@ struct NamesAndTimesTests {
       ("endpont", "endpoint"), ("endopint", "endpoint"), ("Endpoint", "endpoint"), ("timeout", "timeouts"),
       ("nmae", "name"), ("zebra", nil), ("", nil), (String(repeating: "a", count: 100_000), nil),
     ] as [(String, String?)] {
-      #expect(NearestName.of(given, in: known) == nearest, "\(given.prefix(20))")
+      #expect(Spelling.nearest(to: given, among: known) == nearest, "\(given.prefix(20))")
     }
   }
 

@@ -1,3 +1,5 @@
+import WeirCore
+
 /// Files and what stands at their top level.
 extension Parser {
   mutating func tree() -> Tree {

@@ -1,3 +1,5 @@
+import WeirCore
+
 /// Blocks and statements, and how to go on behind one that made no sense.
 extension Parser {
   mutating func block() throws(Abort) -> Block {
