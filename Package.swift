@@ -69,6 +69,7 @@ let package = Package(
     tests("WeirNet", ["WeirWire"]),
     tests("WeirAI", ["WeirWire", "WeirStore", "CWeirTOML"]),
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
+    tests("WeirRuntime", ["WeirWire", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),
     tests("WeirIO"),
     tests("WeirFlow"),
     tests("WeirTesting"),

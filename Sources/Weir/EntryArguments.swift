@@ -3,10 +3,23 @@ import WeirLang
 
 /// The arguments of the entry function, from `--args-json` or from the words after the program's file.
 package struct EntryArguments {
-  private var arguments: [(json: JSONValue, shape: TypeShape, name: String)] = []
+  /// nil: left out, and the parameter has a default.
+  private var arguments: [(json: JSONValue?, shape: TypeShape, name: String)] = []
+
+  /// For a program whose entry is not run.
+  package init() {}
 
   package init(_ file: ProgramFile, json text: String?, words: [String]) throws(EntryArgumentFailure) {
-    guard let entry = file.result.entry else { return }
+    try self.init(file.result.entry, json: text, words: words)
+  }
+
+  init(_ entry: EntrySignature?, json text: String?, words: [String]) throws(EntryArgumentFailure) {
+    guard let entry else {
+      if text != nil {
+        throw EntryArgumentFailure("--args-json: a script has no parameters", "read words with getArgs()")
+      }
+      return
+    }
     if let text {
       let object: JSONValue
       do throws(JSONFailure) {
@@ -34,9 +47,10 @@ package struct EntryArguments {
   private mutating func add(
     _ parameter: EntrySignature.Parameter, _ json: JSONValue?, _ entry: EntrySignature
   ) throws(EntryArgumentFailure) {
-    guard let json = json ?? (parameter.shape.isOption ? .null : nil) else {
+    guard json != nil || parameter.isOptional || parameter.shape.isOption else {
       throw EntryArgumentFailure("\(entry.name) needs an argument \"\(parameter.name)\"", Self.usage(entry))
     }
+    let json = json ?? (parameter.isOptional ? nil : JSONValue.null)
     arguments.append((json, parameter.shape, parameter.name))
   }
 
@@ -55,11 +69,16 @@ package struct EntryArguments {
       : "\(entry.name)(" + entry.parameters.map { "\($0.name): \($0.type)" }.joined(separator: ", ") + ")"
   }
 
-  func values(_ names: ProgramNames) throws(EntryArgumentFailure) -> [Value] {
-    var values: [Value] = []
+  /// One for each parameter of the entry; nil stands for its default.
+  func values(_ names: ProgramNames) throws(EntryArgumentFailure) -> [Value?] {
+    var values: [Value?] = []
     for argument in arguments {
+      guard let json = argument.json else {
+        values.append(nil)
+        continue
+      }
       do throws(Value.Mismatch) {
-        values.append(try Value.decode(argument.json, as: argument.shape, names, path: argument.name))
+        values.append(try Value.decode(json, as: argument.shape, names, path: argument.name))
       } catch {
         throw EntryArgumentFailure(error.message)
       }

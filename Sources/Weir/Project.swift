@@ -54,16 +54,23 @@ package struct Project {
       case "ai_provider": break
       default:
         // An ailang.toml has tables of its own that are none of our business.
-        guard path.hasSuffix(Self.fileName) else { continue }
+        guard Path.name(of: path) != Self.otherFileName else { continue }
+        let near = NearestName.of(member.name, in: Self.keys).map { "did you mean \"\($0)\"?" }
         throw ProjectFailure(
-          path, "unknown key \"\(member.name)\"", hint: "known keys: \(Self.keys.joined(separator: ", "))")
+          path, "unknown key \"\(member.name)\"", hint: near ?? "known keys: \(Self.keys.joined(separator: ", "))")
       }
     }
+    let read: [ProviderConfig]
     do throws(ConfigFailure) {
-      providers += try ProviderConfigReader.read(document: table)
+      read = try ProviderConfigReader.read(document: table)
     } catch {
       throw ProjectFailure(path, error.message, hint: error.hint)
     }
+    if let twice = read.first(where: { new in providers.contains { $0.name == new.name } }) {
+      throw ProjectFailure(
+        path, "ai_provider \"\(twice.name)\" is defined in \(files[0]) as well", hint: "rename or remove one of them")
+    }
+    providers += read
   }
 
   private static func parse(_ bytes: [UInt8], _ path: String) throws(ProjectFailure) -> JSONValue {
@@ -110,6 +117,8 @@ package enum Path {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
+
+  package static func name(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
 
   package static func normalised(_ path: String) -> String {
     var parts: [Substring] = []

@@ -19,7 +19,9 @@ enum CheckCommand {
       } catch {
         failed = true
         if command.has("json") {
-          found.append(["file": .string(path), "code": .string(error.code), "severity": "error", "title": .string(error.message)])
+          found.append([
+            "file": .string(path), "code": .string(error.code), "severity": "error", "title": .string(error.message),
+          ])
         } else {
           Terminal.complain(error)
         }

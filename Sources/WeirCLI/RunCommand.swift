@@ -48,14 +48,18 @@ enum RunCommand {
 
     let arguments: EntryArguments
     do throws(EntryArgumentFailure) {
-      arguments = try EntryArguments(file, json: command["args-json"], words: command.rest)
+      // Serving runs no entry, so whatever that needs is not asked for.
+      arguments =
+        mode == .serve
+        ? EntryArguments() : try EntryArguments(file, json: command["args-json"], words: command.rest)
     } catch {
       Terminal.complain(error)
       return 2
     }
     let color = Terminal.usesColor(command["color"])
     do {
-      return try ProgramRun(file, project: project, options: options, color: color).run(mode, arguments, granted: granted)
+      return try ProgramRun(file, project: project, options: options, color: color).run(
+        mode, arguments, granted: granted)
     } catch {
       Terminal.complain(error)
       return 1

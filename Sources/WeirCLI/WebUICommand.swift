@@ -8,7 +8,8 @@ enum WebUICommand {
   static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
     let backends = command.all("connect")
     guard !backends.isEmpty else {
-      throw UsageFailure("which server? -c HOST:PORT", hint: "weir webui -c localhost:8080 -p 3000", command: command.name)
+      throw UsageFailure(
+        "which server? -c HOST:PORT", hint: "weir webui -c localhost:8080 -p 3000", command: command.name)
     }
     let port = try command.number("port", in: 0...65535) ?? usualPort
     do {

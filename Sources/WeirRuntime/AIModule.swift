@@ -6,34 +6,36 @@ import WeirLang
 enum AIModule {
   static let errorRecord = RecordTag(64, ["code", "message", "retryable", "status", "retryAfterMs"])
 
-  static var module: LibraryModule { LibraryModule(
-    name: "std/ai/streaming",
-    source: """
-      /// Why a call failed. `retryable`: the same call may succeed a little later.
-      export type AIError = {code: string, message: string, retryable: bool, status?: int, retryAfterMs?: int}
+  static var module: LibraryModule {
+    LibraryModule(
+      name: "std/ai/streaming",
+      source: """
+        /// Why a call failed. `retryable`: the same call may succeed a little later.
+        export type AIError = {code: string, message: string, retryable: bool, status?: int, retryAfterMs?: int}
 
-      /// Sends `messages`, a JSON array of `{role, content}`, and answers the whole text once the model has finished.
-      /// An answer that was cut off is an error (`Truncated`), never a success.
-      export extern func callStream(provider: string, model: string, messages: string) -> Result[string, AIError] ! {AI, Stream, Net}
-      """,
-    natives: [
-      raw("callStream", arity: 3) { arguments, context in
-        let instance = try ProgramInstance.of(context)
-        let name = try arguments.get(0, as: String.self)
-        let model = try arguments.get(1, as: String.self)
-        let request = ChatRequest(messages: .json(try arguments.get(2)), model: model)
-        return try answer(context) { sink in
-          do throws(RunFailure) {
-            let provider = try instance.sessions.registry.provider(name)
-            return instance.client.start(request, provider: provider, sink: sink)
-          } catch {
-            return RefusedCall(error, sink: sink, loop: instance.world.loop)
+        /// Sends `messages`, a JSON array of `{role, content}`, and answers the whole text once the model has finished.
+        /// An answer that was cut off is an error (`Truncated`), never a success.
+        export extern func callStream(provider: string, model: string, messages: string) -> Result[string, AIError] ! {AI, Stream, Net}
+        """,
+      natives: [
+        raw("callStream", arity: 3) { arguments, context in
+          let instance = try ProgramInstance.of(context)
+          let name = try arguments.get(0, as: String.self)
+          let model = try arguments.get(1, as: String.self)
+          let request = ChatRequest(messages: .json(try arguments.get(2)), model: model)
+          return try answer(context) { sink in
+            do throws(RunFailure) {
+              let provider = try instance.sessions.registry.provider(name)
+              return instance.client.start(request, provider: provider, sink: sink)
+            } catch {
+              return RefusedCall(error, sink: sink, loop: instance.world.loop)
+            }
           }
         }
-      }
-    ],
-    records: [errorRecord]
-  ) }
+      ],
+      records: [errorRecord]
+    )
+  }
 
   /// Parks the fiber until a call has ended: `Result[string, AIError]`. Cancelling the fiber stops the call.
   static func answer(

@@ -5,94 +5,94 @@ import WeirLang
 /// `std/agent`: what `provider NAME { … }` and `agent NAME { … }` mean. The checker turns each block into a call of a
 /// function of this module, so a misspelt field is an ordinary type error.
 enum AgentModule {
-  static var module: LibraryModule { LibraryModule(
-    name: "std/agent",
-    source: """
-      import std/stream (Stream)
-      import std/ai/streaming (AIError)
+  static var module: LibraryModule {
+    LibraryModule(
+      name: "std/agent",
+      source: """
+        import std/stream (Stream)
+        import std/ai/streaming (AIError)
 
-      /// A model service that agents can use: an address, a key, a dialect.
-      export extern type Provider
-      /// A model with instructions and a memory.
-      export extern type Agent
-      /// What an agent remembers of a session.
-      export extern type Memory
+        /// A model service that agents can use: an address, a key, a dialect.
+        export extern type Provider
+        /// A model with instructions and a memory.
+        export extern type Agent
+        /// What an agent remembers of a session.
+        export extern type Memory
 
-      /// The fields of a `provider` block. A block named like a built-in provider starts from that one.
-      export type ProviderFields = {
-        api_key?: string, api_key_env?: string, model?: string, endpoint?: string, temperature?: float,
-        max_tokens?: int, shape?: string, headers?: Map[string, string], allow_http?: bool
-      }
-      export extern func provider(name: string, fields: ProviderFields) -> Provider
+        /// The fields of a `provider` block. A block named like a built-in provider starts from that one.
+        export type ProviderFields = {
+          api_key?: string, api_key_env?: string, model?: string, endpoint?: string, temperature?: float,
+          max_tokens?: int, shape?: string, headers?: Map[string, string], allow_http?: bool
+        }
+        export extern func provider(name: string, fields: ProviderFields) -> Provider
 
-      /// The fields of an `agent` block. `model` may name the provider as well: `"openai/gpt-4o"`.
-      export type AgentFields = {
-        provider?: Provider, model?: string, system?: string, memory?: Memory, temperature?: float, max_tokens?: int,
-        timeout?: int
-      }
-      export extern func agent(name: string, fields: AgentFields) -> Agent
+        /// The fields of an `agent` block. `model` may name the provider as well: `"openai/gpt-4o"`.
+        export type AgentFields = {
+          provider?: Provider, model?: string, system?: string, memory?: Memory, temperature?: float, max_tokens?: int,
+          timeout?: int
+        }
+        export extern func agent(name: string, fields: AgentFields) -> Agent
 
-      /// The last `max_turns` turns of a session (a turn is a question and its answer).
-      export extern func conversation(max_turns: int) -> Memory
-      /// Nothing.
-      export extern func none() -> Memory
+        /// The last `max_turns` turns of a session (a turn is a question and its answer).
+        export extern func conversation(max_turns: int) -> Memory
+        /// Nothing.
+        export extern func none() -> Memory
 
-      /// The answer as it is written. Without a session the conversation is a fresh one.
-      export extern func stream(agent: Agent, text: string, session: string = "") -> Stream[string] ! {AI, Stream, Net}
-      /// The whole answer.
-      export extern func ask(agent: Agent, text: string, session: string = "") -> Result[string, AIError] ! {AI, Stream, Net}
-      """,
-    natives: [
-      raw("provider", arity: 2) { arguments, context in
-        let name = try arguments.get(0, as: String.self)
-        let fields = try RecordReader(arguments[1], context)
-        var declared: [(name: String, value: ProviderDeclaration.Field)] = []
-        for (field, value) in try fields.present() {
-          let json = try value.jsonValue(context.names)
-          switch (field, json) {
-          case ("api_key_env", .string(let variable)): declared.append(("api_key", .environment(variable)))
-          default: declared.append((field, .value(json)))
+        /// The answer as it is written. Without a session the conversation is a fresh one.
+        export extern func stream(agent: Agent, text: string, session: string = "") -> Stream[string] ! {AI, Stream, Net}
+        /// The whole answer.
+        export extern func ask(agent: Agent, text: string, session: string = "") -> Result[string, AIError] ! {AI, Stream, Net}
+        """,
+      natives: [
+        raw("provider", arity: 2) { arguments, context in
+          let name = try arguments.get(0, as: String.self)
+          let fields = try RecordReader(arguments[1], context)
+          var declared: [(name: String, value: ProviderDeclaration.Field)] = []
+          for (field, value) in try fields.present() {
+            let json = try value.jsonValue(context.names)
+            switch (field, json) {
+            case ("api_key_env", .string(let variable)): declared.append(("api_key", .environment(variable)))
+            default: declared.append((field, .value(json)))
+            }
           }
-        }
-        let instance = try ProgramInstance.of(context)
-        do throws(ConfigFailure) {
-          try instance.sessions.registry.declare(ProviderDeclaration(name: name, fields: declared))
-        } catch {
-          throw Trap(error)
-        }
-        return .value(.handle(ProviderHandle(name: name)))
-      },
-      raw("agent", arity: 2) { arguments, context in
-        let name = try arguments.get(0, as: String.self)
-        let instance = try ProgramInstance.of(context)
-        let handle = try AgentHandle(name: name, RecordReader(arguments[1], context), instance)
-        instance.agents.append(handle)
-        return .value(.handle(handle))
-      },
-      raw("conversation", arity: 1) { arguments, _ in
-        let turns = try arguments.get(0, as: Int.self)
-        guard (1...MemoryHandle.turnLimit).contains(turns) else {
-          throw Trap("BadArgument", "conversation(max_turns: \(turns)): from 1 to \(MemoryHandle.turnLimit)")
-        }
-        return .value(.handle(MemoryHandle(.conversation(maxTurns: turns))))
-      },
-      raw("none", arity: 0) { _, _ in .value(.handle(MemoryHandle(.none))) },
-      raw("stream", arity: 3) { arguments, context in
-        let agent = try AgentHandle.of(arguments[0])
-        let stream = AgentStream()
-        stream.feed.call = try agent.start(
-          arguments.get(1), session: arguments.get(2), sink: stream.feed, ProgramInstance.of(context))
-        return .value(.handle(stream))
-      },
-      raw("ask", arity: 3) { arguments, context in
-        let agent = try AgentHandle.of(arguments[0])
-        return try AIModule.answer(context) { sink in
-          try agent.start(arguments.get(1), session: arguments.get(2), sink: sink, ProgramInstance.of(context))
-        }
-      },
-    ],
-    records: [AIModule.errorRecord]
-  ) }
+          let instance = try ProgramInstance.of(context)
+          do throws(ConfigFailure) {
+            try instance.sessions.registry.declare(ProviderDeclaration(name: name, fields: declared))
+          } catch {
+            throw Trap(error)
+          }
+          return .value(.handle(ProviderHandle(name: name)))
+        },
+        raw("agent", arity: 2) { arguments, context in
+          let name = try arguments.get(0, as: String.self)
+          let instance = try ProgramInstance.of(context)
+          return .value(.handle(try AgentHandle(name: name, RecordReader(arguments[1], context), instance)))
+        },
+        raw("conversation", arity: 1) { arguments, _ in
+          let turns = try arguments.get(0, as: Int.self)
+          guard (1...MemoryHandle.turnLimit).contains(turns) else {
+            throw Trap("BadArgument", "conversation(max_turns: \(turns)): from 1 to \(MemoryHandle.turnLimit)")
+          }
+          return .value(.handle(MemoryHandle(.conversation(maxTurns: turns))))
+        },
+        raw("none", arity: 0) { _, _ in .value(.handle(MemoryHandle(.none))) },
+        raw("stream", arity: 3) { arguments, context in
+          let agent = try AgentHandle.of(arguments[0])
+          let stream = AgentStream()
+          stream.feed.call = try agent.start(
+            arguments.get(1), session: arguments.get(2), sink: stream.feed, ProgramInstance.of(context))
+          return .value(.handle(stream))
+        },
+        raw("ask", arity: 3) { arguments, context in
+          let agent = try AgentHandle.of(arguments[0])
+          return try AIModule.answer(context) { sink in
+            try agent.start(arguments.get(1), session: arguments.get(2), sink: sink, ProgramInstance.of(context))
+          }
+        },
+      ],
+      records: [AIModule.errorRecord]
+    )
+  }
 }
 
 final class ProviderHandle: Handle {

@@ -53,7 +53,7 @@ final class AgentFeed: RunEventSink, RunSource {
       sink.runEvent(event)
     } else {
       buffer.append(event)
-      if buffer.count == Self.bufferLimit { call?.isReading = false }
+      if buffer.count >= Self.bufferLimit { call?.isReading = false }
     }
   }
 
@@ -63,8 +63,9 @@ final class AgentFeed: RunEventSink, RunSource {
     self.sink = sink
     let waiting = buffer
     buffer = []
-    for event in waiting { sink.runEvent(event) }
+    // First, because the reader may find that this is already as much as it holds.
     call?.isReading = true
+    for event in waiting { sink.runEvent(event) }
     return true
   }
 

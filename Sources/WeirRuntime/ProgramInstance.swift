@@ -32,17 +32,17 @@ package final class ProgramInstance {
   package var onListening: ((SocketAddress) -> Void)?
   /// Why the program could not do what it was started for, when `onExit` says so before anything ran.
   package private(set) var startFailure: (any Failure)?
+  /// Between the end of the grace and the end of the process: runs that were stopped write their ends in this time.
+  static let stopLimit = Duration.seconds(5)
 
   let client: ChatClient
   let sessions: AgentSessions
   private(set) var scheduler: Scheduler
   private(set) var runs: RunTable!
-  var agents: [AgentHandle] = []
   /// Every workflow of the program, served or not.
   var declared: [Workflow] = []
   private var servers: [ProgramServer] = []
-  private var isStopping = false
-  private var whenRunsEnded: (() -> Void)?
+  private var stopping: Stopping?
 
   package init(
     program: Program, world: World, store: any StreamStore, providers: ProviderRegistry, options: Options,
@@ -58,35 +58,46 @@ package final class ProgramInstance {
     let host = ConsoleHost(world: world, arguments: options.arguments)
     scheduler = Scheduler(program: program, host: host, soon: world.loop.soon)
     runs = RunTable(instance: self)
-    scheduler.context.attachment = self
+    scheduler.context.attachment = Attachment(instance: self)
     host.onExit = { [weak self] code in self?.exit(code) }
   }
 
   /// What natives use: the instance that their fiber belongs to.
   static func of(_ context: NativeContext) throws -> ProgramInstance {
-    guard let instance = context.attachment as? ProgramInstance else { throw Trap.broken("no program instance") }
+    guard let instance = (context.attachment as? Attachment)?.instance else { throw Trap.broken("no program instance") }
     return instance
+  }
+
+  /// The instance owns the scheduler, whose context therefore must not own the instance.
+  private final class Attachment {
+    weak var instance: ProgramInstance?
+    init(instance: ProgramInstance) { self.instance = instance }
   }
 
   // MARK: Running
 
-  /// Sets the globals and runs the top-level statements, then the entry; exits when that is over and no server is left.
-  package func run(entryArguments: [Value]) {
-    initialise { [self] in
+  /// Sets the globals and runs the top-level statements, then the entry with its arguments; nil stands for the default
+  /// that its parameter has. Exits when that is over.
+  package func run(entryArguments: [Value?]) {
+    initialise { [weak self] in
+      guard let self else { return }
       guard let entry = program.entry else { return exit(0) }
-      scheduler.spawn(entry, entryArguments) { [weak self] result in self?.finished(result) }
+      withDefaults(entryArguments[...], of: entry, []) { [weak self] values in
+        self?.scheduler.spawn(entry, values) { [weak self] result in self?.finished(result) }
+      }
     }
   }
 
   /// Serves every workflow of the program; its `main` is not run.
   package func serve() {
-    initialise { [self] in
-      do {
-        for workflow in declared { try runs.add(workflow) }
+    initialise { [weak self] in
+      guard let self else { return }
+      let server: ProgramServer
+      do throws(Trap) {
+        server = try ProgramServer(declared, instance: self)
       } catch {
-        return finished(.failure(Trap(error)))
+        return finished(.failure(error))
       }
-      let server = ProgramServer(instance: self)
       guard start(server, port: options.server.defaultPort) else { return }
       server.onClosed = { [weak self] in self?.exit(0) }
     }
@@ -94,15 +105,15 @@ package final class ProgramInstance {
 
   private func initialise(_ then: @escaping () -> Void) {
     scheduler.spawn(program.initialiser) { [weak self] result in
-      switch result {
-      case .success: self?.computeDefaults(then)
-      case .failure(let trap): self?.finished(.failure(trap))
+      guard let self, case .success = result else { return self?.finished(result) ?? () }
+      computeDefaults { [weak self] result in
+        if case .failure(let trap) = result { self?.finished(.failure(trap)) } else { then() }
       }
     }
   }
 
   /// Default arguments of workflows are expressions of the program: each is evaluated once, one after the other.
-  private func computeDefaults(_ then: @escaping () -> Void) {
+  func computeDefaults(_ done: @escaping (Result<Void, Trap>) -> Void) {
     for workflow in declared {
       guard let (index, function) = workflow.missingDefault(in: program) else { continue }
       scheduler.spawn(function) { [weak self] result in
@@ -110,20 +121,45 @@ package final class ProgramInstance {
         switch result {
         case .success(let value):
           workflow.setDefault(index, value, in: self)
-          computeDefaults(then)
-        case .failure(let trap): finished(.failure(trap))
+          computeDefaults(done)
+        case .failure(let trap): done(.failure(trap))
         }
       }
       return
     }
-    then()
+    done(.success(()))
+  }
+
+  private func withDefaults(
+    _ given: ArraySlice<Value?>, of entry: FunctionRef, _ values: [Value], _ then: @escaping ([Value]) -> Void
+  ) {
+    var values = values
+    var rest = given
+    while let argument = rest.popFirst() {
+      if let argument {
+        values.append(argument)
+        continue
+      }
+      let export = program.exports.first { program.functions[$0.function] == entry }
+      guard let parameters = export?.parameters, parameters.indices.contains(values.count),
+        let function = parameters[values.count].defaultValue
+      else { return finished(.failure(.broken("an argument of the entry is missing"))) }
+      scheduler.spawn(program.functions[function]) { [weak self, values, rest] result in
+        switch result {
+        case .success(let value): self?.withDefaults(rest, of: entry, values + [value], then)
+        case .failure: self?.finished(result)
+        }
+      }
+      return
+    }
+    then(values)
   }
 
   private func finished(_ result: Result<Value, Trap>) {
     switch result {
     case .success: exit(0)
     case .failure(let trap):
-      if trap.isCancellation, isStopping { return exit(0) }
+      if trap.isCancellation, stopping != nil { return exit(0) }
       startFailure = trap
       report(trap)
       exit(1)
@@ -154,37 +190,60 @@ package final class ProgramInstance {
     }
   }
 
-  /// The first call stops accepting and lets streams finish for the grace period; the second stops at once.
-  /// Answers false when nothing was being served: then there is nothing to wait for.
+  /// A fiber that waited for the end of this server no longer does.
+  func close(_ server: ProgramServer) {
+    server.close(grace: .zero) { [weak self] in self?.servers.removeAll { $0 === server } }
+  }
+
+  /// The way down: servers close, runs end, then whoever waits for the servers goes on.
+  private struct Stopping {
+    var openServers: Int
+    var isGraceOver = false
+  }
+
+  /// The first call stops accepting and lets runs finish for the grace period, whether somebody reads them or not; the
+  /// second stops at once. Answers false when nothing was being served: then there is nothing to wait for.
   package func shutDown() -> Bool {
-    guard !servers.isEmpty else { return false }
-    guard !isStopping else {
+    guard stopping == nil else {
       exit(130)
       return true
     }
-    isStopping = true
+    guard !servers.isEmpty else { return false }
+    stopping = Stopping(openServers: servers.count)
     let grace = options.server.grace
-    var open = servers.count
     for server in servers {
-      server.close(grace: grace) { [self] in
-        open -= 1
-        guard open == 0 else { return }
-        // Readers are gone; what still runs is ended honestly, so that its stream says `aborted` and not nothing.
-        whenRunsEnded = { [self] in
-          for server in servers { server.onClosed?() }
-          servers = []
-        }
-        runs.stopAll()
-        runsEnded()
+      server.close(grace: grace) { [weak self] in
+        self?.stopping?.openServers -= 1
+        self?.wentDown()
       }
     }
+    // After the servers', so that readers are cut before runs are stopped: they come back to the next process.
+    _ = world.loop.after(grace) { [weak self] in self?.graceEnded() }
     return true
   }
 
+  private func graceEnded() {
+    guard stopping != nil else { return }
+    stopping?.isGraceOver = true
+    _ = world.loop.after(Self.stopLimit) { [weak self] in self?.serversEnded() }
+    wentDown()
+  }
+
   func runsEnded() {
-    guard runs.count == 0, let then = whenRunsEnded else { return }
-    whenRunsEnded = nil
-    world.loop.soon(then)
+    if stopping != nil { wentDown() }
+  }
+
+  /// One step further down. What still runs after the grace is ended honestly: its stream says `aborted` and not nothing.
+  private func wentDown() {
+    guard let stopping, stopping.openServers == 0 else { return }
+    if stopping.isGraceOver { runs.stopAll() }
+    if runs.count == 0 { world.loop.soon { [weak self] in self?.serversEnded() } }
+  }
+
+  private func serversEnded() {
+    let ended = servers
+    servers = []
+    for server in ended { server.ended() }
   }
 
   // MARK: Talk

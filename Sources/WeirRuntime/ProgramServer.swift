@@ -25,15 +25,20 @@ package struct ServerOptions: Sendable {
 /// `http.Server([…])`: an HTTP server with the application on top.
 final class ProgramServer: Handle {
   private unowned let instance: ProgramInstance
+  private let workflows: ServedWorkflows
   private var http: HTTPServer?
   private var application: ServeApplication?
   /// Called once when the server has ended.
   var onClosed: (() -> Void)?
 
-  init(instance: ProgramInstance) {
+  init(_ workflows: [Workflow], instance: ProgramInstance) throws(Trap) {
     self.instance = instance
+    self.workflows = ServedWorkflows(instance.runs)
     super.init(kind: "Server")
+    for workflow in workflows { try self.workflows.add(workflow) }
   }
+
+  var isListening: Bool { http != nil }
 
   /// Binds now, and answers where; requests are answered from the next turn on.
   func listen(port: Int) throws(ListenFailure) -> SocketAddress {
@@ -47,8 +52,7 @@ final class ProgramServer: Handle {
     var serve = options.serve
     if Self.isLoopback(options.host), serve.token == nil { serve.hosts = ServeConfiguration.loopbackHosts }
     do {
-      let application = try ServeApplication(
-        serve, host: instance.runs, store: instance.store, loop: instance.world.loop)
+      let application = try ServeApplication(serve, host: workflows, store: instance.store, loop: instance.world.loop)
       var limits = HTTPServer.Limits()
       limits.request.bodyBytes = serve.bodyLimit
       let http = HTTPServer(world: instance.world, limits: limits) { application.handle($0, $1) }
@@ -69,16 +73,16 @@ final class ProgramServer: Handle {
   private func announce(_ address: SocketAddress, _ serve: ServeConfiguration) {
     let scheme = instance.options.server.tls == nil ? "http" : "https"
     let host = address.host.contains(":") ? "[\(address.host)]" : address.host
-    var line =
-      "serving \(instance.runs.routes.count) workflow\(instance.runs.routes.count == 1 ? "" : "s") on \(scheme)://\(host):\(address.port)"
+    let count = workflows.routes.count
+    var line = "serving \(count) workflow\(count == 1 ? "" : "s") on \(scheme)://\(host):\(address.port)"
     if serve.ui { line += "/ (chat page)" }
     instance.log(line)
-    for route in instance.runs.routes { instance.log("  \(route.method) \(route.path)  \(route.name)") }
+    for route in workflows.routes { instance.log("  \(route.method) \(route.path)  \(route.name)") }
   }
 
   /// Stops accepting at once. Streams may finish until the grace is over; then readers are cut and resume elsewhere.
   func close(grace: Duration, _ done: @escaping () -> Void) {
-    guard let http else { return done() }
+    guard let http else { return instance.world.loop.soon(done) }
     application?.beginShutdown()
     let cut = instance.world.loop.after(grace) { [application] in application?.disconnectReaders() }
     http.close(grace: grace) { [self] in
@@ -87,6 +91,13 @@ final class ProgramServer: Handle {
       application = nil
       done()
     }
+  }
+
+  /// Whoever waits for this server goes on.
+  func ended() {
+    let told = onClosed
+    onClosed = nil
+    told?()
   }
 
   private static func isLoopback(_ host: String) -> Bool {

@@ -8,38 +8,23 @@ import WeirStore
 ///
 /// A run outlives whoever asked for it: only its own end or `stop` ends it (law 1). Each way a fiber can end (a value, a
 /// stream, a trap, cancelled) becomes exactly one end state of the stream.
-final class RunTable: WorkflowHost {
+final class RunTable {
   /// Runs at one time. Each holds a fiber and perhaps a socket; past this, starting answers with an error.
   static let runLimit = 10_000
 
   private unowned let instance: ProgramInstance
-  private(set) var workflows: [Workflow] = []
   private var runs: [String: Run] = [:]
+  /// Runs whose streams the store is making.
+  private var beginning = 0
 
   init(instance: ProgramInstance) { self.instance = instance }
 
-  var routes: [WorkflowRoute] { workflows.map(\.route) }
-  var count: Int { runs.count }
-
-  func add(_ workflow: Workflow) throws(Trap) {
-    guard !workflows.contains(where: { $0 === workflow }) else { return }
-    let route = workflow.route
-    guard !route.path.isEmpty else {
-      throw Trap("NoRoute", "workflow \(route.name) has no route", hint: "put @post(\"/\(route.name.lowercased())\") above it")
-    }
-    if let other = workflows.first(where: { $0.route.path == route.path && $0.route.method == route.method }) {
-      throw Trap("RouteTaken", "\(route.method) \(route.path) belongs to workflow \(other.route.name) already")
-    }
-    workflows.append(workflow)
-  }
+  var count: Int { runs.count + beginning }
 
   func start(
-    _ route: WorkflowRoute, arguments: [JSONMember], answer: @escaping (Result<RunTicket, RunFailure>) -> Void
+    _ workflow: Workflow, arguments: [JSONMember], answer: @escaping (Result<RunTicket, RunFailure>) -> Void
   ) {
-    guard let workflow = workflows.first(where: { $0.route.name == route.name }) else {
-      return answer(.failure(RunFailure(code: "WorkflowNotFound", message: "no workflow \"\(route.name)\"")))
-    }
-    guard runs.count < Self.runLimit else {
+    guard count < Self.runLimit else {
       return answer(
         .failure(
           RunFailure(
@@ -58,15 +43,20 @@ final class RunTable: WorkflowHost {
     } catch {
       return answer(.failure(RunFailure(code: error.code, message: error.message)))
     }
+    beginning += 1
     instance.store.create(ticket.stream, contentType: RunTicket.contentType) { [instance] result in
+      self.beginning -= 1
       if case .failure(let failure) = result {
+        instance.runsEnded()
         return answer(.failure(RunFailure(code: failure.code, message: failure.message, retryable: true, status: 503)))
       }
-      let run = Run(id: ticket.id, writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
+      let run = Run(
+        id: ticket.id, writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
       self.runs[run.id] = run
       run.writer.onEnd = { [weak self] state, failure in self?.ended(run, workflow, state, failure) }
-      answer(.success(ticket))
+      // Before the answer: whoever asked may stop the run at once. The fiber runs in a later job.
       self.begin(run, workflow, values)
+      answer(.success(ticket))
     }
   }
 
@@ -119,7 +109,7 @@ final class RunTable: WorkflowHost {
     if let failure {
       instance.log("run \(run.id) of \(workflow.route.name): its stream could not be written: \(failure.message)")
     }
-    if runs.isEmpty { instance.runsEnded() }
+    instance.runsEnded()
   }
 }
 

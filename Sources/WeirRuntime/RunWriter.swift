@@ -4,8 +4,9 @@ import WeirStore
 
 /// Writes one run's events to its stream, and ends the stream after the one `.end`.
 ///
-/// Events of one turn go to the store in one append. When the store falls behind, the source is asked to wait; when it
-/// refuses, the source is stopped: what was not acknowledged is not claimed (law 6). Knows nothing of programs.
+/// Events of one turn go to the store in one append, and the next append waits for its answer: what the store refuses
+/// can't leave a hole before what it takes. When the store falls behind, the source is asked to wait; when it refuses,
+/// the source is stopped: what was not acknowledged is not claimed (law 6). Knows nothing of programs.
 final class RunWriter: RunEventSink {
   /// Encoded events waiting for the store before the source has to wait: some seconds of a fast model.
   static let pendingByteLimit = 1 << 20
@@ -14,9 +15,10 @@ final class RunWriter: RunEventSink {
   private let store: any StreamStore
   private let loop: any Loop
   private var pending: [[UInt8]] = []
-  private var pendingBytes = 0
-  private var unanswered = 0
+  /// Of `pending` and of the append under way.
+  private var unansweredBytes = 0
   private var isFlushQueued = false
+  private var isAppending = false
   private var isReadingPaused = false
   private(set) var end: EndState?
   /// What feeds this run, once it is known; released at the end.
@@ -35,14 +37,11 @@ final class RunWriter: RunEventSink {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(64)
     RunEventCodec.append(event, to: &bytes)
-    pendingBytes += bytes.count
+    unansweredBytes += bytes.count
     pending.append(bytes)
     if case .end(let state) = event { end = state }
-    if pendingBytes + unanswered > Self.pendingByteLimit, end == nil { pauseSource(true) }
-    if !isFlushQueued {
-      isFlushQueued = true
-      loop.soon { self.flush() }
-    }
+    if unansweredBytes > Self.pendingByteLimit, end == nil, !isReadingPaused { pauseSource(true) }
+    flushSoon()
   }
 
   /// The run failed outside a model call: one error, and the end that goes with it.
@@ -51,35 +50,41 @@ final class RunWriter: RunEventSink {
     runEvent(.end(state))
   }
 
+  private func flushSoon() {
+    guard !isFlushQueued, !isAppending, !pending.isEmpty else { return }
+    isFlushQueued = true
+    loop.soon { self.flush() }
+  }
+
   private func flush() {
     isFlushQueued = false
-    guard !pending.isEmpty else { return }
     let items = pending
-    let bytes = pendingBytes
     pending = []
-    pendingBytes = 0
-    unanswered += bytes
+    isAppending = true
     let ended = end
+    let bytes = items.reduce(0) { $0 + $1.count }
     store.append(stream, items, ending: ended.map(Self.ending)) { result in
-      self.unanswered -= bytes
+      self.isAppending = false
+      self.unansweredBytes -= bytes
       switch result {
       case .success:
-        if self.isReadingPaused, self.unanswered < Self.pendingByteLimit / 2 { self.pauseSource(false) }
-        if let ended { self.finish(ended, nil) }
+        if let ended { return self.finish(ended, nil) }
+        if self.isReadingPaused, self.unansweredBytes < Self.pendingByteLimit / 2 { self.pauseSource(false) }
+        self.flushSoon()
       case .failure(let failure):
-        self.refused(failure, ended)
+        self.refused(failure)
       }
     }
   }
 
-  /// The store took nothing of the last append. The stream gets its ending without items, so that readers learn of it.
-  private func refused(_ failure: StoreFailure, _ ended: EndState?) {
+  /// The store took nothing of the last append. The stream gets its ending without items, so that readers learn of it;
+  /// the run counts as failed whatever its source said or would have said.
+  private func refused(_ failure: StoreFailure) {
     let source = self.source
-    end = end ?? .error
+    end = .error
     pending = []
-    pendingBytes = 0
     store.append(stream, [], ending: .aborted(reason: failure.code)) { _ in }
-    finish(ended ?? .error, failure)
+    finish(.error, failure)
     source?.stop()
   }
 

@@ -4,31 +4,36 @@ import WeirLang
 
 /// `std/stream`, so far the part that a program needs to read a model's answer piece by piece.
 enum StreamModule {
-  static var module: LibraryModule { LibraryModule(
-    name: "std/stream",
-    source: """
-      /// Values that come one after the other, while they are made. `for x in s { … }` reads it.
-      export extern type Stream[a]
-      /// The next value, once it is there; `None` at the end. A stream that failed stops the program with its error:
-      /// an answer that was cut off never looks complete.
-      export extern func next[a](stream: Stream[a]) -> Option[a] ! {Stream}
-      """,
-    natives: [
-      raw("next", arity: 1) { arguments, context in
-        guard let stream = arguments[0].asHandle as? AgentStream else { throw Trap.broken("not a stream") }
-        let reader = try stream.reader()
-        let suspension = context.suspend()
-        reader.next { result in
-          switch result {
-          case .success(let text): suspension.resume(text.map { .some(.string($0)) } ?? .none)
-          case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+  static var module: LibraryModule {
+    LibraryModule(
+      name: "std/stream",
+      source: """
+        /// Values that come one after the other, while they are made. `for x in s { … }` reads it.
+        export extern type Stream[a]
+        /// The next value, once it is there; `None` at the end. A stream that failed stops the program with its error:
+        /// an answer that was cut off never looks complete.
+        export extern func next[a](stream: Stream[a]) -> Option[a] ! {Stream}
+        """,
+      natives: [
+        raw("next", arity: 1) { arguments, context in
+          guard let stream = arguments[0].asHandle as? AgentStream else { throw Trap.broken("not a stream") }
+          let reader = try stream.reader()
+          guard !reader.isWaited else {
+            throw Trap("StreamBusy", "another task waits for this stream's next value", hint: "let one task read it")
           }
+          let suspension = context.suspend()
+          reader.next { result in
+            switch result {
+            case .success(let text): suspension.resume(text.map { .some(.string($0)) } ?? .none)
+            case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+            }
+          }
+          suspension.onCancel { stream.feed.stop() }
+          return .suspended
         }
-        suspension.onCancel { stream.feed.stop() }
-        return .suspended
-      }
-    ]
-  ) }
+      ]
+    )
+  }
 }
 
 /// Takes a feed's events for a program that pulls: texts wait here until they are asked for.
@@ -39,6 +44,9 @@ final class StreamReader: RunEventSink {
   private var failure: RunFailure?
   private var waiting: ((Result<String?, RunFailure>) -> Void)?
   private unowned let feed: AgentFeed
+
+  /// Somebody is waiting for the next value.
+  var isWaited: Bool { waiting != nil }
 
   init(_ feed: AgentFeed) { self.feed = feed }
 
@@ -67,7 +75,7 @@ final class StreamReader: RunEventSink {
         waiting(.success(text))
       } else {
         texts.append(text)
-        if texts.count - first == AgentFeed.bufferLimit { feed.isReading = false }
+        if texts.count - first >= AgentFeed.bufferLimit { feed.isReading = false }
       }
     case .error(let failure): self.failure = failure
     case .end(let state):

@@ -58,7 +58,8 @@ final class Workflow: Handle, BridgedHandle {
   /// What a parameter's type is to the server; structure is `json` there and checked by `values`.
   static func parameterType(of shape: TypeShape) -> WorkflowParameter.ParameterType {
     switch shape {
-    case .string: .string
+    // Bytes are base64 text in JSON; `values` decodes it.
+    case .string, .bytes: .string
     case .int: .int
     case .float: .float
     case .bool: .bool

@@ -247,7 +247,7 @@ struct AgentDeclarations {
             notes: ["there are @post @get @put @delete @webhook @webui"], hint: near.map { "did you mean `@\($0)`?" }))
         continue
       }
-      guard decorator.arguments.count == 1, case .string(let path) = decorator.arguments[0].value.kind,
+      guard let first = decorator.arguments.first, first.label == nil, case .string(let path) = first.value.kind,
         path.hasPrefix("/")
       else {
         checker.report(
@@ -255,6 +255,7 @@ struct AgentDeclarations {
             "E0223", "`@\(word)` needs the path of the route", at: decorator.span, hint: "write `@\(word)(\"/chat\")`"))
         continue
       }
+      for argument in decorator.arguments.dropFirst() { checkRouteOption(argument, of: word) }
       let key = "\(method) \(path)"
       if let first = module.routes[key] {
         checker.report(
@@ -267,5 +268,21 @@ struct AgentDeclarations {
       route.path = path
     }
     return route
+  }
+
+  /// `@post("/chat", on_disconnect: "cancel")`: what becomes of a run whose last reader left.
+  private func checkRouteOption(_ argument: Argument, of word: String) {
+    let policies = ["continue", "cancel"]
+    if argument.label?.text == "on_disconnect", case .string(let policy) = argument.value.kind,
+      policies.contains(policy)
+    {
+      return
+    }
+    let near = argument.label.flatMap { Suggestion.nearest(to: $0.text, among: ["on_disconnect"]) }
+    checker.report(
+      Diagnostic(
+        "E0305", "`@\(word)` takes a path and `on_disconnect:` \"continue\" or \"cancel\"",
+        at: argument.label?.span ?? argument.value.span,
+        hint: near == argument.label?.text ? nil : near.map { "did you mean `\($0)`?" }))
   }
 }

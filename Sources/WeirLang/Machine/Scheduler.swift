@@ -40,6 +40,8 @@ package final class Scheduler {
   deinit {
     for fiber in live.values {
       let hook = fiber.cancelHook
+      // Nobody is left to be told, and what it captured may hold the fiber.
+      fiber.completion = nil
       fiber.drop()
       hook?()
     }

@@ -1,0 +1,59 @@
+import WeirCore
+import WeirStore
+
+/// A memory store whose answers a test can hold back, and whose appends it can refuse.
+final class SlowStore: StreamStore {
+  private let inner: MemoryStreamStore
+  private let loop: any Loop
+  private var held: [() -> Void] = []
+  private(set) var appendCount = 0
+  /// Answers wait until this is false again.
+  var isHolding = false {
+    didSet {
+      guard !isHolding else { return }
+      let jobs = held
+      held = []
+      for job in jobs { loop.soon(job) }
+    }
+  }
+  /// Refuses appends with items to streams below `runs/`.
+  var refusal: StoreFailure?
+  /// Refuses those that it takes no more than this many bytes at once of.
+  var largest = Int.max
+
+  init(_ loop: any Loop) {
+    inner = MemoryStreamStore(loop: loop)
+    self.loop = loop
+  }
+
+  private func later(_ job: @escaping () -> Void) {
+    if isHolding { held.append(job) } else { job() }
+  }
+
+  func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
+    inner.create(name, contentType: contentType) { result in self.later { answer(result) } }
+  }
+
+  func append(_ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>) {
+    appendCount += 1
+    let size = items.reduce(0) { $0 + $1.count }
+    if !items.isEmpty, name.path.hasPrefix("runs/"), let refusal = refusal ?? (size > largest ? .full("full") : nil) {
+      return later { answer(.failure(refusal)) }
+    }
+    inner.append(name, items, ending: ending) { result in self.later { answer(result) } }
+  }
+
+  func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { inner.status(name, answer) }
+
+  func read(_ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
+    inner.read(name, from: offset, byteLimit: byteLimit, answer)
+  }
+
+  func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { inner.watch(name, wake) }
+
+  func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) { inner.delete(name, answer) }
+
+  func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
+    inner.list(prefix: prefix, after: after, limit: limit, answer)
+  }
+}
