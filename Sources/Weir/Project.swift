@@ -55,7 +55,7 @@ package struct Project {
       default:
         // An ailang.toml has tables of its own that are none of our business.
         guard Path.name(of: path) != Self.otherFileName else { continue }
-        let near = NearestName.of(member.name, in: Self.keys).map { "did you mean \"\($0)\"?" }
+        let near = Spelling.nearest(to: member.name, among: Self.keys).map { "did you mean \"\($0)\"?" }
         throw ProjectFailure(
           path, "unknown key \"\(member.name)\"", hint: near ?? "known keys: \(Self.keys.joined(separator: ", "))")
       }

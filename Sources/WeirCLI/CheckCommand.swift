@@ -4,7 +4,8 @@ import WeirLang
 
 /// `weir check FILE…`: all problems of all files; exit 1 if any is an error.
 enum CheckCommand {
-  static func run(_ command: ParsedCommand) -> Int {
+  static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
+    try command.checkColor()
     var failed = false
     var found: [JSONValue] = []
     for path in command.operands {

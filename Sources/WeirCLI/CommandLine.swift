@@ -40,6 +40,12 @@ struct ParsedCommand {
   subscript(_ option: String) -> String? { values[option]?.last }
   func all(_ option: String) -> [String] { values[option] ?? [] }
 
+  /// `--color` is one of its words.
+  func checkColor() throws(UsageFailure) {
+    guard let word = self["color"], !["auto", "always", "never"].contains(word) else { return }
+    throw UsageFailure("--color is auto, always or never, not \"\(word)\"", command: name)
+  }
+
   /// A whole number in a range.
   func number(_ option: String, in range: ClosedRange<Int>) throws(UsageFailure) -> Int? {
     guard let text = self[option] else { return nil }

@@ -12,6 +12,7 @@ enum RunCommand {
     options.model = command["model"]
     options.arguments = command.rest
     options.server = try ServerFlags.options(command)
+    try command.checkColor()
 
     let named = try command["caps"].map(Capabilities.named)
     let entry = command["entry"] ?? "main"

@@ -34,7 +34,7 @@ import WeirCore
     let command = try CommandLineParser.parse(arguments, commands: Commands.all)
     if command.name == "help" || command.has("help") { return try help(command) }
     switch command.name {
-    case "check": return CheckCommand.run(command)
+    case "check": return try CheckCommand.run(command)
     case "run", "serve": return try RunCommand.run(command)
     case "webui": return try WebUICommand.run(command)
     case "version": Terminal.say("weir \(WeirVersion.text)\n")

@@ -88,13 +88,18 @@ package final class ProgramInstance {
     }
   }
 
-  /// Serves every workflow of the program; its `main` is not run.
+  /// Serves every workflow of the program that has a route; its `main` is not run.
   package func serve() {
     initialise { [weak self] in
       guard let self else { return }
+      let routed = declared.filter { !$0.route.path.isEmpty }
+      guard !routed.isEmpty else {
+        log("there is no workflow with a route to serve", hint: "put @post(\"/chat\") above one")
+        return exit(1)
+      }
       let server: ProgramServer
       do throws(Trap) {
-        server = try ProgramServer(declared, instance: self)
+        server = try ProgramServer(routed, instance: self)
       } catch {
         return finished(.failure(error))
       }

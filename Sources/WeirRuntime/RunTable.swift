@@ -13,7 +13,7 @@ final class RunTable {
   static let runLimit = 10_000
 
   private unowned let instance: ProgramInstance
-  private var runs: [String: Run] = [:]
+  private(set) var runs: [String: Run] = [:]
   /// Runs whose streams the store is making.
   private var beginning = 0
 

@@ -77,24 +77,32 @@ final class TestClient: ByteStreamHandler {
 
   var text: String { String(decoding: received, as: UTF8.self) }
 
-  private var headEnd: Int? {
-    received.indices.first { received[$0...].starts(with: [13, 10, 13, 10]) }.map { $0 + 4 }
+  private struct Head {
+    var status: Int?
+    var fields: [(name: String, value: String)]
+    var end: Int
   }
 
-  var status: Int? {
-    headEnd.flatMap { _ in Int(text.split(separator: " ", maxSplits: 2).dropFirst().first ?? "") }
-  }
+  /// Read once: answers come in many small pieces.
+  private var knownHead: Head?
 
-  subscript(_ name: String) -> String? {
-    guard let headEnd else { return nil }
-    for line in String(decoding: received[..<headEnd], as: UTF8.self).split(separator: "\r\n").dropFirst() {
-      let parts = line.split(separator: ":", maxSplits: 1)
-      if parts.count == 2, parts[0].lowercased() == name.lowercased() {
-        return String(parts[1].drop { $0 == " " })
-      }
+  private var head: Head? {
+    if let knownHead { return knownHead }
+    guard let end = received.indices.first(where: { received[$0...].starts(with: [13, 10, 13, 10]) }) else {
+      return nil
     }
-    return nil
+    let lines = String(decoding: received[..<end], as: UTF8.self).split(separator: "\r\n")
+    let fields = lines.dropFirst().map { line in
+      let parts = line.split(separator: ":", maxSplits: 1)
+      return (name: parts[0].lowercased(), value: String((parts.count == 2 ? parts[1] : "").drop { $0 == " " }))
+    }
+    knownHead = Head(status: Int(lines[0].split(separator: " ").dropFirst().first ?? ""), fields: fields, end: end + 4)
+    return knownHead
   }
+
+  var status: Int? { head?.status }
+
+  subscript(_ name: String) -> String? { head?.fields.first { $0.name == name.lowercased() }?.value }
 
   /// As far as it has come, without its chunks' frames; `isWhole` says whether there will be more.
   var body: [UInt8] { unframed.bytes }
@@ -102,8 +110,8 @@ final class TestClient: ByteStreamHandler {
   var json: JSONValue? { try? JSONValue.parse(body) }
 
   private var unframed: (bytes: [UInt8], isWhole: Bool) {
-    guard let headEnd else { return ([], false) }
-    var rest = received[headEnd...]
+    guard let head else { return ([], false) }
+    var rest = received[head.end...]
     guard self["Transfer-Encoding"] == "chunked" else {
       let length = self["Content-Length"].flatMap { Int($0) } ?? 0
       return (Array(rest.prefix(length)), rest.count >= length)

@@ -19,6 +19,8 @@ package final class Scheduler {
   package let limits: Limits
   package private(set) var context: NativeContext!
   private let soon: (@escaping () -> Void) -> Void
+  /// Stands in the context while none runs, so that the last one to end is not kept.
+  private let idle: Fiber
   private var queue: [Fiber] = []
   private var next = 0
   private var isQueued = false
@@ -32,8 +34,9 @@ package final class Scheduler {
     self.program = program
     self.limits = limits
     self.soon = soon
+    idle = Fiber(program: program, id: 0)
     context = nil
-    context = NativeContext(host: host, scheduler: self, fiber: Fiber(program: program, id: 0))
+    context = NativeContext(host: host, scheduler: self, fiber: idle)
   }
 
   /// What still waits is told that nobody does; answers that come later find their fibers gone.
@@ -136,6 +139,7 @@ package final class Scheduler {
     }
     queue.removeFirst(next)
     next = 0
+    context.fiber = idle
     if !queue.isEmpty { ask() }
   }
 
