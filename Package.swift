@@ -70,10 +70,11 @@ let package = Package(
     tests("WeirAI", ["WeirWire", "WeirStore", "CWeirTOML"]),
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
     tests("WeirRuntime", ["WeirWire", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),
+    tests("WeirCLI", ["WeirLang", "Weir"]),
     tests("WeirIO"),
     tests("WeirFlow"),
     tests("WeirTesting"),
-    tests("Weir", ["WeirIO"]),
+    tests("Weir", ["WeirIO", "WeirLang"]),
   ],
   cxxLanguageStandard: .cxx17
 )

@@ -51,7 +51,7 @@ package struct ProgramRun {
   }
 
   /// Blocks this thread, which is the loop's, until the program is over; answers its exit status.
-  static func run(_ instance: ProgramInstance, _ mode: Mode, _ arguments: [Value], on loop: EventLoop) -> Int {
+  static func run(_ instance: ProgramInstance, _ mode: Mode, _ arguments: [Value?], on loop: EventLoop) -> Int {
     var status = 0
     instance.onExit = { code in
       status = code

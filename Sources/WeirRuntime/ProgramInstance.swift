@@ -94,7 +94,10 @@ package final class ProgramInstance {
       guard let self else { return }
       let routed = declared.filter { !$0.route.path.isEmpty }
       guard !routed.isEmpty else {
-        log("there is no workflow with a route to serve", hint: "put @post(\"/chat\") above one")
+        let failure = ListenFailure(
+          message: "there is no workflow with a route to serve", hint: "put @post(\"/chat\") above one")
+        startFailure = failure
+        log(failure.message, hint: failure.hint)
         return exit(1)
       }
       let server: ProgramServer
