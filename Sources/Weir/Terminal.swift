@@ -8,8 +8,12 @@ package enum Terminal {
   package static func exit(_ code: Int) -> Never { HostProcess.exit(code) }
   package static func readLine() -> String? { HostProcess.readLine() }
 
-  /// Data: stdout.
-  package static func say(_ text: String) { HostProcess.write(text, to: 1) }
+  /// Data: stdout. What cannot be written whole (a full disk, a closed descriptor) is a failed command, not a short answer.
+  package static func say(_ text: String) {
+    guard let lost = HostProcess.write(text, to: 1) else { return }
+    talk("weir: cannot write to standard output: \(lost)\n")
+    exit(1)
+  }
   /// Talk: stderr.
   package static func talk(_ text: String) {
     if !text.isEmpty { HostProcess.write(text, to: 2) }

@@ -71,7 +71,7 @@ package enum NetworkFailure: Failure, Equatable {
 
   package var hint: String? {
     switch self {
-    case .portInUse(let a): "stop what uses it, or choose another with WEIR_PORT=\(a.port &+ 1)"
+    case .portInUse(let a): "stop what uses it, or choose another: --port \(a.port < 65535 ? a.port + 1 : a.port - 1)"
     case .notPermitted: "ports below 1024 need privileges"
     case .nameNotFound: "check the spelling and the machine's DNS"
     case .refused: "is the server running there?"

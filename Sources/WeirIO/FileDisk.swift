@@ -77,7 +77,8 @@ package final class FileDisk: Disk {
   }
 
   private func act(
-    _ path: String, _ answer: @escaping (DiskFailure?) -> Void, _ work: @escaping @Sendable () throws(DiskFailure) -> Void
+    _ path: String, _ answer: @escaping (DiskFailure?) -> Void,
+    _ work: @escaping @Sendable () throws(DiskFailure) -> Void
   ) {
     let done = { (result: Result<Void, DiskFailure>) in answer(result.failure) }
     perform(path, done, work)

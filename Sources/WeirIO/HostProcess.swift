@@ -71,16 +71,23 @@ package enum HostProcess {
 }
 
 extension HostProcess {
-  /// All of it, or as much as a reader that went away has taken.
-  package static func write(_ text: String, to descriptor: Int32) {
+  /// All of it, or as much as a reader that went away has taken. The answer is why the rest is lost (a full disk, a closed
+  /// descriptor); a reader that has seen enough is no failure.
+  @discardableResult
+  package static func write(_ text: String, to descriptor: Int32) -> String? {
     var text = text
-    text.withUTF8 { bytes in
+    return text.withUTF8 { bytes in
       var at = 0
       while at < bytes.count {
         let rest = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[at...])
         let sent = writeBytes(descriptor, rest.baseAddress.unsafelyUnwrapped, rest.count)
-        if sent > 0 { at += sent } else if errno != EINTR && errno != EAGAIN { return }
+        if sent > 0 {
+          at += sent
+        } else if errno != EINTR && errno != EAGAIN {
+          return errno == EPIPE ? nil : String(cString: strerror(errno))
+        }
       }
+      return nil
     }
   }
 }

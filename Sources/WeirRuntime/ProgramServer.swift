@@ -75,7 +75,8 @@ final class ProgramServer: Handle {
     let host = address.host.contains(":") ? "[\(address.host)]" : address.host
     let count = workflows.routes.count
     var line = "serving \(count) workflow\(count == 1 ? "" : "s") on \(scheme)://\(host):\(address.port)"
-    if serve.ui { line += "/ (chat page)" }
+    // The token itself stays out of what may be a log.
+    if serve.ui { line += serve.token == nil ? "/ (chat page)" : "/ (chat page: open /?token=… once)" }
     instance.log(line)
     for route in workflows.routes { instance.log("  \(route.method) \(route.path)  \(route.name)") }
   }
