@@ -42,8 +42,10 @@ package struct ProgramRun {
   func instance(on loop: EventLoop, world: World, granted: EffectSet) throws -> ProgramInstance {
     guard let core = file.result.program else { throw WeirError(file) }
     let program = try Emitter.emit(core, library: ProgramFile.library, granted: Set(granted.sorted))
+    var limits = MemoryStreamStore.Limits()
+    limits.retention = .dropOldest
     return ProgramInstance(
-      program: program, world: world, store: MemoryStreamStore(loop: loop),
+      program: program, world: world, store: MemoryStreamStore(loop: loop, limits: limits),
       providers: .init(configured: project.providers, environment: world.environment), options: options
     ) { [file, color] trap in
       world.console.write(file.rendered(trap, color: color), to: .error)

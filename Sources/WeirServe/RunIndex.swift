@@ -37,6 +37,8 @@ package final class RunIndex {
   private var sizes: [String: Int] = [:]
   private var byteCount = 0
   private var isMade = false
+  /// Items in the index's own stream, to know when it is worth writing anew.
+  private var written = 0
 
   package init(_ store: any StreamStore, _ limits: Limits) throws(StoreFailure) {
     self.store = store
@@ -54,12 +56,28 @@ package final class RunIndex {
   package func add(_ run: Run) {
     let entry = run.json.encoded()
     remember(run, size: entry.count)
-    if isMade {
-      store.append(name, [entry], ending: nil) { _ in }
-    } else {
+    write([entry])
+  }
+
+  private func write(_ entries: [[UInt8]]) {
+    guard isMade else {
       store.create(name, contentType: Self.contentType) { [self] _ in
         isMade = true
-        store.append(name, [entry], ending: nil) { _ in }
+        write(entries)
+      }
+      return
+    }
+    written += entries.count
+    guard written > 4 * limits.runs else { return store.append(name, entries, ending: nil) { _ in } }
+    // Most of it speaks of runs that are forgotten: it is written anew with what is remembered. Losing it half-way
+    // would lose the list of runs, not the runs.
+    let kept = order.compactMap { byID[$0]?.json.encoded() }
+    written = kept.count
+    isMade = false
+    store.delete(name) { [self] _ in
+      store.create(name, contentType: Self.contentType) { [self] _ in
+        isMade = true
+        store.append(name, kept, ending: nil) { _ in }
       }
     }
   }
@@ -70,7 +88,7 @@ package final class RunIndex {
   package func delete(_ id: String) {
     guard byID[id] != nil else { return }
     drop(id)
-    store.append(name, [(["forgotten": .string(id)] as JSONValue).encoded()], ending: nil) { _ in }
+    write([(["forgotten": .string(id)] as JSONValue).encoded()])
   }
 
   private func drop(_ id: String) {
@@ -85,6 +103,7 @@ package final class RunIndex {
     store.status(name) { [self] result in
       guard case .success(let status) = result else { return done() }
       isMade = true
+      written = Int(status.tail.value)
       let first = status.tail.value > UInt64(limits.runs) ? status.tail.value - UInt64(limits.runs) : 0
       load(from: Offset(first), done)
     }

@@ -4,16 +4,27 @@ import WeirCore
 /// other store is compared with.
 ///
 /// Appending and reading at an offset cost the same whatever the stream's length; answers come inside the call. Items
-/// are copied in and out by value (arrays share their storage until somebody changes one). Nothing is ever evicted:
-/// only `delete` frees, so a reader can't lose what it was promised. It knows nothing of what the bytes mean.
+/// are copied in and out by value (arrays share their storage until somebody changes one). What happens when it is full
+/// is its owner's choice (`Retention`). It knows nothing of what the bytes mean.
 package final class MemoryStreamStore: StreamStore {
+  package enum Retention: Sendable {
+    /// Only `delete` frees: a reader can't lose what it was promised, and a full store refuses.
+    case keepAll
+    /// What was promised is as much history as fits: the streams that ended first go first, then open ones that
+    /// nobody has written to for `idleLimit`. One that is being written is never touched.
+    case dropOldest
+  }
+
   package struct Limits: Sendable {
+    package var retention = Retention.keepAll
     /// A run of ten tokens a second for a day is 864 000 items; beyond it something loops.
     package var itemsPerStreamLimit = 1_000_000
     /// Of all items, each with `itemOverhead`: a quarter of a small machine's memory.
     package var bytesLimit = 256 << 20
     /// Each costs about 300 bytes even when it is empty.
     package var streamsLimit = 100_000
+    /// An open stream (a conversation) that was left alone so long may go when the store is full.
+    package var idleLimit = Duration.seconds(600)
     package init() {}
   }
 
@@ -32,19 +43,23 @@ package final class MemoryStreamStore: StreamStore {
   /// Of streams that exist and of names that don't yet.
   private var watchers: [StreamName: WatcherList] = [:]
   private var index = StreamNameIndex()
+  /// In the order in which they ended; names that were deleted since are passed over.
+  private var endedFirst: ArraySlice<StreamName> = []
 
   private final class Stream {
     let contentType: String
     let createdAt: Int64
+    var lastAppend: Instant
     var items: [StreamItem] = []
     var bytes = 0
     var ending: StreamEnding?
     /// The entry of `watchers` for this name, so that an append needs one look-up.
     var watchers: WatcherList?
 
-    init(contentType: String, createdAt: Int64) {
+    init(contentType: String, createdAt: Int64, now: Instant) {
       self.contentType = contentType
       self.createdAt = createdAt
+      lastAppend = now
     }
 
     var tail: Offset { Offset(UInt64(items.count)) }
@@ -67,10 +82,10 @@ package final class MemoryStreamStore: StreamStore {
       }
       return answer(.success(stream.status(name, existed: true)))
     }
-    guard streams.count < limits.streamsLimit else {
+    guard streams.count < limits.streamsLimit || makeRoom(for: 0, sparing: name) else {
       return answer(.failure(.full("the store holds \(limits.streamsLimit) streams, its limit (streamsLimit)")))
     }
-    let stream = Stream(contentType: contentType, createdAt: loop.wallClock)
+    let stream = Stream(contentType: contentType, createdAt: loop.wallClock, now: loop.now)
     stream.watchers = watchers[name]
     streams[name] = stream
     index.insert(name)
@@ -90,17 +105,46 @@ package final class MemoryStreamStore: StreamStore {
       }
       var size = 0
       for item in items { size += item.count + Self.itemOverhead }
-      guard size <= limits.bytesLimit - bytesUsed else {
+      guard size <= limits.bytesLimit - bytesUsed || makeRoom(for: size, sparing: name) else {
         return answer(.failure(.full("the store reached \(limits.bytesLimit) bytes (bytesLimit)")))
       }
       let time = loop.wallClock
       for item in items { stream.items.append(StreamItem(bytes: item, time: time)) }
       stream.bytes += size
       bytesUsed += size
+      stream.lastAppend = loop.now
     }
-    if let ending { stream.ending = ending }
+    if let ending {
+      stream.ending = ending
+      if limits.retention == .dropOldest { endedFirst.append(name) }
+    }
     if !items.isEmpty || ending != nil { stream.watchers?.changed(on: loop) }
     answer(.success(stream.tail))
+  }
+
+  /// Frees a sixteenth of the store beyond what is needed, so that the search for what may go is not made for every
+  /// append. False: nothing more may go.
+  private func makeRoom(for size: Int, sparing spared: StreamName) -> Bool {
+    guard limits.retention == .dropOldest, size <= limits.bytesLimit else { return false }
+    let slackBytes = limits.bytesLimit / 16
+    let slackStreams = limits.streamsLimit / 16
+    func isRoomy(_ bytes: Int, _ streams: Int) -> Bool {
+      size + bytes <= limits.bytesLimit - bytesUsed && self.streams.count + streams < limits.streamsLimit
+    }
+    while !isRoomy(slackBytes, slackStreams), let oldest = endedFirst.popFirst() {
+      // A name that was deleted, and perhaps made again since, is not what ended then.
+      if streams[oldest]?.ending != nil { delete(oldest) { _ in } }
+    }
+    if !isRoomy(0, 0) {
+      let idle = streams.filter { name, stream in
+        stream.ending == nil && name != spared && loop.now - stream.lastAppend >= limits.idleLimit
+      }
+      for (name, _) in idle.sorted(by: { $0.value.lastAppend < $1.value.lastAppend }) {
+        if isRoomy(slackBytes, slackStreams) { break }
+        delete(name) { _ in }
+      }
+    }
+    return isRoomy(0, 0)
   }
 
   package func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) {

@@ -67,6 +67,62 @@ import WeirTesting
     try store.create("c")
   }
 
+  // MARK: Retention
+
+  @Test func theOldestEndedStreamsMakeRoom() throws {
+    var limits = MemoryStreamStore.Limits()
+    limits.retention = .dropOldest
+    limits.bytesLimit = 16 * (MemoryStreamStore.itemOverhead + 100)
+    let (_, memory, store) = store(limits)
+    let item = [UInt8](repeating: 1, count: 100)
+    try store.create("open")
+    try store.append("open", bytes: [item])
+    for number in 0..<15 {
+      try store.create("run\(number)")
+      try store.append("run\(number)", bytes: [item], ending: number == 3 ? nil : .closed)
+    }
+    #expect(memory.bytesUsed == limits.bytesLimit)
+    try store.append("open", bytes: [item])
+    // Room for one item and a sixteenth of the store: two streams. 0 and 1 ended first.
+    let names = (0..<15).filter { number in store.failure { _ = try $0.status("run\(number)") } == nil }
+    #expect(names == Array(2..<15))
+    // Streams that are being written stay, however much is asked for.
+    try store.append("open", bytes: Array(repeating: item, count: 11))
+    #expect(store.failure { _ = try $0.status("run3") } == nil)
+    #expect(try store.readAll("open").items.count == 13)
+    #expect(store.failure { try $0.append("open", bytes: Array(repeating: item, count: 14)) }?.code == "StoreFull")
+    #expect(memory.bytesUsed <= limits.bytesLimit)
+  }
+
+  @Test func conversationsThatWereLeftAloneGoLast() throws {
+    var limits = MemoryStreamStore.Limits()
+    limits.retention = .dropOldest
+    limits.streamsLimit = 4
+    limits.idleLimit = .seconds(60)
+    let (loop, _, store) = store(limits)
+    for name in ["a", "b", "c", "d"] { try store.create(name) }
+    #expect(store.failure { try $0.create("e") }?.code == "StoreFull")
+    loop.advance(by: .seconds(61))
+    try store.append("a", ["still here"])
+    try store.create("e")
+    #expect(store.failure { _ = try $0.status("a") } == nil)
+    #expect(["b", "c", "d"].filter { name in store.failure { _ = try $0.status(name) } != nil }.count == 1)
+  }
+
+  @Test func aServerThatNeverStopsStaysWithinItsLimits() throws {
+    var limits = MemoryStreamStore.Limits()
+    limits.retention = .dropOldest
+    limits.bytesLimit = 100_000
+    limits.streamsLimit = 50
+    let (_, memory, store) = store(limits)
+    for number in 0..<5_000 {
+      try store.create("runs/\(number)")
+      try store.append("runs/\(number)", ["some", "words", "of an answer"], ending: .closed)
+      #expect(memory.bytesUsed <= limits.bytesLimit && memory.streamCount <= 50)
+    }
+    #expect(try store.readAll("runs/4999").texts == ["some", "words", "of an answer"])
+  }
+
   @Test func itemsCarryTheLoopsTime() throws {
     let (loop, _, store) = store()
     try store.create("a")
