@@ -89,7 +89,8 @@ enum CommandLineParser {
         let pieces = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let name = String(pieces[0])
         guard let option = spec.options.first(where: { $0.name == name }) else {
-          throw unknown("--\(name)", spec, near: Spelling.nearest(to: name, among: spec.options.map(\.name)).map { "--\($0)" })
+          throw unknown(
+            "--\(name)", spec, near: Spelling.nearest(to: name, among: spec.options.map(\.name)).map { "--\($0)" })
         }
         try take(option, inline: pieces.count > 1 ? String(pieces[1]) : nil, arguments, &index, spec, &parsed)
       } else if argument.hasPrefix("-"), argument.count > 1 {
