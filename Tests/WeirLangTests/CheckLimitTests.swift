@@ -40,7 +40,7 @@ struct CheckLimitTests {
     var text = "type A0 = {x: int}\n"
     for i in 1...40 { text += "type A\(i) = (A\(i - 1), A\(i - 1))\n" }
     let result = CheckLibrary.check(text)
-    #expect(result.diagnostics.contains { $0.code == "E0902" })
+    #expect(result.diagnostics.contains { $0.code == "E0904" })
   }
 
   @Test func doublingFunctionsEnd() {

@@ -233,7 +233,7 @@ struct AgentDeclarations {
             let near = argument.label.flatMap { Suggestion.nearest(to: $0.text, among: ["title", "description"]) }
             checker.report(
               Diagnostic(
-                "E0305", "`@webui` takes `title:` and `description:`", at: argument.label?.span ?? argument.value.span,
+                "E0236", "`@webui` takes `title:` and `description:`", at: argument.label?.span ?? argument.value.span,
                 hint: near.map { "did you mean `\($0)`?" }))
           }
         }

@@ -98,6 +98,13 @@ final class BodyChecker {
   /// Reports an unknown name once for a body.
   func unknown(_ name: String, _ span: Span) -> Checked {
     if module.unknown.contains(name) || !reportedNames.insert(name).inserted { return failed(span) }
+    if name == "_" {
+      report(
+        Diagnostic(
+          "E0237", "`_` has no value", at: span, notes: ["it stands where a value is not wanted"],
+          hint: "name it: `let x = …`, or `(x) => …`"))
+      return failed(span)
+    }
     var candidates = scopes.flatMap(\.keys) + Array(module.values.keys) + Array(module.aliases.keys)
     if let prelude = checker.preludeModule { candidates += Array(prelude.exportedValues.keys) }
     if let scope = libraryScope { candidates += Array(scope.exportedValues.keys) }
@@ -282,7 +289,7 @@ final class BodyChecker {
         : declared.effects.isEmpty ? "no effect is declared" : "only \(declared.effects.list) is declared"
       checker.report(
         Diagnostic(
-          "E0501",
+          isPure ? "E0506" : "E0501",
           isPure
             ? "`\(function.name)` is pure but uses the effect \(effect.list)"
             : "`\(function.name)` uses the effect \(effect.list) without declaring it",

@@ -175,7 +175,10 @@ extension BodyChecker {
           continue
         }
         if slots.contains(slot) {
-          report(Diagnostic("E0305", "`\(label.text)` is given twice", at: label.span))
+          report(
+            Diagnostic(
+              "E0319", "`\(label.text)` is given twice", at: label.span, notes: ["it is \(Self.shape(function))"],
+              hint: "leave one of them out"))
           fits = false
           continue
         }
@@ -203,8 +206,9 @@ extension BodyChecker {
     let list = missing.map { "`\(parameters[$0].name): \(TypePrinter.text(parameters[$0].type))`" }
     report(
       Diagnostic(
-        "E0304", "this call of `\(name)` lacks \(list.joined(separator: ", "))", at: place,
-        notes: ["it is \(Self.shape(function))"]))
+        "E0316", "this call of `\(name)` lacks \(list.joined(separator: ", "))", at: place,
+        notes: ["it is \(Self.shape(function))"],
+        hint: missing.count == 1 ? "add it, or by name: `\(parameters[missing[0]].name): …`" : nil))
     return nil
   }
 
@@ -224,7 +228,7 @@ extension BodyChecker {
       if let label = argument.label {
         report(
           Diagnostic(
-            "E0305", "a function value has no named parameters", at: label.span, hint: "leave `\(label.text):` out"))
+            "E0318", "a function value has no named parameters", at: label.span, hint: "leave `\(label.text):` out"))
       }
     }
     switch callee.type.resolved {
@@ -250,7 +254,7 @@ extension BodyChecker {
         for argument in arguments { _ = check(argument) }
         report(
           Diagnostic(
-            "E0304",
+            "E0317",
             "`\(name)` takes \(Mismatch.count(type.parameters.count, "argument")), not \(arguments.count)", at: span,
             notes: ["it is \(TypePrinter.text(callee.type))"]))
         return Checked(type.result) { _ in Core(.literal(.unit), span) }

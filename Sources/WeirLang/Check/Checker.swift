@@ -122,7 +122,7 @@ package final class Checker {
     if shown.count > Self.diagnosticLimit {
       let hidden = shown.count - Self.diagnosticLimit
       shown = Array(shown.prefix(Self.diagnosticLimit))
-      shown.append(Diagnostic("E0901", "\(hidden) more are not shown", at: shown[shown.count - 1].span))
+      shown.append(Diagnostic("E0903", "\(hidden) more are not shown", at: shown[shown.count - 1].span))
     }
     var program: CoreProgram?
     if !shown.hasErrors {

@@ -5,8 +5,13 @@ extension BodyChecker {
   func block(_ block: Block, _ hint: Type?, _ reason: Reason? = nil, isWanted: Bool) -> Checked {
     scoped {
       var steps = block.statements.flatMap(statement)
+      warnOfUnreachable(block)
       guard let result = block.result else {
-        return Checked(endsInJump(block.statements.last) ? unifier.fresh() : .unit) { lowering in
+        // Where the last statement could not be read, nobody knows what the block would give.
+        let last = block.statements.last
+        var type = endsInJump(last) ? unifier.fresh() : Type.unit
+        if case .error? = last?.kind { type = .error }
+        return Checked(type) { lowering in
           Self.sequence(steps, block.span, lowering)
         }
       }
@@ -17,6 +22,16 @@ extension BodyChecker {
         Self.sequence(all, block.span, lowering)
       }
     }
+  }
+
+  private func warnOfUnreachable(_ block: Block) {
+    guard !module.isLibrary, let jump = block.statements.firstIndex(where: { endsInJump($0) }) else { return }
+    let next = jump + 1 < block.statements.count ? block.statements[jump + 1].span : block.result?.span
+    guard let next else { return }
+    report(
+      Diagnostic(
+        "W0303", "this is never reached", at: next,
+        related: [.init(block.statements[jump].span, "the block is left here")], hint: "remove it, or leave later"))
   }
 
   private func endsInJump(_ statement: Statement?) -> Bool {
@@ -53,6 +68,18 @@ extension BodyChecker {
     }
   }
 
+  /// What to do about a statement that only computes a value; nil for one that may do something.
+  private static func unusedHint(_ expression: Expression) -> String? {
+    switch expression.kind {
+    case .binary(.equal, _, _): "to give a `var` another value, write `=`"
+    case .unary(.negate, _): "if it belongs to the line before, end that line with the `-`"
+    case .binary(let op, _, _) where op != .and && op != .or: "leave it out, or give it a name: `let x = …`"
+    case .int, .float, .bool, .string, .list, .tuple, .lambda, .record:
+      "leave it out, or give it a name: `let x = …`"
+    default: nil
+    }
+  }
+
   private func warnIfDiscarded(_ value: Checked, _ expression: Expression) {
     guard !module.isLibrary else { return }
     switch expression.kind {
@@ -60,7 +87,15 @@ extension BodyChecker {
     default: break
     }
     checker.afterGroup.append { [checker] in
-      guard case .named(let type, _) = value.type.resolved, type === checker.prelude.result else { return }
+      guard case .named(let type, _) = value.type.resolved, type === checker.prelude.result else {
+        if let hint = Self.unusedHint(expression), !value.type.isError {
+          checker.report(
+            Diagnostic(
+              "W0302", "nothing is done with this value", at: expression.span,
+              label: "this is \(TypePrinter.noun(value.type))", hint: hint))
+        }
+        return
+      }
       checker.report(
         Diagnostic(
           "W0301", "this may fail, and nobody looks at the result", at: expression.span,
@@ -139,7 +174,13 @@ extension BodyChecker {
 
   private func variable(_ binding: Binding, _ span: Span) -> Lower {
     guard case .name(let name) = binding.pattern.kind else {
-      report(Diagnostic("E0216", "`var` declares one name", at: binding.pattern.span))
+      report(
+        Diagnostic(
+          "E0216", "`var` declares one name", at: binding.pattern.span,
+          hint: "take it apart with `let`, then `var name = …` for what changes"))
+      // The names exist all the same: their uses are no news.
+      let value = infer(binding.value)
+      _ = pattern(binding.pattern, value.type)
       return failed(span).core
     }
     let written = binding.type.map { TypeReader(checker, module).read($0) }
@@ -290,7 +331,7 @@ extension BodyChecker {
       guard let example = Exhaustiveness.missing([pattern.shape], of: type, unifier: unifier) else { return }
       report(
         Diagnostic(
-          "E0401", "this pattern does not fit every value", at: span, label: "`\(example)` would not fit",
+          "E0405", "this pattern does not fit every value", at: span, label: "`\(example)` would not fit",
           hint: "use `match`, with an arm for it"))
     }
   }
@@ -309,7 +350,8 @@ extension BodyChecker {
     default: break
     }
     let item = unifier.fresh()
-    let list = coerce(sequence, to: .list(item), .statement("what `for` goes through"), loop.sequence.span)
+    guard unifier.unify(.list(item), sequence.type) == nil else { return notASequence(sequence, loop, span) }
+    let list = sequence
     return scoped {
       let index = loop.index.map { bind($0.text, .int, $0.span).local }
       let checked = pattern(loop.pattern, item)
@@ -321,6 +363,28 @@ extension BodyChecker {
             item: checked.core(lowering), index: index, in: list.core(lowering), body: body.core(lowering)), span)
       }
     }
+  }
+
+  private func notASequence(_ sequence: Checked, _ loop: ForLoop, _ span: Span) -> Checked {
+    let text = checker.sources.source(of: loop.sequence.span)?.text(loop.sequence.span) ?? "n"
+    var hint: String?
+    switch sequence.type.resolved {
+    case .int: hint = "to count, write `0..\(text)`"
+    case .string: hint = "its characters are `chars(\(text))` of std/string, its lines `lines(\(text))`"
+    default: if sequence.type.isAnyNumber { hint = "to count, write `0..\(text)`" }
+    }
+    report(
+      Diagnostic(
+        "E0344", "`for` cannot go through this", at: loop.sequence.span,
+        label: "this is \(TypePrinter.noun(sequence.type))",
+        notes: ["`for` goes through lists, maps, ranges and streams"], hint: hint))
+    // The body is looked at all the same; what it says of the loop's names is not known.
+    scoped {
+      if let index = loop.index { bind(index.text, .error, index.span) }
+      _ = pattern(loop.pattern, .error)
+      _ = loopBody(loop.body)
+    }
+    return failed(span)
   }
 
   private func loopBody(_ body: Block) -> Checked {
@@ -341,7 +405,7 @@ extension BodyChecker {
       case .wildcard: break
       default:
         report(
-          Diagnostic("E0402", "a range gives whole numbers: name them", at: loop.pattern.span, hint: "`for i in 0..5`"))
+          Diagnostic("E0406", "a range gives whole numbers: name them", at: loop.pattern.span, hint: "`for i in 0..5`"))
       }
       let body = loopBody(loop.body)
       return Checked(.unit) { lowering in
@@ -356,12 +420,7 @@ extension BodyChecker {
   /// Whatever has a method `next` that gives an Option can be gone through: streams, readers.
   private func pullingLoop(_ loop: ForLoop, _ sequence: Checked, _ type: NamedType, _ span: Span) -> Checked {
     guard let next = method("next", of: sequence.type), next.parameters.count == 1 else {
-      report(
-        Diagnostic(
-          "E0311", "`for` cannot go through this", at: loop.sequence.span,
-          label: "this is \(TypePrinter.text(sequence.type))",
-          notes: ["`for` goes through lists, maps, ranges and streams"]))
-      return failed(span)
+      return notASequence(sequence, loop, span)
     }
     let source = newLocal("source")
     let counter = newLocal("index")
@@ -443,7 +502,10 @@ extension BodyChecker {
 
   func returned(_ value: Expression?, _ span: Span) -> Checked {
     guard let type = returnType else {
-      report(Diagnostic("E0219", "`return` stands outside of a function", at: span))
+      report(
+        Diagnostic(
+          "E0229", "`return` stands outside of a function", at: span,
+          hint: "put this into a function, or end the program with `exit(0)` of std/io"))
       if let value { _ = infer(value) }
       return failed(span)
     }
@@ -463,7 +525,19 @@ extension BodyChecker {
     guard let returnType else {
       report(
         Diagnostic(
-          "E0219", "`?` hands a failure to the enclosing function, and there is none", at: span, hint: "use `match`"))
+          "E0230", "`?` hands a failure to the enclosing function, and there is none", at: span, hint: "use `match`"))
+      return failed(span)
+    }
+    switch value.type.resolved {
+    case .variable where !value.type.isAnyNumber: break
+    case .named(let type, _) where type === checker.prelude.option || type === checker.prelude.result: break
+    case .error: return failed(span)
+    default:
+      report(
+        Diagnostic(
+          "E0347", "`?` needs something that may fail", at: expression.span,
+          label: "this is \(TypePrinter.noun(value.type))", notes: ["it takes the value out of an Option or a Result"],
+          hint: "leave the `?` out"))
       return failed(span)
     }
     let good = unifier.fresh()

@@ -112,7 +112,7 @@ extension BodyChecker {
       if let first = seen[field.name.text] {
         report(
           Diagnostic(
-            "E0205", "the field `\(field.name.text)` stands twice in this record", at: field.name.span,
+            "E0226", "the field `\(field.name.text)` stands twice in this record", at: field.name.span,
             related: [.init(first, "first here")]))
         return false
       }
@@ -129,7 +129,7 @@ extension BodyChecker {
       if !base.type.isError {
         report(
           Diagnostic(
-            "E0302", "only a record has fields to change", at: expression.span,
+            "E0314", "only a record has fields to change", at: expression.span,
             label: "this is \(TypePrinter.noun(base.type))",
             hint: base.type.isUnknown ? "write its type where it is bound" : nil))
       }
@@ -184,7 +184,7 @@ extension BodyChecker {
     let near = Suggestion.nearest(to: name.text, among: owner.exportedValues.keys)
     report(
       Diagnostic(
-        "E0204", "`\(owner.path)` does not export `\(name.text)`", at: name.span,
+        "E0233", "`\(owner.path)` does not export `\(name.text)`", at: name.span,
         hint: near.map { "did you mean `\($0)`?" }))
     return failed(name.span)
   }
@@ -204,7 +204,7 @@ extension BodyChecker {
       if let index = Int(name.text), items.indices.contains(index) {
         return Checked(items[index]) { lowering in Core(.field(base.core(lowering), index), span) }
       }
-    case .variable(let variable) where variable.rigidName == nil:
+    case .variable(let variable) where variable.rigidName == nil && !base.type.isAnyNumber:
       return wanted(name, of: base, variable, span)
     default: break
     }
@@ -217,7 +217,7 @@ extension BodyChecker {
     }
     report(
       Diagnostic(
-        "E0302", "this has no field `\(name.text)`", at: name.span, label: "it is \(TypePrinter.noun(base.type))"))
+        "E0346", "this has no field `\(name.text)`", at: name.span, label: "it is \(TypePrinter.noun(base.type))"))
     return nil
   }
 
@@ -267,6 +267,7 @@ extension BodyChecker {
         Core(.primitive(.indexJSON, [base.core(lowering), place.core(lowering)]), span)
       }
     case .list, .variable:
+      if base.type.isAnyNumber { return noParts(base, index, value.span, span) }
       let item = unifier.fresh()
       let list = coerce(base, to: .list(item), .statement("what is indexed"), value.span)
       let place = check(index, .int, .index)
@@ -274,12 +275,18 @@ extension BodyChecker {
         Core(.primitive(.indexList, [list.core(lowering), place.core(lowering)]), span)
       }
     default:
-      _ = infer(index)
-      report(
-        Diagnostic(
-          "E0311", "this has no parts to index", at: value.span, label: "it is \(TypePrinter.noun(base.type))",
-          notes: ["lists, maps, bytes and Json do"]))
-      return failed(span)
+      return noParts(base, index, value.span, span)
     }
+  }
+
+  private func noParts(_ base: Checked, _ index: Expression, _ place: Span, _ span: Span) -> Checked {
+    _ = infer(index)
+    var hint: String?
+    if case .string = base.type.resolved { hint = "a character of a string is `charAt(text, index)` of std/string" }
+    report(
+      Diagnostic(
+        "E0311", "this has no parts to index", at: place, label: "it is \(TypePrinter.noun(base.type))",
+        notes: ["lists, maps, bytes and Json do"], hint: hint))
+    return failed(span)
   }
 }

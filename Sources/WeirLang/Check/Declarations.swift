@@ -108,7 +108,10 @@ final class Declarations {
     var seen: [String: Span] = [:]
     for item in cases {
       if let first = seen[item.name.text] {
-        duplicate(item.name, first)
+        checker.report(
+          Diagnostic(
+            "E0227", "`\(declaration.name.text)` has the constructor `\(item.name.text)` twice", at: item.name.span,
+            related: [.init(first, "first here")], hint: "one type's constructors need different names"))
         continue
       }
       seen[item.name.text] = item.name.span
@@ -212,7 +215,12 @@ final class Declarations {
     let entity = FunctionEntity(name: function.name.text, module: module, span: function.name.span, type: .error)
     var seen: [String: Span] = [:]
     for parameter in function.parameters {
-      if let first = seen[parameter.name.text], parameter.name.text != "_" { duplicate(parameter.name, first) }
+      if let first = seen[parameter.name.text], parameter.name.text != "_" {
+        checker.report(
+          Diagnostic(
+            "E0228", "`\(function.name.text)` has two parameters `\(parameter.name.text)`", at: parameter.name.span,
+            related: [.init(first, "first here")], hint: "give one of them another name"))
+      }
       seen[parameter.name.text] = parameter.name.span
       let type: Type
       if let written = parameter.type {
@@ -279,7 +287,7 @@ final class Declarations {
         continue
       }
       if result.contains(where: { $0.effect == effect.name.text }) {
-        checker.report(Diagnostic("E0503", "`\(effect.name.text)` is limited twice", at: effect.span))
+        checker.report(Diagnostic("E0505", "`\(effect.name.text)` is limited twice", at: effect.span))
         continue
       }
       result.append(EffectLimit(effect: effect.name.text, count: limit))

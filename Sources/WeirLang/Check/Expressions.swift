@@ -193,7 +193,7 @@ extension BodyChecker {
       let wanted = fields.map { TypePrinter.text($0) }.joined(separator: ", ")
       report(
         Diagnostic(
-          "E0304",
+          "E0315",
           "`\(constructor.name)` takes \(Mismatch.count(fields.count, "argument")), not \(arguments.count)", at: span,
           hint: fields.isEmpty ? "write `\(constructor.name)`" : "write `\(constructor.name)(…)` with (\(wanted))"))
       for argument in arguments { _ = check(argument) }
@@ -250,7 +250,7 @@ extension BodyChecker {
           guard let origin = ChargeSearch.origin(of: effect, in: inner) else { continue }
           report(
             Diagnostic(
-              "E0501", "this function uses the effect \(effect.list) without declaring it", at: origin.span,
+              "E0507", "this function uses the effect \(effect.list) without declaring it", at: origin.span,
               label: "`\(origin.name)` needs \(effect.list)", related: [.init(written.span, "declared here")],
               hint: "declare it: `! {\(row.effects.union(declared).list)}`, or leave the row out to have it inferred"))
         }

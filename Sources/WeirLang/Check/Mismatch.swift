@@ -45,6 +45,29 @@ enum Reason {
     }
   }
 
+  /// Each reason has a code of its own, so that `weir explain` can speak of that place alone.
+  var code: String {
+    switch self {
+    case .argument: "E0301"
+    case .result: "E0320"
+    case .returned: "E0321"
+    case .propagated: "E0322"
+    case .branch: "E0323"
+    case .arm: "E0324"
+    case .condition: "E0325"
+    case .operand: "E0326"
+    case .element: "E0327"
+    case .item: "E0328"
+    case .entry: "E0329"
+    case .annotation: "E0330"
+    case .field: "E0331"
+    case .index: "E0332"
+    case .assignment: "E0333"
+    case .statement: "E0334"
+    case .pattern: "E0335"
+    }
+  }
+
   /// What needs it, as the subject of "… needs T".
   var needs: String {
     switch self {
@@ -74,6 +97,7 @@ enum Mismatch {
     let (wanted, actual) = TypePrinter.pair(expected, found)
     var notes: [String] = []
     var hint: String?
+    var code = reason.code
     switch difference {
     case .infinite:
       return Diagnostic(
@@ -82,14 +106,16 @@ enum Mismatch {
         hint: "wrap it in a sum type of its own: `type Tree = Leaf | Node(Tree, Tree)`")
     case .tooLarge:
       return Diagnostic(
-        "E0902", "the type of this is too large", at: span, label: "here",
+        "E0904", "the type of this is too large", at: span, label: "here",
         notes: ["written out it has more than \(Unifier.workLimit) parts"],
         hint: "give its parts names: a `type` of their own")
     case .effects(let effects):
+      code = "E0504"
       notes.append("\(reason.needs) \(wanted)")
       notes.append("it also uses \(effects.list)")
       hint = "a function with fewer effects fits; or add \(effects.list) to the row that is written there"
     case .arity(let n, let m):
+      code = "E0340"
       notes.append("\(reason.needs) \(wanted)")
       notes.append("that takes \(count(n, "argument")), this takes \(m)")
     case .missingField(let name, let record):
@@ -104,6 +130,7 @@ enum Mismatch {
         hint = "did you mean `\(near)`?"
       }
     case .rigid(let name, let other):
+      code = "E0341"
       notes.append("\(reason.needs) \(wanted)")
       notes.append("`\(name)` stands for any type, so it cannot be \(TypePrinter.text(other))")
     case .kind, .types:
@@ -112,39 +139,55 @@ enum Mismatch {
         let (small, other) = TypePrinter.pair(a, b)
         if small != wanted && other != actual { notes.append("they differ where one has \(small), the other \(other)") }
       }
-      hint = conversion(from: found, to: expected, reason)
+      if case .variable(let variable) = expected.resolved, let name = variable.rigidName {
+        code = "E0341"
+        notes.append("`\(name)` stands for any type, so it cannot be \(actual)")
+      } else if let (own, step) = conversion(from: found, to: expected, reason) {
+        code = own ?? code
+        hint = step
+      }
     }
     return Diagnostic(
-      "E0301", reason.title, at: span, label: "this is \(actual)", related: promised.map { [$0] } ?? [], notes: notes,
+      code, reason.title, at: span, label: "this is \(actual)", related: promised.map { [$0] } ?? [], notes: notes,
       hint: hint)
   }
 
   static func count(_ n: Int, _ noun: String) -> String { n == 1 ? "1 \(noun)" : "\(n) \(noun)s" }
 
-  /// A next step that can be pasted, for the mismatches that everybody meets.
-  private static func conversion(from found: Type, to expected: Type, _ reason: Reason) -> String? {
+  /// A next step that can be pasted, for the mismatches that everybody meets; those that are the same mistake wherever
+  /// they stand have a code of their own.
+  private static func conversion(from found: Type, to expected: Type, _ reason: Reason) -> (String?, String)? {
+    switch reason {
+    case .pattern, .propagated, .operand("?"): return nil
+    default: break
+    }
+    if found.isAnyNumber, case .string = expected.resolved { return conversion(from: .int, to: expected, reason) }
+    if expected.isAnyNumber, case .operand("+") = reason, case .string = found.resolved {
+      return ("E0337", "text is joined with `++`")
+    }
     switch (found.resolved, expected.resolved) {
-    case (.int, .string), (.float, .string), (.bool, .string): return "turn it into text with `show(…)` or `\"${…}\"`"
-    case (.int, .float): return "write the number with a point, or use `toFloat(…)`"
-    case (.string, .bytes): return "`fromString(…)` of std/bytes makes bytes of text"
-    case (.bytes, .string): return "`toString(…)` of std/bytes makes text of bytes"
+    case (.string, .int): return (nil, "`toInt(…)` of std/string reads a number; it gives an Option")
+    case (.string, .float): return (nil, "`toFloat(…)` of std/string reads a number; it gives an Option")
+    case (.int, .string), (.float, .string), (.bool, .string):
+      return (nil, "turn it into text with `show(…)` or `\"${…}\"`")
+    case (.int, .float): return ("E0336", "write the number with a point, or use `toFloat(…)` of std/math")
+    case (.float, .int): return ("E0336", "`toInt(…)` of std/math gives the whole part")
+    case (.string, .bytes): return (nil, "`fromString(…)` of std/bytes makes bytes of text")
+    case (.bytes, .string): return (nil, "`toString(…)` of std/bytes makes text of bytes")
     case (.named(let n, _), _) where n.name == "Option" && n.module == Prelude.module:
-      return "take the value out first: `match … { Some(x) => …, None => … }`"
+      return ("E0338", "take the value out first: `match … { Some(x) => …, None => … }`")
     case (.named(let n, _), _) where n.name == "Result" && n.module == Prelude.module:
-      return "take the value out first: `match … { Ok(x) => …, Err(e) => … }`"
+      return ("E0339", "take the value out first: `match … { Ok(x) => …, Err(e) => … }`")
     case (_, .named(let n, _)) where n.name == "Option" && n.module == Prelude.module:
-      return "wrap it: `Some(…)`"
+      return ("E0343", "wrap it: `Some(…)`")
     case (_, .named(let n, _)) where n.name == "Result" && n.module == Prelude.module:
-      return "wrap it: `Ok(…)`"
-    case (.string, .variable(let v)):
-      if case .number = v.kind, case .operand("+") = reason { return "text is joined with `++`" }
-      return nil
+      return ("E0343", "wrap it: `Ok(…)`")
     case (.function, let other):
       switch other {
       case .function, .variable: return nil
       default: break
       }
-      return "call it: add `(…)`"
+      return ("E0342", "call it: add `(…)`")
     default: return nil
     }
   }

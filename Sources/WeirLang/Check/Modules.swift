@@ -77,7 +77,7 @@ extension Checker {
     let hidden = imported.values[text]?.contains { $0.function?.module === imported } ?? false
     report(
       Diagnostic(
-        "E0204", "`\(imported.path)` does not export `\(text)`", at: name.name.span,
+        hidden ? "E0234" : "E0204", "`\(imported.path)` does not export `\(text)`", at: name.name.span,
         hint: hidden
           ? "write `export` before it in \(imported.path)" : near.map { "did you mean `\($0)`?" }))
     // What could not be imported is still a name: its uses are no further errors.

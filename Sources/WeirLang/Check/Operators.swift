@@ -98,7 +98,8 @@ extension BodyChecker {
     guard let head = items.first else { return failed(span) }
     let first = infer(head)
     switch first.type.resolved {
-    case .bool, .error, .variable: break
+    case .bool, .error: break
+    case .variable where !first.type.isAnyNumber: break
     default: return together([first] + items.dropFirst().map { infer($0) }, items.map(\.span), span)
     }
     let values =

@@ -104,7 +104,7 @@ extension BodyChecker {
     if let first = bound[name] {
       report(
         Diagnostic(
-          "E0403", "`\(name)` is bound twice in one pattern", at: span, related: [.init(first.span, "first here")],
+          "E0404", "`\(name)` is bound twice in one pattern", at: span, related: [.init(first.span, "first here")],
           hint: "bind two names and compare them: `if a == b`"))
       return broken
     }
@@ -129,7 +129,7 @@ extension BodyChecker {
       if !type.isError {
         report(
           Diagnostic(
-            "E0301", Reason.pattern.title, at: span, label: "this is a record",
+            Reason.pattern.code, Reason.pattern.title, at: span, label: "this is a record",
             notes: ["the value is \(TypePrinter.text(type))"],
             hint: type.isUnknown ? "write the value's type where it is bound" : nil))
       }
@@ -162,7 +162,12 @@ extension BodyChecker {
     if let qualifier {
       guard let owner = module.aliases[qualifier.text] else {
         if !module.unknown.contains(qualifier.text) {
-          report(Diagnostic("E0203", "there is no module `\(qualifier.text)` here", at: qualifier.span))
+          let near = Suggestion.nearest(to: qualifier.text, among: module.aliases.keys)
+          report(
+            Diagnostic(
+              "E0235", "there is no module `\(qualifier.text)` here", at: qualifier.span,
+              hint: near.map { "did you mean `\($0)`?" }
+                ?? "leave `\(qualifier.text).` out, or import it: `import … as \(qualifier.text)`"))
         }
         return bindAll(arguments ?? [], &bound, shared)
       }
@@ -190,7 +195,7 @@ extension BodyChecker {
     if owner.constructors.contains(where: { $0.name == name.text }) {
       report(
         Diagnostic(
-          "E0201", "the constructor `\(name.text)` is not imported", at: name.span,
+          "E0231", "the constructor `\(name.text)` is not imported", at: name.span,
           hint: "add `import \(owner.module.hasPrefix("std/") ? owner.module : "\"./\(owner.module)\"") (\(name.text))`"
         ))
       return
@@ -199,7 +204,7 @@ extension BodyChecker {
     let near = Suggestion.nearest(to: name.text, among: names)
     report(
       Diagnostic(
-        "E0201", "`\(owner.name)` has no constructor `\(name.text)`", at: name.span,
+        "E0232", "`\(owner.name)` has no constructor `\(name.text)`", at: name.span,
         notes: ["it has \(names.prefix(12).map { "`\($0)`" }.joined(separator: ", "))"],
         hint: near.map { "did you mean `\($0)`?" }))
   }
@@ -237,8 +242,10 @@ extension BodyChecker {
     var checked = [pattern(head, type, &names, shared: shared)]
     for option in options.dropFirst() {
       var own: [String: LocalBinding] = [:]
+      let errors = checker.diagnostics.count
       checked.append(pattern(option, type, &own, shared: names))
-      for (name, binding) in names.sorted(by: { $0.key < $1.key }) where own[name] == nil {
+      let isReported = checker.diagnostics.count > errors
+      for (name, binding) in names.sorted(by: { $0.key < $1.key }) where own[name] == nil && !isReported {
         report(
           Diagnostic(
             "E0403", "`\(name)` is not bound by every alternative", at: option.span,

@@ -49,7 +49,9 @@ extension BodyChecker {
 
   func together(_ word: Together, _ items: [Expression], _ span: Span) -> Checked {
     if items.isEmpty {
-      report(Diagnostic("E0304", "`\(word.rawValue)` needs something to run", at: span))
+      report(
+        Diagnostic(
+          "E0345", "`\(word.rawValue)` needs something to run", at: span, hint: "write `\(word.rawValue) [a(), b()]`"))
       return failed(span)
     }
     let spans = items.map(\.span)

@@ -30,7 +30,7 @@ final class TypeReader {
       if expanded == Self.expansionLimit + 1 {
         checker.report(
           Diagnostic(
-            "E0902", "this type is too large", at: expression.span,
+            "E0904", "this type is too large", at: expression.span,
             notes: ["written out it has more than \(Self.expansionLimit) parts"]))
       }
       return .error
@@ -59,7 +59,7 @@ final class TypeReader {
       if let first = seen[field.name.text] {
         checker.report(
           Diagnostic(
-            "E0205", "the field `\(field.name.text)` stands twice in this record", at: field.name.span,
+            "E0226", "the field `\(field.name.text)` stands twice in this record", at: field.name.span,
             related: [.init(first, "first here")]))
         continue
       }

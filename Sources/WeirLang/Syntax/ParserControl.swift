@@ -142,7 +142,7 @@ extension Parser {
     let outside = limitMayFollow
     limitMayFollow = isParallel
     defer { limitMayFollow = outside }
-    let sequence = try condition("to loop over")
+    let sequence = try expression()
     limitMayFollow = outside
     var limit: Expression?
     if isParallel, kind == .roundOpen {

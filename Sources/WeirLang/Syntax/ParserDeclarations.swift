@@ -364,7 +364,7 @@ extension Parser {
     // `Name(` or `Name |` makes a sum; a bare name alone is an alias.
     let isSum =
       startsWithBar
-      || (kind == .name && Name(text(at), span).isCapitalized
+      || (kind == .name
         && (peek(1) == .bar || (peek(1) == .roundOpen && !tokens[at + 1].flags.contains(.mayBreak))))
     guard isSum else { return TypeDeclaration(name: name, parameters: parameters, definition: .alias(try type())) }
     var constructors = [try constructor()]

@@ -58,7 +58,10 @@ extension Parser {
           return statement
         }
         // The statement itself is whole; only what follows on its line is not.
-        _ = try notEnded(statement, startedAt: start)
+        do throws(Abort) { try notEnded(statement, startedAt: start) } catch {
+          // A name that was bound stays bound: its uses are no news.
+          guard case .here = error, statement.binds else { throw error }
+        }
         skipStatement(startedAt: start, inBlockFrom: opener)
         return statement
       } catch .again {
@@ -106,6 +109,12 @@ extension Parser {
     switch kind {
     case .comma:
       if case .assign = statement.kind { throw fail(.equalsInField("a field's value"), at: statement.span) }
+      // `{x, y: 2}`
+      if case .expression(let e) = statement.kind, case .name(let word) = e.kind, at == start + 1, peek(1) == .name,
+        peek(2) == .colon || peek(2) == .comma || peek(2) == .curlyClose
+      {
+        throw fail(.shorthandField(word), at: statement.span)
+      }
       throw fail(.twoOnOneLine(found: found(at)))
     case .arrow: throw failExpected("the end of the statement", hint: "a function without a name is `(x) => e`")
     case .assign:
@@ -212,6 +221,7 @@ extension Parser {
   }
 
   private mutating func variable() throws(Abort) -> Pattern {
+    if kind == .roundOpen || kind == .curlyOpen || kind == .squareOpen { return try pattern() }
     let name = try name("a variable's name")
     return try node(.name(name.text), name.span)
   }
@@ -249,5 +259,15 @@ extension Parser {
     let binding = kind == .name ? try name("a name") : nil
     let block = try block()
     return Statement(kind: .onOutcome(outcome, binding: binding, block), span: span(from: start))
+  }
+}
+
+extension Statement {
+  /// Whether it gives a name to something.
+  fileprivate var binds: Bool {
+    switch kind {
+    case .let, .var, .assign: true
+    default: false
+    }
   }
 }

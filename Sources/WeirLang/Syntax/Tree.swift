@@ -61,7 +61,7 @@ package struct Statement: Sendable {
   package enum Kind: Sendable {
     /// `let p = e`, `let p: T = e`, `let p = e in` (whose scope is the rest of the block all the same).
     case `let`(Binding)
-    /// `var x = e`: the pattern is a name.
+    /// `var x = e`: the pattern should be a name; the checker refuses any other.
     case `var`(Binding)
     /// `x = e`: assigns the `var` in scope, else declares `x`.
     case assign(Name, Expression)

@@ -139,6 +139,10 @@ extension Type {
   var isError: Bool { if case .error = resolved { true } else { false } }
   var isUnit: Bool { if case .unit = resolved { true } else { false } }
   var isUnknown: Bool { if case .variable(let v) = resolved { v.rigidName == nil } else { false } }
+  /// The type of a number literal that nothing has made an int or a float yet.
+  var isAnyNumber: Bool {
+    if case .variable(let v) = resolved, v.rigidName == nil, case .number = v.kind { true } else { false }
+  }
   var asFunction: FunctionType? { if case .function(let f) = resolved { f } else { nil } }
   var asRecord: RecordType? { if case .record(let r) = resolved { r } else { nil } }
 }
