@@ -14,7 +14,7 @@ final class DeltaDecoder: ChatDecoder {
   private var sse = SSEParser()
   private var framer: ObjectFramer
   private var scanner: JSONScanner
-  private let slots: Slots
+  private let slots: DeltaPlan.Slots
   private var tools = ToolCallRouter()
   private var template = DeltaTemplate()
 
@@ -26,58 +26,13 @@ final class DeltaDecoder: ChatDecoder {
   private(set) var skippedEvents = 0
   private var deliveredBytes = 0
 
-  /// Places in the scanner's list of paths.
-  private struct Slots {
-    var text = 0
-    var reasoning: Range<Int> = 0..<0
-    var finish: Int?
-    var usage: Range<Int> = 0..<0
-    var error: Range<Int> = 0..<0
-    var whole: Int?
-    var model = 0
-    // openai_chat alone
-    var delta = -1
-    var message = -1
-    var toolCalls = -1
-    var functionCall = -1
-    var refusal = -1
-    var choiceIndex = -1
-  }
-
-  init(_ paths: DeltaPaths, model: String, provider: String) {
-    self.paths = paths
+  init(_ plan: DeltaPlan, model: String, provider: String) {
+    paths = plan.paths
     self.model = model
     self.provider = provider
-    framer = ObjectFramer(paths.format == .sse ? .lineStart : .anywhere)
-    var list: [JSONPath] = []
-    func add(_ path: JSONPath) -> Int {
-      if let known = list.firstIndex(of: path) { return known }
-      list.append(path)
-      return list.count - 1
-    }
-    func addAll(_ paths: [JSONPath]) -> Range<Int> {
-      let start = list.count
-      list += paths
-      return start..<list.count
-    }
-    var slots = Slots()
-    slots.reasoning = addAll(paths.reasoning)
-    slots.usage = addAll(paths.usage)
-    slots.error = addAll(paths.error)
-    slots.text = add(paths.text)
-    slots.finish = paths.finish.map(add)
-    slots.whole = paths.whole.map(add)
-    slots.model = add(JSONPath([.name("model")]))
-    if paths.isOpenAIChat {
-      slots.delta = add(JSONPath(DeltaPaths.delta))
-      slots.message = add(JSONPath(DeltaPaths.message))
-      slots.toolCalls = add(JSONPath(DeltaPaths.delta + [.name("tool_calls")]))
-      slots.functionCall = add(JSONPath(DeltaPaths.delta + [.name("function_call")]))
-      slots.refusal = add(JSONPath(DeltaPaths.delta + [.name("refusal")]))
-      slots.choiceIndex = add(JSONPath(DeltaPaths.choice + [.name("index")]))
-    }
-    self.slots = slots
-    scanner = JSONScanner(list)
+    framer = ObjectFramer(plan.paths.format == .sse ? .lineStart : .anywhere)
+    slots = plan.slots
+    scanner = plan.scanner
   }
 
   // MARK: Bytes

@@ -21,7 +21,7 @@ enum Dialect {
   }
 
   static func decoder(_ config: ProviderConfig, model: String) -> any ChatDecoder {
-    DeltaDecoder(DeltaPaths(config), model: model, provider: config.name)
+    DeltaDecoder(.of(config), model: model, provider: config.name)
   }
 }
 

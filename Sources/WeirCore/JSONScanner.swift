@@ -2,8 +2,8 @@
 ///
 /// Compile the paths once, then `scan` each text and ask for what was found. The whole text is checked against the
 /// grammar (a malformed event is reported, not half-read); nothing is allocated but the strings asked for.
-package struct JSONScanner {
-  fileprivate struct Node {
+package struct JSONScanner: Sendable {
+  fileprivate struct Node: Sendable {
     var names: [(name: [UInt8], child: Int)] = []
     var items: [(step: JSONPath.Step, child: Int)] = []
     var match = -1
