@@ -35,6 +35,8 @@ package struct ProgramRun {
       if !instance.shutDown() { instance.exit(signal == .interrupt ? 130 : 143) }
     }
     defer { signals.cancel() }
+    // A filter whose reader has gone is done (law 5); a server serves on, its readers are elsewhere.
+    (instance.world.console as? ProcessConsole)?.onOutputLost = { instance.outputLost() }
     return Self.run(instance, mode, values, on: loop)
   }
 

@@ -28,6 +28,9 @@ package final class ProcessConsole: Console {
 
   package func isBroken(_ stream: ConsoleStream) -> Bool { broken.contains(stream) }
 
+  /// Called once, in a later job, when standard output takes nothing any more: its reader went away, or the disk is full.
+  package var onOutputLost: (() -> Void)?
+
   package func write(_ text: String, to stream: ConsoleStream) {
     if stream != waitingFor { flush() }
     waitingFor = stream
@@ -60,7 +63,12 @@ package final class ProcessConsole: Console {
         // Somebody else made it non-blocking (it is shared with the shell): wait for room all the same.
         var room = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)
         poll(&room, 1, -1)
-      default: broken.insert(waitingFor)
+      default:
+        broken.insert(waitingFor)
+        if waitingFor == .output, let lost = onOutputLost {
+          onOutputLost = nil
+          loop.soon(lost)
+        }
       }
     }
   }

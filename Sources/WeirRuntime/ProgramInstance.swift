@@ -237,6 +237,15 @@ package final class ProgramInstance {
     wentDown()
   }
 
+  /// Nobody takes what the program prints. Unless it serves, it ends, and what it was doing is cancelled: a model that
+  /// is paid by the token does not talk to a closed pipe.
+  package func outputLost() {
+    guard servers.isEmpty else { return }
+    scheduler.cancelAll()
+    runs.stopAll()
+    exit(1)
+  }
+
   func runsEnded() {
     if stopping != nil { wentDown() }
   }

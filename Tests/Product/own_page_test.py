@@ -10,7 +10,7 @@ SEND = """(text) => {
   input.dispatchEvent(new Event('input', {bubbles: true}));
   document.getElementById('send').click();
 }"""
-LOG = "document.getElementById('log').innerText"
+LOG = "(document.getElementById('log')?.innerText ?? '')"
 
 
 async def send(tab, text):

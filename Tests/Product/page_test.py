@@ -4,7 +4,7 @@ import asyncio, json, threading, unittest
 from browser import BrowserTest
 from harness import DEADLINE, Model, Weir, chunk, free_port, serve_program
 
-LOG = "document.getElementById('log').innerText"
+LOG = "(document.getElementById('log')?.innerText ?? '')"
 READY = "document.getElementById('status')?.textContent === 'ready'"
 WORDS = [f"word{i} <b>x</b> " for i in range(60)]
 

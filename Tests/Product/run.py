@@ -21,7 +21,8 @@ if __name__ == "__main__":
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     for test, reason in result.skipped:
         print(f"skipped: {test}: {reason}")
-    passed = result.testsRun - len(result.failures) - len(result.errors) - len(result.skipped)
-    failed = len(result.failures) + len(result.errors)
+    # A failed subtest belongs to its test: a test counts once.
+    failed = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})
+    passed = result.testsRun - failed - len(result.skipped)
     print(f"{passed} passed, {failed} failed, {len(result.skipped)} skipped")
     sys.exit(1 if failed or result.testsRun == 0 else 0)
