@@ -35,6 +35,12 @@ enum Commands {
         .init("json", "diagnostics as JSON on stdout"), .init("color", value: "WHEN", "auto, always or never"), help,
       ]),
     CommandSpec(
+      name: "fmt", summary: "Format programs", operand: "FILE|DIR|-…", operandRange: 1...1000,
+      options: [
+        .init("check", "change nothing; list the files that would change, and exit 1 if there are any"),
+        .init("color", value: "WHEN", "auto, always or never"), help,
+      ]),
+    CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
       options: server + program + [help]),
     CommandSpec(

@@ -44,17 +44,81 @@ package enum HostProcess {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure(path) }
     guard (status.st_mode & S_IFMT) != S_IFDIR else { throw .other(path, "is a folder") }
+    return try readAll(descriptor, named: path, limit: limit)
+  }
+
+  package static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && (status.st_mode & S_IFMT) == S_IFDIR
+  }
+
+  package static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0
+  }
+
+  /// Names in a folder, sorted; `.` and `..` are left out.
+  package static func list(_ folder: String) throws(DiskFailure) -> [String] {
+    guard let directory = opendir(folder) else { throw failure(folder) }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Everything from a descriptor, of at most `limit` bytes.
+  package static func readAll(_ descriptor: Int32, named name: String, limit: Int) throws(DiskFailure) -> [UInt8] {
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
     while true {
       let got = readBytes(descriptor, &chunk, chunk.count)
       if got < 0 {
         if errno == EINTR { continue }
-        throw failure(path)
+        throw failure(name)
       }
       if got == 0 { return bytes }
       bytes.append(contentsOf: chunk[0..<got])
-      guard bytes.count <= limit else { throw .tooLarge(path, limit: limit) }
+      guard bytes.count <= limit else { throw .tooLarge(name, limit: limit) }
+    }
+  }
+
+  /// A new folder; one that is there is a failure.
+  package static func makeFolder(_ path: String) throws(DiskFailure) {
+    guard mkdir(path, 0o777) == 0 else { throw failure(path) }
+  }
+
+  /// The whole content of a file, new or in place of an old one. The old content stays until the new one is complete: it
+  /// is written beside it and renamed. A link is followed, the file's permissions are kept.
+  package static func replace(_ path: String, with bytes: [UInt8]) throws(DiskFailure) {
+    var target = path
+    if let real = realpath(path, nil) {
+      target = String(cString: real)
+      free(real)
+    }
+    var status = stat()
+    let mode = stat(target, &status) == 0 ? status.st_mode & 0o777 : 0
+    let beside = "\(target).weir-\(getpid())"
+    let descriptor = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw failure(path) }
+    var at = 0
+    while at < bytes.count {
+      let sent = bytes.withUnsafeBytes { all in
+        all.baseAddress.map { writeBytes(descriptor, $0 + at, all.count - at) } ?? 0
+      }
+      if sent < 0, errno == EINTR { continue }
+      guard sent > 0 else { break }
+      at += sent
+    }
+    let isWhole = at == bytes.count && (mode == 0 || fchmod(descriptor, mode) == 0)
+    guard close(descriptor) == 0, isWhole, rename(beside, target) == 0 else {
+      let problem = failure(path)
+      unlink(beside)
+      throw problem
     }
   }
 
