@@ -7,6 +7,8 @@ import WeirRuntime
 package struct ProgramFile {
   package let path: String
   package let result: CheckResult
+  /// One line when the program would reach what this build can check but not run.
+  package let unrunnable: String?
 
   /// Larger sources are not programs that somebody wrote.
   package static let byteLimit = 4 << 20
@@ -20,9 +22,11 @@ package struct ProgramFile {
 
   init(_ path: String, bytes: [UInt8], entry: String = "main") {
     self.path = path
-    result = Checker.check(name: path, bytes: bytes, entry: entry, library: Self.library) { other in
+    let library = Self.library
+    result = Checker.check(name: path, bytes: bytes, entry: entry, library: library) { other in
       try? HostProcess.read(other, limit: Self.byteLimit)
     }
+    unrunnable = result.unrunnable(by: library)
   }
 }
 

@@ -27,6 +27,10 @@ enum RunCommand {
     }
     Terminal.talk(file.rendered(color: Terminal.usesColor(command["color"])))
     guard !file.result.diagnostics.hasErrors else { return 1 }
+    if let line = file.unrunnable {
+      Terminal.talk("weir: \(line)\n")
+      return 1
+    }
 
     var granted: EffectSet
     do throws(ProjectFailure) {

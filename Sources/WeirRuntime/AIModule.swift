@@ -10,12 +10,44 @@ enum AIModule {
     LibraryModule(
       name: "std/ai/streaming",
       source: """
+        import std/stream (StreamConn, Stream, StreamErrorKind, StreamEvent, onEvent, runEventLoop, disconnect)
+
         /// Why a call failed. `retryable`: the same call may succeed a little later.
         export type AIError = {code: string, message: string, retryable: bool, status?: int, retryAfterMs?: int}
 
         /// Sends `messages`, a JSON array of `{role, content}`, and answers the whole text once the model has finished.
         /// An answer that was cut off is an error (`Truncated`), never a success.
         export extern func callStream(provider: string, model: string, messages: string) -> Result[string, AIError] ! {AI, Stream, Net}
+
+        export type Usage = {input_tokens: int, output_tokens: int, estimated: bool}
+        export type ChatReply = {text: string, reasoning: string, usage: Option[Usage], finish: string}
+        export type ToolDelta = {index: int, id: string, name: string, arguments: string}
+        /// A piece of an answer. `done`: the model said that nothing follows.
+        export type TokenDelta = {
+          text: string, reasoning: string, done: bool, tool?: ToolDelta, usage?: Usage, finish?: string
+        }
+        export type CallOptions = {temperature?: float, max_tokens?: int, system?: string}
+
+        /// The whole text with what the model thought, what it cost and why it ended.
+        export extern func callStreamWithReasoning(
+          provider: string, model: string, messages: string
+        ) -> Result[ChatReply, AIError] ! {AI, Stream, Net}
+        /// Opens the answer of a provider that speaks OpenAI's dialect, as events for `onEvent`.
+        export extern func openaiCompatStream(
+          provider: string, model: string, messages: string
+        ) -> Result[StreamConn, StreamErrorKind] ! {AI, Stream, Net}
+        /// The same for Anthropic's dialect.
+        export extern func anthropicStream(
+          provider: string, model: string, messages: string
+        ) -> Result[StreamConn, StreamErrorKind] ! {AI, Stream, Net}
+        /// The same for any dialect.
+        export extern func aiStream(
+          provider: string, model: string, messages: string, options: CallOptions
+        ) -> Result[StreamConn, StreamErrorKind] ! {AI, Stream, Net}
+        /// What an event of a provider says; None when it says nothing of the answer.
+        export extern func parseDelta(provider: string, event: StreamEvent) -> Option[TokenDelta]
+        /// The answer piece by piece, instead of events.
+        export extern func tokens(conn: StreamConn) -> Stream[TokenDelta] ! {Stream}
         """,
       natives: [
         raw("callStream", arity: 3) { arguments, context in
@@ -33,7 +65,9 @@ enum AIModule {
           }
         }
       ],
-      records: [errorRecord]
+      records: [errorRecord],
+      absent: absent(
+        "callStreamWithReasoning", "openaiCompatStream", "anthropicStream", "aiStream", "parseDelta", "tokens")
     )
   }
 

@@ -10,7 +10,7 @@ enum AgentModule {
       name: "std/agent",
       source: """
         import std/stream (Stream)
-        import std/ai/streaming (AIError)
+        import std/ai/streaming (AIError, Usage)
 
         /// A model service that agents can use: an address, a key, a dialect.
         export extern type Provider
@@ -18,6 +18,8 @@ enum AgentModule {
         export extern type Agent
         /// What an agent remembers of a session.
         export extern type Memory
+        /// A function that a model may ask for. Made by `tool NAME(…) { … }`.
+        export extern type Tool
 
         /// The fields of a `provider` block. A block named like a built-in provider starts from that one.
         export type ProviderFields = {
@@ -28,13 +30,22 @@ enum AgentModule {
 
         /// The fields of an `agent` block. `model` may name the provider as well: `"openai/gpt-4o"`.
         export type AgentFields = {
-          provider?: Provider, model?: string, system?: string, memory?: Memory, temperature?: float, max_tokens?: int,
-          timeout?: int
+          provider?: Provider, model?: string, system?: string, tools?: [Tool], handoffs?: [Agent], memory?: Memory,
+          temperature?: float, max_tokens?: int, max_steps?: int, timeout?: int, output?: string
         }
         export extern func agent(name: string, fields: AgentFields) -> Agent
 
+        /// What a `tool` block says: `schema` is the JSON schema of its parameters.
+        export type ToolFields = {description: string, schema: string}
+        export extern func tool(name: string, fields: ToolFields, handler: any) -> Tool
+        extern func _tools(tools: [Tool]) -> [Tool]
+        extern func _handoffs(agents: [Agent]) -> [Agent]
+        extern func _output(schema: string) -> string
+
         /// The last `max_turns` turns of a session (a turn is a question and its answer).
         export extern func conversation(max_turns: int) -> Memory
+        /// The conversation so far in at most `max_tokens` tokens of the model's own words.
+        export extern func summary(max_tokens: int) -> Memory
         /// Nothing.
         export extern func none() -> Memory
 
@@ -42,6 +53,11 @@ enum AgentModule {
         export extern func stream(agent: Agent, text: string, session: string = "") -> Stream[string] ! {AI, Stream, Net}
         /// The whole answer.
         export extern func ask(agent: Agent, text: string, session: string = "") -> Result[string, AIError] ! {AI, Stream, Net}
+        export type AgentReply = {
+          reply: string, usage: Option[Usage], finish: string, tools: [string], handed_off_to: Option[string]
+        }
+        /// The whole answer, with what led to it.
+        export extern func run(agent: Agent, text: string, session: string = "") -> Result[AgentReply, AIError] ! {AI, Stream, Net}
         """,
       natives: [
         raw("provider", arity: 2) { arguments, context in
@@ -68,6 +84,14 @@ enum AgentModule {
           let instance = try ProgramInstance.of(context)
           return .value(.handle(try AgentHandle(name: name, RecordReader(arguments[1], context), instance)))
         },
+        raw("tool", arity: 3) { arguments, context in
+          let fields = try RecordReader(arguments[1], context)
+          return .value(
+            .handle(
+              ToolHandle(
+                name: try arguments.get(0), description: try fields.string("description") ?? "",
+                schema: try fields.string("schema") ?? "{}", handler: arguments[2])))
+        },
         raw("conversation", arity: 1) { arguments, _ in
           let turns = try arguments.get(0, as: Int.self)
           guard (1...MemoryHandle.turnLimit).contains(turns) else {
@@ -90,8 +114,26 @@ enum AgentModule {
           }
         },
       ],
-      records: [AIModule.errorRecord]
+      records: [AIModule.errorRecord],
+      absent: absent("summary", "run").merging([
+        "_tools": "`tools` of an agent", "_handoffs": "`handoffs` of an agent", "_output": "`output` of an agent",
+      ]) { first, _ in first }
     )
+  }
+}
+
+/// What a model is told of a tool, and the function that runs it.
+final class ToolHandle: Handle {
+  let name: String
+  let description: String
+  let schema: String
+  let handler: Value
+  init(name: String, description: String, schema: String, handler: Value) {
+    self.name = name
+    self.description = description
+    self.schema = schema
+    self.handler = handler
+    super.init(kind: "Tool")
   }
 }
 

@@ -2,7 +2,8 @@ import WeirAI
 import WeirCore
 import WeirLang
 
-/// `std/stream`, so far the part that a program needs to read a model's answer piece by piece.
+/// `std/stream` (spec/streams.md). So far this build runs what a program needs to read a model's answer piece by piece;
+/// connections, sources and the event loop are declared, so that programs that use them can be checked.
 enum StreamModule {
   static var module: LibraryModule {
     LibraryModule(
@@ -13,6 +14,80 @@ enum StreamModule {
         /// The next value, once it is there; `None` at the end. A stream that failed stops the program with its error:
         /// an answer that was cut off never looks complete.
         export extern func next[a](stream: Stream[a]) -> Option[a] ! {Stream}
+
+        /// An open connection: WebSocket or server-sent events.
+        export extern type StreamConn
+        /// Something that `selectEvents` reads: a connection, a process, standard input, a timer.
+        export extern type StreamSource
+
+        /// Why a connection could not be made, or ended.
+        export type StreamErrorKind = ConnectionFailed(string) | Timeout(string) | BudgetExhausted(string)
+          | ProtocolError(string) | MessageTooLarge(string)
+        /// What a handler is given. More cases may come: end a `match` with `_ => …`. @open
+        export type StreamEvent = Message(string) | Binary(string) | Opened(string) | Closed(int, string)
+          | StreamError(StreamErrorKind) | Ping(string) | SSEData(string, string) | SourceText(string, string)
+          | SourceBytes(string, bytes)
+        export type StreamStatus = Connecting | Open | Closing | StreamClosed
+        export type StreamHeader = {name: string, value: string}
+        export type StreamConfig = {
+          headers: [StreamHeader], subprotocols?: [string], reconnect?: {max: int, backoffMs: int}
+        }
+
+        /// Headers: none; everything else as it is when it is left out.
+        export func defaultConfig() -> StreamConfig { {headers: []} }
+        /// Opens a WebSocket.
+        export extern func connect(url: string, config: StreamConfig) -> Result[StreamConn, StreamErrorKind] ! {Stream}
+        /// Reads server-sent events of a GET.
+        export extern func sseConnect(url: string, config: StreamConfig) -> Result[StreamConn, StreamErrorKind] ! {Stream}
+        /// Reads server-sent events that answer a POST.
+        export extern func ssePost(
+          url: string, body: string, config: StreamConfig
+        ) -> Result[StreamConn, StreamErrorKind] ! {Stream}
+        export extern func transmit(conn: StreamConn, text: string) -> Result[unit, StreamErrorKind] ! {Stream}
+        export extern func transmitBinary(conn: StreamConn, data: bytes) -> Result[unit, StreamErrorKind] ! {Stream}
+        /// Registers what is called for each event; the last one registered wins. `false` ends the loop.
+        export extern func onEvent(conn: StreamConn, handler: (StreamEvent) -> bool ! e) -> unit ! {Stream, e}
+        /// Delivers events until the handler says `false`, the connection ends, or a deadline passes.
+        export extern func runEventLoop(conn: StreamConn) -> unit ! {Stream}
+        export extern func disconnect(conn: StreamConn) -> unit ! {Stream}
+        export extern func status(conn: StreamConn) -> StreamStatus ! {Stream}
+        /// Connects, runs the loop with this handler, disconnects.
+        export extern func withStream(
+          url: string, handler: (StreamEvent) -> bool ! e
+        ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e}
+        /// The same for server-sent events.
+        export extern func withSSE(
+          url: string, handler: (StreamEvent) -> bool ! e
+        ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e}
+
+        /// A connection as one of several sources; of a higher priority it is asked first.
+        export extern func sourceOfConn(conn: StreamConn, name: string, priority: int) -> StreamSource ! {Stream}
+        /// Lines of standard input, as `SourceText(name, line)`.
+        export extern func asyncReadStdinLines(name: string, priority: int) -> StreamSource ! {Stream}
+        /// Bytes of standard input, as `SourceBytes(name, data)`.
+        export extern func sourceOfStdinBytes(name: string, priority: int, chunkSize: int) -> StreamSource ! {Stream}
+        /// Standard output of a program, in full chunks, as `SourceBytes(name, data)`.
+        export extern func asyncExecProcess(
+          cmd: string, args: [string], name: string, priority: int, chunkSize: int
+        ) -> StreamSource ! {Stream, Process}
+        export type ProcessSourceOptions = {
+          name: string, priority: int, chunkSize?: int, lines?: bool, stderr?: bool, exit?: bool
+        }
+        export extern func processSource(
+          cmd: string, args: [string], options: ProcessSourceOptions
+        ) -> StreamSource ! {Stream, Process}
+        /// `SourceText(name, "")` every so often.
+        export extern func timerSource(name: string, everyMs: int, priority: int) -> StreamSource ! {Stream}
+        /// Gives a source up: it ends, and what feeds it is closed.
+        export extern func cancel(source: StreamSource) -> unit ! {Stream}
+        /// One event at a time of whichever source has one, until the handler says `false` or all have ended.
+        export extern func selectEvents(
+          sources: [StreamSource], handler: (StreamEvent) -> bool ! e
+        ) -> unit ! {Stream, e}
+        /// The same with a state that goes from event to event, and is the result.
+        export extern func foldEvents[s](
+          sources: [StreamSource], init: s, step: (s, StreamEvent) -> {state: s, continue: bool} ! e
+        ) -> s ! {Stream, e}
         """,
       natives: [
         raw("next", arity: 1) { arguments, context in
@@ -31,7 +106,12 @@ enum StreamModule {
           suspension.onCancel { stream.feed.stop() }
           return .suspended
         }
-      ]
+      ],
+      absent: absent(
+        "connect", "sseConnect", "ssePost", "transmit", "transmitBinary", "onEvent", "runEventLoop", "disconnect",
+        "status",
+        "withStream", "withSSE", "sourceOfConn", "asyncReadStdinLines", "sourceOfStdinBytes", "asyncExecProcess",
+        "processSource", "timerSource", "cancel", "selectEvents", "foldEvents")
     )
   }
 }

@@ -37,6 +37,7 @@ enum CheckLibrary {
         export type Json = JNull | JBool(bool) | JNumber(float) | JString(string) | JArray([Json]) | JObject(Map[string, Json])
         export extern func decode(text: string) -> Result[Json, string]
         export extern func encode(json: Json) -> string
+        export extern func toJson[a](value: a) -> Json
         export extern func getString(json: Json, key: string) -> Option[string]
         export extern func asString(json: Json) -> Option[string]
         """, typeIDs: ["Json": 3]),
@@ -153,6 +154,40 @@ enum CheckLibrary {
         export extern func all[a](jobs: [() -> a ! e], limit: int) -> [a] ! e
         export extern func race[a](jobs: [() -> a ! e]) -> a ! e
         export extern func first[a](jobs: [() -> a ! e]) -> Result[a, TaskFailure] ! e
+        """),
+    ModuleText(
+      name: "std/pipeline",
+      source: """
+        import std/stream (Stream, next)
+        import std/json (Json)
+        export type Verdict = Allowed | Changed(string) | Denied(string) | Again(string)
+        export func allow(changed: string) -> Verdict { Changed(changed) }
+        export func deny(why: string) -> Verdict { Denied(why) }
+        export func again(hint: string) -> Verdict { Again(hint) }
+        export extern func retry[a](hint: string) -> a
+        export type PipelineOptions = {stream?: bool, buffer?: bool, limit?: int, pace?: int, format?: string}
+        export type RetryOptions = {max?: int, delay?: int, backoff?: float}
+        export type RunError = {code: string, message: string}
+        export func collect(stream: Stream[string]) -> string ! {Stream} {
+          var text = ""
+          for piece in stream { text = text ++ piece }
+          text
+        }
+        extern func _streamOf(text: string) -> Stream[string]
+        extern func _exec(
+          language: string, code: string, arguments: Map[string, Json], input: Option[string], options: PipelineOptions
+        ) -> string ! {Process}
+        extern func _execStream(
+          language: string, code: string, arguments: Map[string, Json], input: Option[string], options: PipelineOptions
+        ) -> Stream[string] ! {Process}
+        extern func _guard(moment: string, kind: string, name: string, keep: int, decide: any) -> unit
+        extern func _step[a](name: string, retry: RetryOptions, body: () -> a ! e) -> a ! e
+        extern func _stream[a](job: () -> a ! e) -> a ! e
+        extern func _streamPrinted[a](job: () -> a ! e) -> a ! {IO, e}
+        extern func _with[a](options: PipelineOptions, job: () -> a ! e) -> a ! e
+        extern func _onError(handler: (RunError) -> unit ! e) -> unit ! e
+        extern func _onSuccess(handler: () -> unit ! e) -> unit ! e
+        extern func _onCancel(handler: () -> unit ! e) -> unit ! e
         """),
     ModuleText(name: "std/fs", source: "export extern func readFile(path: string) -> Result[string, string] ! {FS}"),
   ]

@@ -33,7 +33,15 @@ struct AgentDeclarations {
   }
 
   func declareAgent(_ settings: SettingsDeclaration, _ declaration: Declaration) {
-    declare(settings, settings.settings.map(field), maker: "agent", declaration)
+    let home = checker.libraryModule(named: "std/agent")
+    let fields = settings.settings.map(field).map { field -> Field in
+      // What needs more than to be written down goes through a function of the library: `tools: _tools([…])`.
+      guard home?.functions["_" + field.name.text] != nil else { return field }
+      let callee = expression(.name("_" + field.name.text), field.value.span)
+      let call = expression(.call(callee, [Argument(label: nil, value: field.value)]), field.value.span)
+      return Field(name: field.name, value: call)
+    }
+    declare(settings, fields, maker: "agent", declaration)
   }
 
   private func field(_ setting: Setting) -> Field {

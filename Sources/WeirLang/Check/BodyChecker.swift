@@ -17,6 +17,18 @@ final class BodyChecker {
   /// What `return` and `?` give back; nil where there is no function around.
   var returnType: Type?
   var loopDepth = 0
+  /// Every `return`, `?`, `break` and `continue` met in the function that is being checked; the depth is that of the loop
+  /// that `break` leaves.
+  var exits: [(span: Span, word: String, loops: Int?)] = []
+  /// In a workflow's own body, in a step's, in a guard's (then the type of verdicts).
+  var isWorkflow = false
+  var isStep = false
+  var guardWords: NamedType?
+  /// The function has type parameters: a number alone cannot be of their types, beside an operator it can.
+  var hasTypeParameters = false
+  var literalOperand: Span?
+  /// The body of the `for parallel` that is being checked.
+  var jobBody: Span?
   private var reportedNames: Set<String> = []
 
   init(
@@ -32,11 +44,6 @@ final class BodyChecker {
 
   func report(_ diagnostic: Diagnostic) { checker.report(diagnostic) }
 
-  func unavailable(_ what: String, _ span: Span, hint: String? = nil) -> Checked {
-    report(Diagnostic("E0291", "\(what) is not available yet", at: span, hint: hint))
-    return failed(span)
-  }
-
   /// Where an error was reported. Never lowered: a program with errors has no core.
   func failed(_ span: Span) -> Checked { Checked(.error) { _ in Core(.literal(.unit), span) } }
 
@@ -45,6 +52,8 @@ final class BodyChecker {
   func solve(_ entity: FunctionEntity, _ function: FunctionDeclaration, _ body: Expression) {
     guard let type = entity.ownType.asFunction else { return }
     returnType = type.result
+    hasTypeParameters = !function.typeParameters.isEmpty
+    isWorkflow = module.workflows.contains { $0.function === entity }
     for parameter in entity.parameters {
       let binding = bind(parameter.name, parameter.type, parameter.span)
       entity.locals.append(binding.local)
@@ -90,6 +99,7 @@ final class BodyChecker {
   /// What a name that is no local stands for; empty when it is unknown.
   func entities(_ name: String) -> [Entity] {
     if let own = module.values[name] { return own }
+    if guardWords != nil, name == "retry", let again = libraryScope?.functions["again"] { return [.function(again)] }
     if let scope = libraryScope?.exportedValues[name] { return scope }
     if let value = checker.preludeModule?.exportedValues[name] { return value }
     return checker.prelude.constructor(name).map { [.constructor($0)] } ?? []

@@ -80,7 +80,7 @@ extension BodyChecker {
     _ function: FunctionEntity, _ arguments: [CallArgument], _ place: Span?, _ span: Span, name: String
   ) -> Checked {
     let place = place ?? span
-    guard let type = unifier.instantiate(function.scheme).asFunction else {
+    guard let type = instantiate(function, place).asFunction else {
       for argument in arguments { _ = check(argument) }
       return failed(span)
     }
@@ -129,10 +129,33 @@ extension BodyChecker {
       }
       let node: Core.Node =
         function.isExtern
-        ? .callNative(lowering.native(function), cores) : .callFunction(lowering.function(function), cores)
+        ? .callNative(lowering.native(function, place), cores) : .callFunction(lowering.function(function), cores)
       let call = Core(node, span)
       return before.isEmpty ? call : Core(.sequence(before + [call]), span)
     }
+  }
+
+  func instantiate(_ function: FunctionEntity, _ place: Span) -> Type {
+    guard function.isWorkInProgress, !function.scheme.variables.isEmpty else {
+      return unifier.instantiate(function.scheme)
+    }
+    let (type, variables) = unifier.instantiateEarly(function.scheme)
+    // Twice: what one call makes of a parameter may matter to another.
+    for isLast in [false, true] {
+      checker.afterGroup.append { [checker, unifier] in
+        for (parameter, type) in variables {
+          if case .any = parameter.kind { continue }
+          let wanted = unifier.fresh(parameter.kind)
+          if let difference = unifier.unify(wanted, type), isLast {
+            checker.report(
+              Mismatch.diagnostic(
+                expected: wanted, found: type, difference, .statement("what `\(function.name)` is used with"), at: place
+              ))
+          }
+        }
+      }
+    }
+    return type
   }
 
   /// A function handed over as `any` may be called by whoever gets it: its effects count at once.
@@ -367,7 +390,10 @@ extension BodyChecker {
 
   /// `a |> f(b)` is `f(a, b)`, `a |> f` is `f(a)`.
   func pipe(_ value: Expression, _ stage: Expression, _ hint: Type?, _ span: Span) -> Checked {
-    let first = CallArgument(infer(value), value.span)
+    let source = infer(value)
+    let function = stageFunction(stage)
+    if let function, let piped = function.piped { return pipe(source, value.span, into: function, piped, stage, span) }
+    let first = CallArgument(fit(source, to: function?.parameters.first?.type, value.span), value.span)
     if case .call(let callee, let arguments) = stage.kind {
       return call(callee, [first] + arguments.map(CallArgument.init), hint, span)
     }

@@ -20,6 +20,22 @@ package struct CheckResult {
   package var steps: Int
 }
 
+extension CheckResult {
+  /// Names what the program would reach and the library only declares, and where; nil when it can be run.
+  package func unrunnable(by library: Library) -> String? {
+    let uses = (program?.natives ?? []).compactMap { native -> String? in
+      guard let what = library.absent(native.name, in: native.module) else { return nil }
+      guard let source = sources.source(of: native.span) else { return "\(what) of \(native.module)" }
+      let line = source.position(of: Int(native.span.start)).line
+      return "\(what) of \(native.module) (\(source.name):\(line))"
+    }
+    if uses.isEmpty { return nil }
+    let more = uses.count > 3 ? " and \(uses.count - 3) more" : ""
+    let list = uses.prefix(3).joined(separator: ", ") + more
+    return "this program uses \(list), which this build of Weir can check but not run yet; nothing was run"
+  }
+}
+
 package struct EntrySignature {
   package struct Parameter {
     package var name: String

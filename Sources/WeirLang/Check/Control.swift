@@ -62,8 +62,7 @@ extension BodyChecker {
     case .defer(let value):
       let checked = infer(value, isWanted: false)
       return [{ lowering in Core(.deferred(checked.core(lowering)), span) }]
-    case .onOutcome(let outcome, _, _):
-      return [unavailable("`on\(outcome.rawValue)`", span.first).core]
+    case .onOutcome(let outcome, let binding, let block): return onOutcome(outcome, binding, block, span)
     case .error: return []
     }
   }
@@ -106,12 +105,33 @@ extension BodyChecker {
   private func `let`(_ binding: Binding, _ span: Span) -> [Lower] {
     let written = binding.type.map { TypeReader(checker, module).read($0) }
     if case .name(let name) = binding.pattern.kind {
+      if case .lambda = binding.value.kind, local(name) == nil, entities(name).isEmpty,
+        NameCollector.names(in: binding.value).contains(name)
+      {
+        return recursive(name, binding, written, span)
+      }
       let (value, scheme) = initialiser(binding.value, written, name)
       let local = bind(name, scheme, binding.pattern.span, unit: value.unit).local
       return [{ lowering in Core(.bind(local, value.core(lowering)), span) }]
     }
     let value = written.map { check(binding.value, $0, .annotation("let")) } ?? infer(binding.value)
     return unpack(value, binding.pattern, span)
+  }
+
+  /// `let f = (n) => … f(n - 1)`: inside, a name that meant nothing before means the function itself, of one type there.
+  private func recursive(_ name: String, _ binding: Binding, _ written: Type?, _ span: Span) -> [Lower] {
+    unifier.enterLevel()
+    let own = bind(name, written ?? unifier.fresh(), binding.pattern.span)
+    let value = written.map { check(binding.value, $0, .annotation(name)) } ?? infer(binding.value)
+    if let difference = unifier.unify(own.scheme.type, value.type) {
+      report(
+        Mismatch.diagnostic(
+          expected: own.scheme.type, found: value.type, difference, .annotation(name), at: binding.pattern.span))
+    }
+    unifier.leaveLevel()
+    own.scheme = written == nil ? unifier.generalise(value.type, defaulting: false) : own.scheme
+    own.unit = value.unit
+    return [{ lowering in Core(.bind(own.local, value.core(lowering)), span) }]
   }
 
   /// `let (a, b) = e`: one match gives the tuple of what the pattern binds, then each name is bound. Nothing nests, so
@@ -457,7 +477,10 @@ extension BodyChecker {
   /// `for k, v in map`, and `for pair in map`.
   private func mapLoop(_ loop: ForLoop, _ map: Checked, _ key: Type, _ value: Type, _ span: Span) -> Checked {
     guard let entries = method("entries", of: map.type) ?? method("toList", of: map.type) else {
-      return unavailable("`for` over a map", loop.sequence.span)
+      report(
+        Diagnostic(
+          "E0203", "`for` over a map needs the module std/map, and this library has none", at: loop.sequence.span))
+      return failed(span)
     }
     let list = callFunction(entries, [CallArgument(map, loop.sequence.span)], nil, loop.sequence.span, name: "entries")
     return scoped {
@@ -494,6 +517,8 @@ extension BodyChecker {
     if loopDepth == 0 {
       report(
         Diagnostic("E0219", "`\(word)` stands outside of a loop", at: span, hint: "leave a function with `return`"))
+    } else {
+      exits.append((span, word, loopDepth))
     }
     return Checked(unifier.fresh()) { _ in Core(node, span) }
   }
@@ -509,6 +534,7 @@ extension BodyChecker {
       if let value { _ = infer(value) }
       return failed(span)
     }
+    exits.append((span.first, "return", nil))
     guard let value else {
       if let difference = unifier.unify(type, .unit) {
         report(Mismatch.diagnostic(expected: type, found: .unit, difference, .returned(name), at: span))
@@ -522,6 +548,8 @@ extension BodyChecker {
   /// `e?`
   func propagate(_ expression: Expression, _ span: Span) -> Checked {
     let value = infer(expression)
+    if isStep { return stepPropagates(value, expression, span) }
+    exits.append((span, "?", nil))
     guard let returnType else {
       report(
         Diagnostic(
@@ -556,6 +584,29 @@ extension BodyChecker {
       report(Mismatch.diagnostic(expected: returnType, found: given, difference, .propagated(name), at: span))
     }
     return Checked(good) { lowering in Core(.attempt(checked.core(lowering), success: 0), span) }
+  }
+
+  /// In a step `e?` ends the step: its failure is what `@retry` and `onerror` are about.
+  private func stepPropagates(_ value: Checked, _ expression: Expression, _ span: Span) -> Checked {
+    let good = unifier.fresh()
+    let isOption = isOption(value.type)
+    let wanted: Type =
+      isOption
+      ? .named(checker.prelude.option, [good]) : .named(checker.prelude.result, [good, unifier.fresh()])
+    let checked = coerce(value, to: wanted, .operand("?"), expression.span)
+    let found = newLocal("value")
+    let failure = newLocal("failure")
+    return Checked(good) { lowering in
+      let message = Core(.primitive(.text, [Core(.local(failure), span)]), span)
+      let missing = Core(.literal(.string("there is no value")), span)
+      let arms = [
+        CoreArm(.constructor(index: 0, [.bind(found)]), Core(.local(found), span)),
+        CoreArm(
+          .constructor(index: 1, isOption ? [] : [.bind(failure)]),
+          Core(.fail(code: "StepFailed", message: isOption ? missing : message), span)),
+      ]
+      return Core(.match(checked.core(lowering), arms), span)
+    }
   }
 
   func assertion(_ condition: Expression, _ message: Expression?, _ span: Span) -> Checked {

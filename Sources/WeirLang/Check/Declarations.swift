@@ -148,19 +148,13 @@ final class Declarations {
     case .tool(let tool): agents.declareTool(tool, declaration)
     case .workflow(let workflow): agents.declareWorkflow(workflow, declaration)
     case .test(let test): declare(test, declaration)
-    case .exec(let exec):
-      checker.report(
-        Diagnostic(
-          "E0291", "`exec` functions are not available yet", at: exec.name.span,
-          hint: "call a program with `exec(\"name\", [arguments])` of std/process"))
-      module.unknown.insert(exec.name.text)
-    case .guard(let guardDeclaration):
-      checker.report(
-        Diagnostic("E0291", "`guard` declarations are not available yet", at: guardDeclaration.momentSpan))
+    case .exec(let exec): pipelines.declareExec(exec, declaration)
+    case .guard(let item): pipelines.declareGuard(item)
     }
   }
 
   private lazy var agents = AgentDeclarations(self)
+  private lazy var pipelines = PipelineDeclarations(self)
 
   /// False when the name is taken: already reported.
   func claim(_ name: Name) -> Bool {
@@ -296,6 +290,24 @@ final class Declarations {
   }
 
   func define(_ entity: FunctionEntity, _ function: FunctionDeclaration) {
+    defineDefaults(entity, function)
+    guard let body = function.body else {
+      // Signatures of natives are complete as written.
+      let type = entity.ownType
+      entity.scheme = checker.unifier.generalise(type)
+      return
+    }
+    define(entity, uses: NameCollector.names(in: function)) { [checker, module] in
+      BodyChecker(checker, module, unit: entity.unit, name: entity.name).solve(entity, function, body)
+    }
+  }
+
+  /// A function whose body is found out by `solve` when its turn has come.
+  func define(_ entity: FunctionEntity, uses: Set<String>, solve: @escaping () -> Void) {
+    definitions.append(Definition(names: [entity.name], uses: uses, function: entity, solve: solve))
+  }
+
+  func defineDefaults(_ entity: FunctionEntity, _ function: FunctionDeclaration) {
     for (index, parameter) in function.parameters.enumerated() where index < entity.parameters.count {
       guard let value = parameter.defaultValue else { continue }
       let thunk = FunctionEntity(
@@ -311,16 +323,6 @@ final class Declarations {
           thunk.unit.row = BodyChecker.row(of: thunk.unit.charges, checker.unifier)
         })
     }
-    guard let body = function.body else {
-      // Signatures of natives are complete as written.
-      let type = entity.ownType
-      entity.scheme = checker.unifier.generalise(type)
-      return
-    }
-    definitions.append(
-      Definition(names: [entity.name], uses: NameCollector.names(in: function), function: entity) { [checker, module] in
-        BodyChecker(checker, module, unit: entity.unit, name: entity.name).solve(entity, function, body)
-      })
   }
 
   private func declare(_ binding: Binding, _ declaration: Declaration) {

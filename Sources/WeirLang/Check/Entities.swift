@@ -35,6 +35,8 @@ final class Module {
   var exportedValues: [String: [Entity]] = [:]
   var exportedTypes: [String: TypeEntity] = [:]
   var imports: [Module] = []
+  /// Where each imported name came from first.
+  var imported: [String: (module: Module, span: Span, isTold: Bool)] = [:]
   /// Names whose import failed, or whose declaration did: already reported.
   var unknown: Set<String> = []
   /// The module's own functions by name: where methods of its types are looked up.
@@ -78,6 +80,16 @@ enum Entity {
   var function: FunctionEntity? { if case .function(let f) = self { f } else { nil } }
   var global: GlobalEntity? { if case .global(let g) = self { g } else { nil } }
   var constructor: SumCase? { if case .constructor(let c) = self { c } else { nil } }
+
+  /// The same thing, perhaps handed on by another module.
+  func isSame(as other: Entity) -> Bool {
+    switch (self, other) {
+    case (.function(let a), .function(let b)): a === b
+    case (.global(let a), .global(let b)): a === b
+    case (.constructor(let a), .constructor(let b)): a === b
+    default: false
+    }
+  }
 }
 
 enum TypeEntity {
@@ -117,6 +129,9 @@ final class FunctionEntity {
   let span: Span
   let unit: CodeUnit
   var isExtern = false
+  /// Its body is another program; `piped` is the same with standard input before its parameters.
+  var isExec = false
+  var piped: FunctionEntity?
   var parameters: [Parameter] = []
   /// Complete once its group is solved; before that its own monomorphic type.
   var scheme: Scheme

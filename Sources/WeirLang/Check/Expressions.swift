@@ -37,7 +37,7 @@ extension BodyChecker {
     case .pipe(let value, let stage): return pipe(value, stage, hint, span)
     case .unary(let op, let value): return unary(op, value, hint, span)
     case .binary(let op, let left, let right): return binary(op, left, right, hint, span)
-    case .bars(let items): return bars(items, span)
+    case .bars(let items): return bars(items, span, limit: nil)
     case .range(let from, let to, let inclusive): return range(from, to, inclusive, span)
     case .block(let block): return self.block(block, hint, reason, isWanted: isWanted)
     case .letIn(let binding, let body): return letIn(binding, body, hint, reason, span)
@@ -50,10 +50,10 @@ extension BodyChecker {
     case .break: return leaveLoop(.breakLoop, "break", span)
     case .continue: return leaveLoop(.continueLoop, "continue", span)
     case .assert(let condition, let message): return assertion(condition, message, span)
-    case .stream: return unavailable("`stream` before an expression", span)
-    case .together(let word, let items): return together(word, items, span)
-    case .with: return unavailable("`with { … }`", span)
-    case .step(let step): return unavailable("`step`", step.name.span)
+    case .stream(let value): return streamed(value, hint, isWanted: isWanted, span)
+    case .together(let word, let items): return together(word, items, span, limit: nil)
+    case .with(let value, let fields): return with(value, fields, hint, span)
+    case .step(let step): return self.step(step, span)
     case .error: return failed(span)
     }
   }
@@ -68,7 +68,17 @@ extension BodyChecker {
     switch hint?.resolved {
     case .int?: type = .int
     case .float?: type = .float
-    default: type = unifier.fresh(.number)
+    default:
+      type = unifier.fresh(.number)
+      if hasTypeParameters, literalOperand != span {
+        checker.afterGroup.append { [checker] in
+          guard case .variable(let variable) = type.resolved, let name = variable.rigidName else { return }
+          checker.report(
+            Diagnostic(
+              "E0341", "this number would have to be of every type that `\(name)` stands for", at: span,
+              label: "this is a number", hint: "take it as a parameter: `zero: \(name)`"))
+        }
+      }
     }
     return Checked(type) { _ in
       if case .float = type.resolved { return Core(.literal(.float(Double(value))), span) }
@@ -101,6 +111,9 @@ extension BodyChecker {
       return Checked(unifier.instantiate(binding.scheme), unit: binding.unit, name: name) { _ in
         Core(.local(local), span)
       }
+    }
+    if name == "allow", let verdict = guardWords, module.values[name] == nil, hint?.asFunction == nil {
+      return construct(verdict.constructors[0], [], hint, span)
     }
     let found = entities(name)
     if found.isEmpty {
@@ -141,14 +154,14 @@ extension BodyChecker {
 
   /// A function as a value: its row is opened, so that it fits where more effects are allowed.
   private func functionValue(_ function: FunctionEntity, _ span: Span) -> Checked {
-    var type = unifier.instantiate(function.scheme)
+    var type = instantiate(function, span)
     if var arrow = type.asFunction {
       let row = arrow.row.resolved
       if row.rest == nil { arrow.row = unifier.openRow(row.effects) }
       type = .function(arrow)
     }
     return Checked(type, unit: function.unit, name: function.name) { lowering in
-      if function.isExtern { return Core(.native(lowering.native(function)), span) }
+      if function.isExtern { return Core(.native(lowering.native(function, span)), span) }
       return Core(.function(lowering.function(function)), span)
     }
   }
@@ -216,13 +229,13 @@ extension BodyChecker {
     let inner = CodeUnit(
       name: function.parameters.isEmpty ? "() =>" : "\\\(shown)", span: span, isLibrary: module.isLibrary,
       row: unifier.openRow())
-    let outer = (unit, returnType, loopDepth)
-    defer { (unit, returnType, loopDepth) = outer }
+    let outer = (unit, returnType, loopDepth, exits, isWorkflow, isStep)
+    defer { (unit, returnType, loopDepth, exits, isWorkflow, isStep) = outer }
     let reader = TypeReader(checker, module)
     let result = function.result.map(reader.read) ?? expected?.result ?? unifier.fresh()
     unit = inner
     returnType = result
-    loopDepth = 0
+    (loopDepth, exits, isWorkflow, isStep) = (0, [], false, false)
     return scoped {
       var locals: [Local] = []
       var types: [Type] = []
@@ -242,6 +255,7 @@ extension BodyChecker {
         }
       }
       let body = check(function.body, result, function.result == nil ? .result(of: inner.name) : .annotation("result"))
+      if function.body.span == jobBody { reportExits(from: 0, loops: 0, "a turn of `for parallel`") }
       let row = Self.row(of: inner.charges, unifier)
       if let written = function.effects {
         let declared = reader.labels(written)

@@ -56,14 +56,14 @@ final class Lowering {
     return index
   }
 
-  func native(_ entity: FunctionEntity) -> Int {
+  func native(_ entity: FunctionEntity, _ span: Span) -> Int {
     if let known = nativeNumbers[ObjectIdentifier(entity)] { return known }
     let index = natives.count
     nativeNumbers[ObjectIdentifier(entity)] = index
     natives.append(
       CoreNative(
         module: entity.module.path, name: entity.name, arity: entity.parameters.count,
-        effects: entity.unit.row.known.sorted))
+        effects: entity.unit.row.known.sorted, span: span))
     return index
   }
 

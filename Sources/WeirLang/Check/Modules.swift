@@ -64,6 +64,11 @@ extension Checker {
       found = true
     }
     if let values = imported.exportedValues[text] {
+      if clashes(name, of: imported, values, in: module) {
+        module.values[name.local.text] = []
+        module.unknown.insert(name.local.text)
+        return
+      }
       module.values[name.local.text, default: []] += values
       // The library's modules hand on what they import by name (`std/ai/streaming` has `onEvent`).
       if module.isLibrary { module.exportedValues[name.local.text, default: []] += values }
@@ -82,6 +87,29 @@ extension Checker {
           ? "write `export` before it in \(imported.path)" : near.map { "did you mean `\($0)`?" }))
     // What could not be imported is still a name: its uses are no further errors.
     module.unknown.insert(name.local.text)
+  }
+
+  /// One name from two modules: constructors are told apart by type where they are used, nothing else is.
+  private func clashes(
+    _ name: ImportedName, of imported: Module, _ values: [Entity], in module: Module
+  ) -> Bool {
+    let local = name.local.text
+    let isTold = values.allSatisfy { $0.constructor != nil }
+    if let first = module.imported[local], first.module !== imported, !(isTold && first.isTold),
+      !(module.values[local] ?? []).contains(where: { known in values.contains { $0.isSame(as: known) } })
+    {
+      report(
+        Diagnostic(
+          "E0246", "`\(local)` is imported from two modules", at: name.local.span,
+          related: [.init(first.span, "of \(first.module.path)")],
+          notes: ["`\(first.module.path)` and `\(imported.path)` both export it"],
+          hint:
+            "give one of them another name: `\(name.name.text) as …`, or name the module: `import \(imported.path) as …`"
+        ))
+      return true
+    }
+    module.imported[local] = (imported, name.local.span, isTold)
+    return false
   }
 
   private func find(_ item: Import, from module: Module) -> Module? {

@@ -24,8 +24,7 @@ extension BodyChecker {
     let (a, b) = operands(left, right, number, op.rawValue)
     if a.type.isError && b.type.isError { return failed(span) }
     return Checked(number) { lowering in
-      let isFloat = if case .float = number.resolved { true } else { false }
-      return Core(.primitive(op.instruction(isFloat: isFloat), [a.core(lowering), b.core(lowering)]), span)
+      Core(.primitive(op.instruction(of: number.resolved), [a.core(lowering), b.core(lowering)]), span)
     }
   }
 
@@ -34,7 +33,9 @@ extension BodyChecker {
     _ left: Expression, _ right: Expression, _ type: Type, _ op: String
   ) -> (Checked, Checked) {
     let errors = checker.diagnostics.count
+    literalOperand = left.span
     let a = check(left, type, .operand(op))
+    literalOperand = right.span
     if checker.diagnostics.count == errors { return (a, check(right, type, .operand(op))) }
     let b = infer(right)
     if unifier.unify(type, b.type) != nil { return (failed(left.span), failed(right.span)) }
@@ -94,13 +95,22 @@ extension BodyChecker {
   }
 
   /// `a || b`: logical on bools, on anything else both at once.
-  func bars(_ items: [Expression], _ span: Span) -> Checked {
+  func bars(_ items: [Expression], _ span: Span, limit: CallArgument?) -> Checked {
     guard let head = items.first else { return failed(span) }
+    let (exit, depth) = (exits.count, loopDepth)
     let first = infer(head)
+    let isLogic: Bool
     switch first.type.resolved {
-    case .bool, .error: break
-    case .variable where !first.type.isAnyNumber: break
-    default: return together([first] + items.dropFirst().map { infer($0) }, items.map(\.span), span)
+    case .bool, .error: isLogic = true
+    // A number is not known to be an int yet, and no bool all the same.
+    case .variable(let variable): isLogic = variable.rigidName == nil && variable.isPlain
+    default: isLogic = false
+    }
+    if !isLogic {
+      let what = "a branch of `||`"
+      reportExits(from: exit, loops: depth, what)
+      let others = items.dropFirst().map { item in inJob(what) { infer(item) } }
+      return together([first] + others, items.map(\.span), span, limit: limit)
     }
     let values =
       [coerce(first, to: .bool, .operand("||"), head.span)]
@@ -122,14 +132,14 @@ extension BodyChecker {
     case .negate:
       let number = unifier.fresh(.number)
       if case .float? = hint?.resolved { _ = unifier.unify(number, .float) }
+      if literalOperand == span { literalOperand = value.span }
       let checked = check(value, number, .operand("-"))
       return Checked(number) { lowering in
-        let isFloat = if case .float = number.resolved { true } else { false }
         let core = checked.core(lowering)
         switch core.node {
         case .literal(.int(let n)) where n != .min: return Core(.literal(.int(-n)), span)
         case .literal(.float(let n)): return Core(.literal(.float(-n)), span)
-        default: return Core(.primitive(isFloat ? .negFloat : .negInt, [core]), span)
+        default: return Core(.primitive([.negInt, .negFloat, .neg][number.resolved.numberKind], [core]), span)
         }
       }
     }
@@ -174,6 +184,7 @@ extension BodyChecker {
         switch type.resolved {
         case .list: .list
         case .bytes: .bytes
+        case .variable(let variable): variable.rigidName == nil ? .string : .any
         default: .string
         }
       var cores: [Core] = []
@@ -199,15 +210,27 @@ extension BodyChecker {
   }
 }
 
-extension BinaryOperator {
-  fileprivate func instruction(isFloat: Bool) -> Primitive {
+extension Type {
+  /// 0 an int, 1 a float, 2 whatever a type parameter stands for.
+  fileprivate var numberKind: Int {
     switch self {
-    case .add: isFloat ? .addFloat : .addInt
-    case .subtract: isFloat ? .subFloat : .subInt
-    case .multiply: isFloat ? .mulFloat : .mulInt
-    case .divide: isFloat ? .divFloat : .divInt
-    case .remainder: isFloat ? .remFloat : .remInt
-    default: isFloat ? .powFloat : .powInt
+    case .float: 1
+    case .variable(let variable): variable.rigidName == nil ? 0 : 2
+    default: 0
+    }
+  }
+}
+
+extension BinaryOperator {
+  fileprivate func instruction(of type: Type) -> Primitive {
+    let index = type.numberKind
+    return switch self {
+    case .add: [.addInt, .addFloat, .add][index]
+    case .subtract: [.subInt, .subFloat, .sub][index]
+    case .multiply: [.mulInt, .mulFloat, .mul][index]
+    case .divide: [.divInt, .divFloat, .div][index]
+    case .remainder: [.remInt, .remFloat, .rem][index]
+    default: [.powInt, .powFloat, .pow][index]
     }
   }
 

@@ -29,12 +29,12 @@ extension BodyChecker {
   private func limit(_ span: Span) -> CallArgument { CallArgument(literal(.int(Self.parallelLimit), .int, span), span) }
 
   /// Results in written order: a list, or a tuple when the types differ.
-  func together(_ values: [Checked], _ spans: [Span], _ span: Span) -> Checked {
+  func together(_ values: [Checked], _ spans: [Span], _ span: Span, limit: CallArgument?) -> Checked {
     guard let all = task("all", span) else { return failed(span) }
     let item = values.first?.type ?? unifier.fresh()
     let isUniform = values.dropFirst().allSatisfy { unifier.unify(item, $0.type) == nil }
     let type = isUniform ? item : unifier.fresh()
-    let list = callFunction(all, [jobs(values, spans, type, span), limit(span)], span, span, name: "||")
+    let list = callFunction(all, [jobs(values, spans, type, span), limit ?? self.limit(span)], span, span, name: "||")
     if isUniform { return list }
     let results = newLocal("results")
     return Checked(.tuple(values.map(\.type))) { lowering in
@@ -47,7 +47,7 @@ extension BodyChecker {
     }
   }
 
-  func together(_ word: Together, _ items: [Expression], _ span: Span) -> Checked {
+  func together(_ word: Together, _ items: [Expression], _ span: Span, limit: CallArgument?) -> Checked {
     if items.isEmpty {
       report(
         Diagnostic(
@@ -55,16 +55,28 @@ extension BodyChecker {
       return failed(span)
     }
     let spans = items.map(\.span)
-    if word == .parallel { return together(items.map { infer($0) }, spans, span) }
+    let what = "a branch of `\(word.rawValue)`"
+    if word == .parallel {
+      return together(items.map { item in inJob(what) { infer(item) } }, spans, span, limit: limit)
+    }
     guard let function = task(word.rawValue, span) else { return failed(span) }
     let item = unifier.fresh()
-    let values = items.map { check($0, item, .operand(word.rawValue)) }
+    let values = items.map { part in inJob(what) { check(part, item, .operand(word.rawValue)) } }
     return callFunction(function, [jobs(values, spans, item, span)], span, span, name: word.rawValue)
   }
 
   /// `for parallel x in xs (limit n) { … }`: the list of what the bodies give, in the order of xs.
   func parallelLoop(_ loop: ForLoop, _ span: Span) -> Checked {
-    if let index = loop.index { return unavailable("an index in `for parallel`", index.span) }
+    if let index = loop.index {
+      report(
+        Diagnostic(
+          "E0245", "`for parallel` counts nothing", at: index.span,
+          hint: "go through pairs: `for parallel (i, x) in enumerate(xs) { … }`"))
+      return failed(span)
+    }
+    let outer = jobBody
+    jobBody = loop.body.span
+    defer { jobBody = outer }
     guard let all = task("all", loop.sequence.span),
       let map = checker.libraryModule(named: "std/list")?.functions["map"]
     else { return failed(span) }

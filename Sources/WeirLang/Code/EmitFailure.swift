@@ -3,6 +3,8 @@ import WeirCore
 /// Why a checked program could not be made into code.
 package enum EmitFailure: Failure, Equatable {
   case missingNative(module: String, name: String)
+  /// Declared for the checker; the program would reach it.
+  case notInThisBuild(what: String, module: String, span: Span)
   case wrongArity(module: String, name: String, declared: Int, native: Int)
   /// More registers, functions, natives or jump distance than an instruction's 16 bits can say.
   case tooLarge(function: String, what: String, span: Span)
@@ -13,6 +15,7 @@ package enum EmitFailure: Failure, Equatable {
   package var code: String {
     switch self {
     case .missingNative, .wrongArity: "LibraryMismatch"
+    case .notInThisBuild: "NotInThisBuild"
     case .tooLarge: "FunctionTooLarge"
     case .unboundLocal, .outsideLoop: "InternalError"
     }
@@ -21,6 +24,8 @@ package enum EmitFailure: Failure, Equatable {
   package var message: String {
     switch self {
     case .missingNative(let module, let name): "`\(name)` of \(module) is declared extern and has no native"
+    case .notInThisBuild(let what, let module, _):
+      "the program uses \(what) of \(module), which can be checked but not run by this build of Weir; nothing was run"
     case .wrongArity(let module, let name, let declared, let native):
       "`\(name)` of \(module) is declared with \(declared) parameters and its native has \(native)"
     case .tooLarge(let function, let what, _): "`\(function)` has too many \(what)"
@@ -34,7 +39,7 @@ package enum EmitFailure: Failure, Equatable {
   package var span: Span {
     switch self {
     case .missingNative, .wrongArity: .none
-    case .tooLarge(_, _, let span), .unboundLocal(_, _, let span), .outsideLoop(_, let span): span
+    case .tooLarge(_, _, let span), .notInThisBuild(_, _, let span), .unboundLocal(_, _, let span), .outsideLoop(_, let span): span
     }
   }
 }

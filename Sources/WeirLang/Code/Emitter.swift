@@ -81,6 +81,9 @@ package struct Emitter {
 
   private func bind(_ native: CoreNative) throws(EmitFailure) -> BoundNative {
     guard let found = library.native(native.name, in: native.module) else {
+      if let what = library.absent(native.name, in: native.module) {
+        throw .notInThisBuild(what: what, module: native.module, span: native.span)
+      }
       throw .missingNative(module: native.module, name: native.name)
     }
     guard found.arity == native.arity else {

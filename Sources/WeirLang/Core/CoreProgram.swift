@@ -72,7 +72,10 @@ package struct CoreNative: Equatable {
   package var arity: Int
   /// Of its `extern func`'s row: counted against limits, and bound to a trap when not granted.
   package var effects: [String]
-  package init(module: String, name: String, arity: Int, effects: [String] = []) {
+  /// Where the program first names it.
+  package var span: Span
+  package init(module: String, name: String, arity: Int, effects: [String] = [], span: Span = .none) {
+    self.span = span
     self.module = module
     self.name = name
     self.arity = arity

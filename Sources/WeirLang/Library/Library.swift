@@ -15,10 +15,15 @@ package struct LibraryModule {
   package var types: [TypeTag]
   /// Records that natives make.
   package var records: [RecordTag]
+  /// `extern func`s of `source` that this build has no native for, and what each is called in a sentence: programs that
+  /// use one are checked like all others, and refused before anything of them runs.
+  package var absent: [String: String]
 
   package init(
-    name: String, source: String, natives: [Native], types: [TypeTag] = [], records: [RecordTag] = []
+    name: String, source: String, natives: [Native], types: [TypeTag] = [], records: [RecordTag] = [],
+    absent: [String: String] = [:]
   ) {
+    self.absent = absent
     self.name = name
     self.source = source
     self.natives = natives
@@ -57,6 +62,8 @@ package struct Library {
 
   package subscript(_ module: String) -> LibraryModule? { byName[module].map { modules[$0] } }
   package func native(_ name: String, in module: String) -> Native? { nativeByName[module + "." + name] }
+  /// How to call a function that is declared and not in this build; nil for every other.
+  package func absent(_ name: String, in module: String) -> String? { self[module]?.absent[name] }
   /// The tag of a library's sum type, if natives know it.
   package func typeTag(_ type: String, in module: String) -> TypeTag? {
     self[module]?.types.first { $0.name == type }

@@ -46,12 +46,18 @@ extension Library {
     for native in module.natives where !externs.contains(native.name) {
       found.append("\(module.name): the native \(native.name) is not declared")
     }
+    for name in module.absent.keys.sorted() where !externs.contains(name) {
+      found.append("\(module.name): \(name) is absent from this build and not declared either")
+    }
     return found
   }
 
   private func mismatches(_ function: FunctionDeclaration, _ module: LibraryModule) -> [String] {
     let name = "\(module.name): \(function.name.text)"
     let natives = module.natives.filter { $0.name == function.name.text }
+    if module.absent[function.name.text] != nil {
+      return natives.isEmpty ? [] : ["\(name) has a native and is said to be absent from this build"]
+    }
     guard natives.count == 1, let native = natives.first else { return ["\(name) has \(natives.count) natives"] }
     guard native.arity == function.parameters.count else {
       return ["\(name) has \(function.parameters.count) parameters and its native \(native.arity)"]

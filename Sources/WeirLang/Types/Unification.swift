@@ -150,10 +150,13 @@ final class Unifier {
   private func bind(_ variable: TypeVariable, to type: Type, _ depth: Int) -> Difference? {
     if case .variable(let other) = type {
       if other.rigidName != nil {
-        // `<` works on values of any type, by the order that all values have.
+        // `<` works on values of any type, by the order that all values have. `+` and `++` make the parameter one that
+        // stands for numbers, or for what can be joined: callers are held to that.
         switch variable.kind {
         case .any, .ordered: break
-        case .number, .joinable: return .kind(variable.kind, type)
+        case .number, .joinable:
+          guard let kind = VariableKind.meet(variable.kind, other.kind) else { return .kind(variable.kind, type) }
+          other.kind = kind
         }
         if !variable.wantedFields.isEmpty { return .rigid(other.rigidName ?? "", type) }
         variable.bound = type
@@ -294,6 +297,19 @@ final class Unifier {
     for v in scheme.variables { substitution.types[v.id] = fresh(v.kind) }
     for r in scheme.rows { substitution.rows[r.id] = freshRow() }
     return substitution.apply(scheme.type)
+  }
+
+  /// The same while the scheme's own body is being checked: what its parameters stand for is known later.
+  func instantiateEarly(_ scheme: Scheme) -> (type: Type, variables: [(parameter: TypeVariable, type: Type)]) {
+    var substitution = Substitution()
+    var variables: [(parameter: TypeVariable, type: Type)] = []
+    for v in scheme.variables {
+      let type = fresh(v.kind)
+      substitution.types[v.id] = type
+      variables.append((v, type))
+    }
+    for r in scheme.rows { substitution.rows[r.id] = freshRow() }
+    return (substitution.apply(scheme.type), variables)
   }
 
   /// The fields and the owner of a constructor with fresh arguments.
