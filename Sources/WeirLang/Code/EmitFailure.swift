@@ -39,7 +39,9 @@ package enum EmitFailure: Failure, Equatable {
   package var span: Span {
     switch self {
     case .missingNative, .wrongArity: .none
-    case .tooLarge(_, _, let span), .notInThisBuild(_, _, let span), .unboundLocal(_, _, let span), .outsideLoop(_, let span): span
+    case .tooLarge(_, _, let span), .notInThisBuild(_, _, let span), .unboundLocal(_, _, let span),
+      .outsideLoop(_, let span):
+      span
     }
   }
 }
