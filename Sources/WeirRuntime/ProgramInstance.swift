@@ -93,7 +93,7 @@ package final class ProgramInstance {
     initialise { [weak self] in
       guard let self else { return }
       let routed = declared.filter { !$0.route.path.isEmpty }
-      guard !routed.isEmpty else {
+      guard !routed.isEmpty || options.server.serve.publicStreams else {
         let failure = ListenFailure(
           message: "there is no workflow with a route to serve", hint: "put @post(\"/chat\") above one")
         startFailure = failure

@@ -44,6 +44,16 @@ class Flags(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("none.pem", done.stderr)
 
+    def test_public_streams_need_no_workflow(self):
+        path = pathlib.Path(tempfile.mkdtemp(prefix="weir-test-")) / "p.weir"
+        path.write_text("// only streams\n")
+        port = free_port()
+        with Weir("serve", "--caps", "all", "--public-streams", "--port", port, path, port=port).wait_listening():
+            reader = Response(port, "GET", "/streams/news")
+            self.assertEqual(Response(port, "POST", "/streams/news", b"hello", {"Content-Type": "text/plain"}).status, 204)
+            self.assertEqual(next(data for _, _, data, _ in reader.events()), "hello")
+            reader.close()
+
     def test_heartbeat_in_silence(self):
         def script(exchange):
             exchange.head_ok()
