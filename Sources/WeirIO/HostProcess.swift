@@ -52,11 +52,6 @@ package enum HostProcess {
     return stat(path, &status) == 0 && (status.st_mode & S_IFMT) == S_IFDIR
   }
 
-  package static func exists(_ path: String) -> Bool {
-    var status = stat()
-    return lstat(path, &status) == 0
-  }
-
   /// Names in a folder, sorted; `.` and `..` are left out.
   package static func list(_ folder: String) throws(DiskFailure) -> [String] {
     guard let directory = opendir(folder) else { throw failure(folder) }
@@ -85,11 +80,6 @@ package enum HostProcess {
       bytes.append(contentsOf: chunk[0..<got])
       guard bytes.count <= limit else { throw .tooLarge(name, limit: limit) }
     }
-  }
-
-  /// A new folder; one that is there is a failure.
-  package static func makeFolder(_ path: String) throws(DiskFailure) {
-    guard mkdir(path, 0o777) == 0 else { throw failure(path) }
   }
 
   /// The whole content of a file, new or in place of an old one. The old content stays until the new one is complete: it
