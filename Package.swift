@@ -36,7 +36,7 @@ let package = Package(
     room("WeirStore", ["WeirCore"]),
     room("WeirLang", ["WeirCore"]),
     // 2: drivers over the network port
-    room("WeirNet", ["WeirCore", "WeirWire"]),
+    room("WeirNet", ["WeirCore", "WeirWire", "WeirFlow"]),
     // 3: what the product does
     room(
       "WeirServe", ["WeirCore", "WeirWire", "WeirStore", "WeirNet"],
@@ -47,7 +47,10 @@ let package = Package(
     // 5, 6: the library's face, the command
     room(
       "Weir",
-      ["WeirCore", "WeirIO", "WeirLang", "WeirStore", "WeirNet", "WeirServe", "WeirAI", "WeirRuntime", "CWeirTOML"]),
+      [
+        "WeirCore", "WeirFlow", "WeirIO", "WeirLang", "WeirStore", "WeirNet", "WeirServe", "WeirAI", "WeirRuntime",
+        "CWeirTOML",
+      ]),
     .executableTarget(
       name: "WeirCLI", dependencies: ["WeirCore", "WeirLang", "WeirRuntime", "Weir"], swiftSettings: swift),
     // Beside them: the real outside, imported by Weir alone
