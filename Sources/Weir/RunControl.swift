@@ -114,4 +114,7 @@ final class Overlay: Environment {
     self.base = base
   }
   subscript(_ name: String) -> String? { own[name] ?? base[name] }
+  var all: [EnvironmentVariable] {
+    base.all.filter { own[$0.name] == nil } + own.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+  }
 }

@@ -110,3 +110,57 @@ package enum DiskFailure: Failure, Equatable {
     }
   }
 }
+
+package enum ProcessFailure: Failure, Equatable {
+  case notFound(String)
+  /// The file is there, but what its first line names to run it is not.
+  case interpreterMissing(String)
+  case folder(String)
+  case denied(String)
+  case notExecutable(String)
+  case argumentsTooLarge(String)
+  case badArgument(String)
+  case unavailable(String)
+  case other(String, String)
+
+  package var code: String {
+    switch self {
+    case .notFound: "ProgramNotFound"
+    case .interpreterMissing: "InterpreterMissing"
+    case .folder: "IsFolder"
+    case .denied: "ProgramDenied"
+    case .notExecutable: "NotExecutable"
+    case .argumentsTooLarge: "ArgumentsTooLarge"
+    case .badArgument: "BadArgument"
+    case .unavailable: "Unavailable"
+    case .other: "ProcessError"
+    }
+  }
+
+  package var message: String {
+    switch self {
+    case .notFound(let name): "there is no program \"\(name)\""
+    case .interpreterMissing(let path): "what runs \(path) is missing"
+    case .folder(let path): "\(path) is a folder, not a program"
+    case .denied(let path): "no permission to run \(path)"
+    case .notExecutable(let path): "\(path) is not a program that this machine can run"
+    case .argumentsTooLarge(let path): "the arguments and variables for \(path) are more than the system passes on"
+    case .badArgument(let why): why
+    case .unavailable(let what): what
+    case .other(let path, let why): "\(path): \(why)"
+    }
+  }
+
+  package var hint: String? {
+    switch self {
+    case .notFound(let name) where name.contains("/"): "check the path; without a slash a name is looked up in PATH"
+    case .notFound(let name): "install \(name), or give its full path; it is in no folder of PATH"
+    case .interpreterMissing: "look at the interpreter after `#!` in its first line"
+    case .folder: "name the file in it"
+    case .denied: "make it executable: chmod +x"
+    case .notExecutable: "a script needs a first line such as #!/bin/sh; a binary must be of this machine's kind"
+    case .argumentsTooLarge: "one argument has at most 128 KiB on Linux: hand long texts over by standard input"
+    default: nil
+    }
+  }
+}

@@ -10,18 +10,20 @@ package struct World {
   package var network: any Network
   package var http: any HTTPTransport
   package var disk: any Disk
+  package var processes: any Processes
   package var random: any RandomSource
   package var console: any Console
   package var environment: any Environment
 
   package init(
-    loop: any Loop, network: any Network, http: any HTTPTransport, disk: any Disk, random: any RandomSource,
-    console: any Console, environment: any Environment
+    loop: any Loop, network: any Network, http: any HTTPTransport, disk: any Disk, processes: any Processes,
+    random: any RandomSource, console: any Console, environment: any Environment
   ) {
     self.loop = loop
     self.network = network
     self.http = http
     self.disk = disk
+    self.processes = processes
     self.random = random
     self.console = console
     self.environment = environment
@@ -230,6 +232,104 @@ package protocol DiskFile: AnyObject {
   func close()
 }
 
+// MARK: Processes
+
+/// A program to start, without a shell between.
+package struct ProcessRequest: Sendable {
+  /// What a standard stream of the child is.
+  package enum Stream: Sendable {
+    /// Reads as ended; takes everything and keeps nothing.
+    case null
+    /// Between the child and its `ProcessHandler`.
+    case pipe
+    /// This process's own.
+    case inherited
+  }
+
+  /// With a slash: this file. Without: the first one of that name that can be executed in the folders of `searchPath`.
+  package var executable: String
+  /// Absolute folders between colons; what is empty or relative is passed over.
+  package var searchPath: String
+  /// What the program finds as its own name; nil: `executable`.
+  package var name: String?
+  package var arguments: [String]
+  /// All that the child has; nothing is added.
+  package var environment: [EnvironmentVariable]
+  package var input = Stream.null
+  package var output = Stream.pipe
+  package var error = Stream.pipe
+
+  package init(executable: String, searchPath: String, arguments: [String], environment: [EnvironmentVariable]) {
+    self.executable = executable
+    self.searchPath = searchPath
+    self.arguments = arguments
+    self.environment = environment
+  }
+}
+
+/// Children of this process. Each leads a process group of its own, has no descriptor but its standard streams, and
+/// starts with every signal as a program finds it after login.
+package protocol Processes: AnyObject {
+  /// Exactly one answer, in a later job, when the program has been loaded or can't be. The handler is held from then on
+  /// until the child has exited and its pipes have ended, or `forget`.
+  func start(
+    _ request: ProcessRequest, handler: any ProcessHandler,
+    _ answer: @escaping (Result<any ChildProcess, ProcessFailure>) -> Void)
+}
+
+/// A started child. Whoever has it stops it: nothing here waits, and no signal is sent by itself.
+package protocol ChildProcess: AnyObject {
+  /// While false nothing more is read from its pipes, and a child that goes on writing waits (backpressure).
+  var isReading: Bool { get set }
+  /// Offers bytes to its standard input and returns how many were taken. Fewer than given means that the pipe is full:
+  /// `processInputHasRoom` is called once when it has room again. An input that is closed takes nothing.
+  func write(_ bytes: Span<UInt8>) -> Int
+  /// The child sees the end of its input behind what was taken.
+  func closeInput()
+  /// Its pipes to here are closed as they are; a child that writes on is told by the system (SIGPIPE).
+  func closeOutputs()
+  /// To every process of its group, also after the child itself has exited.
+  func signal(_ signal: ProcessSignal)
+  /// Whether a process of its group lives. Exact once the child has exited; until then it is true.
+  var isGroupAlive: Bool { get }
+  /// Nothing is called afterwards, its pipes are closed. It is still reaped when it exits.
+  func forget()
+}
+
+package enum ProcessSignal: Int32, Sendable {
+  case terminate = 15
+  case kill = 9
+}
+
+/// How a process ended, as the system tells it.
+package enum ProcessExit: Hashable, Sendable {
+  case code(Int)
+  case signal(Int)
+  /// Somebody else in this process took the status (a host application that waits for every child).
+  case unknown
+
+  /// As a shell would say it: 128 and the number of the signal.
+  package var shellCode: Int {
+    switch self {
+    case .code(let code): code
+    case .signal(let number): 128 + number
+    case .unknown: -1
+    }
+  }
+}
+
+package protocol ProcessHandler: AnyObject {
+  /// The bytes are valid during the call only.
+  func processWrote(_ bytes: Span<UInt8>, to stream: ConsoleStream)
+  /// Nobody will write to that pipe any more: the child and whoever it gave it to have closed it.
+  func processEnded(_ stream: ConsoleStream)
+  func processInputHasRoom()
+  /// The child closed its standard input, or has gone: nothing will be taken any more.
+  func processInputClosed()
+  /// Exactly once, possibly before its pipes have ended: its own children may hold them.
+  func processExited(_ exit: ProcessExit)
+}
+
 // MARK: The rest
 
 /// Bytes that nobody can guess in the real world, and that a seed determines in simulation.
@@ -262,6 +362,10 @@ package protocol Console: AnyObject {
 
 package enum ConsoleStream: Sendable { case output, error }
 
+package typealias EnvironmentVariable = (name: String, value: String)
+
 package protocol Environment: AnyObject {
   subscript(_ name: String) -> String? { get }
+  /// Every variable, for a child to inherit.
+  var all: [EnvironmentVariable] { get }
 }

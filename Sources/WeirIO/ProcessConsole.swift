@@ -81,6 +81,20 @@ package final class ProcessEnvironment: Environment {
     if name.utf8.contains(0) { return nil }
     return getenv(name).map { String(cString: $0) }
   }
+
+  package var all: [EnvironmentVariable] {
+    var variables: [EnvironmentVariable] = []
+    var next = environ
+    while let text = next.pointee {
+      let line = UnsafeRawBufferPointer(start: text, count: strlen(text))
+      if let equals = line.firstIndex(of: UInt8(ascii: "=")) {
+        variables.append(
+          (String(decoding: line[..<equals], as: UTF8.self), String(decoding: line[(equals + 1)...], as: UTF8.self)))
+      }
+      next += 1
+    }
+    return variables
+  }
 }
 
 /// The `RandomSource` port over the kernel's generator, fetched by the half kilobyte.

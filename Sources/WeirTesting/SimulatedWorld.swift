@@ -13,6 +13,7 @@ package final class SimulatedWorld: CustomStringConvertible {
   package let network: SimulatedNetwork
   package let http: SimulatedHTTP
   package let disk: SimulatedDisk
+  package let processes: SimulatedProcesses
   /// What the program under test draws from.
   package let random: SeededRandom
   package let console: RecordingConsole
@@ -32,12 +33,15 @@ package final class SimulatedWorld: CustomStringConvertible {
     http = SimulatedHTTP(loop: loop, random: source.fork(), faults: faults, trace: trace)
     disk = SimulatedDisk(loop: loop, random: source.fork(), faults: faults, trace: trace)
     random = source.fork()
+    // Drawn last: what older seeds showed stays what it was.
+    processes = SimulatedProcesses(loop: loop, random: source.fork(), faults: faults, trace: trace)
     self.environment = FixedEnvironment(environment)
   }
 
   package var world: World {
     World(
-      loop: loop, network: network, http: http, disk: disk, random: random, console: console, environment: environment)
+      loop: loop, network: network, http: http, disk: disk, processes: processes, random: random, console: console,
+      environment: environment)
   }
 
   package var description: String { "seed \(seed) at \(loop.elapsed)\n\(trace.tail)" }
@@ -97,4 +101,5 @@ package final class FixedEnvironment: Environment {
   package var values: [String: String]
   package init(_ values: [String: String] = [:]) { self.values = values }
   package subscript(_ name: String) -> String? { values[name] }
+  package var all: [EnvironmentVariable] { values.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
 }

@@ -47,4 +47,14 @@ int weir_signal_watch(int signal, int fd);
 int weir_signal_unwatch(int signal);
 void weir_ignore_broken_pipes(void);
 
+// A pipe to or from a child: both ends closed at exec and above the standard streams, end `ours` non-blocking.
+int weir_child_pipe(int ends[2], int ours);
+// Starts a program in a process group of its own, with no descriptor but `standard` (its 0, 1, 2; -1: /dev/null), every
+// signal at its default and none blocked. Blocks until the program has been loaded. Answers its pid and the pidfd.
+int weir_spawn(const char *path, char *const arguments[], char *const environment[], const int standard[3], int *pidfd);
+// 1: it has ended, with this code, or by this signal (code -1); 0: it runs.
+int weir_child_reap(int pidfd, int *code, int *signal);
+// To every process of the child's group; number 0 only asks whether there is one (-ESRCH: none).
+int weir_group_signal(int pidfd, int group, int number);
+
 #endif
