@@ -62,6 +62,7 @@ static inline const char *weir_curl_load(void *library, weir_curl *curl) {
 }
 
 typedef size_t (*weir_curl_data)(char *, size_t, size_t, void *);
+typedef curl_socket_t (*weir_curl_open)(void *, curlsocktype, struct curl_sockaddr *);
 typedef int (*weir_curl_close)(void *, curl_socket_t);
 typedef int (*weir_curl_socket)(CURL *, curl_socket_t, int, void *, void *);
 typedef int (*weir_curl_timer)(CURLM *, long, void *);
@@ -80,6 +81,9 @@ static inline CURLcode weir_easy_data(const weir_curl *c, CURL *e, CURLoption o,
 }
 static inline CURLcode weir_easy_close(const weir_curl *c, CURL *e, weir_curl_close f) {
   return c->easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, f);
+}
+static inline CURLcode weir_easy_open(const weir_curl *c, CURL *e, weir_curl_open f) {
+  return c->easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, f);
 }
 static inline long weir_easy_info(const weir_curl *c, CURL *e, CURLINFO i) {
   long v = 0;

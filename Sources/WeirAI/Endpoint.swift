@@ -6,18 +6,23 @@ package enum Endpoint {
 
   /// `https` anywhere; plain `http` only to this machine unless allowed, because a key would travel readable.
   static func check(_ url: String, allowHTTP: Bool, place: String) throws(ConfigFailure) {
-    guard let parts = Parts(url) else {
+    let parts: URLParts
+    do throws(NetworkFailure) {
+      parts = try self.parts(url)
+    } catch {
       throw ConfigFailure(
-        "\(place): not a usable URL", hint: "write it like https://api.example.com/v1/chat/completions")
+        "\(place): \(error.message)", hint: "write it like https://api.example.com/v1/chat/completions")
     }
-    if parts.hasUserInfo {
-      throw ConfigFailure("\(place): user name or password in the URL", hint: "use auth = { … } instead")
-    }
-    if parts.scheme == "http", !allowHTTP, !parts.isLoopback {
+    if !parts.isEncrypted, !allowHTTP, !parts.namesThisMachine {
       throw ConfigFailure(
         "\(place): plain http to \"\(parts.host)\", which is not this machine",
         hint: "use https, or set allow_http = true")
     }
+  }
+
+  private static func parts(_ url: String) throws(NetworkFailure) -> URLParts {
+    guard url.utf8.count <= byteLimit else { throw .badURL("it has more than \(byteLimit) bytes") }
+    return try URLParts(url, schemes: ["http", "https"])
   }
 
   /// An address that ends in `/v1` (or in nothing) is a base URL, as in `OPENAI_BASE_URL`: the operation is added.
@@ -45,53 +50,11 @@ package enum Endpoint {
   static func fromOllamaHost(_ value: String) -> String {
     var text = value.contains("://") ? value : "http://" + value
     while text.hasSuffix("/") { text.removeLast() }
-    guard let parts = Parts(text) else { return text }
-    let host = parts.host == "0.0.0.0" || parts.host == "[::]" ? "127.0.0.1" : parts.host
-    let port = parts.port ?? (parts.scheme == "https" ? 443 : 11434)
-    return "\(parts.scheme)://\(host):\(port)\(parts.path)"
-  }
-
-  /// The few parts of a URL that decide whether it may be called.
-  struct Parts {
-    var scheme: String
-    var host: String
-    var port: Int?
-    var path: String
-    var hasUserInfo: Bool
-
-    init?(_ url: String) {
-      guard url.utf8.count <= Endpoint.byteLimit, url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x5C }),
-        let mark = url.firstRange(of: "://")
-      else { return nil }
-      scheme = url[..<mark.lowerBound].lowercased()
-      guard scheme == "http" || scheme == "https" else { return nil }
-      let rest = url[mark.upperBound...]
-      let end = rest.firstIndex { $0 == "/" || $0 == "?" || $0 == "#" } ?? rest.endIndex
-      var authority = rest[..<end]
-      path = String(rest[end...])
-      if let at = authority.lastIndex(of: "@") {
-        hasUserInfo = true
-        authority = authority[authority.index(after: at)...]
-      } else {
-        hasUserInfo = false
-      }
-      let bracket = authority.lastIndex(of: "]")
-      if let colon = authority.lastIndex(of: ":"), bracket.map({ colon > $0 }) ?? true {
-        guard let number = Int(authority[authority.index(after: colon)...]), (1...65535).contains(number) else {
-          return nil
-        }
-        port = number
-        authority = authority[..<colon]
-      }
-      host = authority.lowercased()
-      guard !host.isEmpty else { return nil }
-    }
-
-    var isLoopback: Bool {
-      if host == "localhost" || host.hasSuffix(".localhost") || host == "[::1]" { return true }
-      let numbers = host.split(separator: ".", omittingEmptySubsequences: false)
-      return numbers.count == 4 && numbers[0] == "127" && numbers.allSatisfy { UInt8($0) != nil }
-    }
+    guard let parts = try? parts(text) else { return text }
+    let host =
+      parts.address?.kind == .unspecified ? "127.0.0.1" : parts.host.contains(":") ? "[\(parts.host)]" : parts.host
+    let port = parts.explicitPort ?? (parts.isEncrypted ? 443 : 11434)
+    return "\(parts.scheme)://\(host):\(port)\(parts.path == "/" ? "" : parts.path)"
   }
 }
 

@@ -25,7 +25,10 @@ package enum NetworkFailure: Failure, Equatable {
   case reset
   case closedEarly
   case tls(String)
+  /// What is wrong with it, or the URL without what may be secret in it.
   case badURL(String)
+  /// By the network policy.
+  case notAllowed(String, hint: String)
   case tooManyRedirects(Int)
   case protocolViolation(String)
   case unavailable(String)
@@ -43,6 +46,7 @@ package enum NetworkFailure: Failure, Equatable {
     case .closedEarly: "ConnectionClosed"
     case .tls: "TLSError"
     case .badURL: "BadURL"
+    case .notAllowed: "NotAllowed"
     case .tooManyRedirects: "TooManyRedirects"
     case .protocolViolation: "ProtocolError"
     case .unavailable: "Unavailable"
@@ -61,7 +65,8 @@ package enum NetworkFailure: Failure, Equatable {
     case .reset: "the connection was reset by the other side"
     case .closedEarly: "the connection was closed before the answer was complete"
     case .tls(let why): "TLS: \(why)"
-    case .badURL(let url): "not a usable URL: \(url)"
+    case .badURL(let why): "not a usable URL: \(why)"
+    case .notAllowed(let what, _): what
     case .tooManyRedirects(let n): "more than \(n) redirects"
     case .protocolViolation(let why): why
     case .unavailable(let what): what
@@ -75,6 +80,7 @@ package enum NetworkFailure: Failure, Equatable {
     case .notPermitted: "ports below 1024 need privileges"
     case .nameNotFound: "check the spelling and the machine's DNS"
     case .refused: "is the server running there?"
+    case .notAllowed(_, let hint): hint
     default: nil
     }
   }

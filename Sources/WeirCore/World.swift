@@ -110,11 +110,22 @@ package protocol Network: AnyObject {
   func listen(
     _ address: SocketAddress, tls: ServerTLS?, accept: @escaping (any ByteStream) -> Void
   ) throws(NetworkFailure) -> any Listener
-  /// Resolves, dials and, with `tls`, completes the handshake within `timeout`. Exactly one answer unless cancelled.
+  /// Resolves once, dials and, with `tls`, completes the handshake within `timeout`. Exactly one answer unless
+  /// cancelled. With a `permit`, every address of the name must be allowed by it before one is dialled.
   func connect(
-    _ address: SocketAddress, tls: ClientTLS?, timeout: Duration,
+    _ address: SocketAddress, tls: ClientTLS?, permit: DialPermit?, timeout: Duration,
     _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
   ) -> any Cancellable
+}
+
+extension Network {
+  /// To a place that the user's own configuration names: no policy is asked.
+  package func connect(
+    _ address: SocketAddress, tls: ClientTLS?, timeout: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+  ) -> any Cancellable {
+    connect(address, tls: tls, permit: nil, timeout: timeout, answer)
+  }
 }
 
 package protocol Listener: AnyObject {
@@ -163,6 +174,9 @@ package struct HTTPClientRequest: Sendable {
   package var connectTimeout: Duration = .seconds(30)
   /// Redirects followed at most; 0 = the 3xx answer is handed over.
   package var redirectLimit = 0
+  /// Decides about the URL, about every redirect, and about every address before it is dialled. Nil: the user's own
+  /// configuration names the place, and no policy is asked.
+  package var policy: NetworkPolicy?
   package init(method: String, url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil) {
     self.method = method
     self.url = url

@@ -22,6 +22,9 @@ final class CurlExchange: HTTPExchange {
   private var redirectsFollowed = 0
   private var redirectTarget: String?
   private var discarded = 0
+  private var permit: DialPermit?
+  private var lookup: (any Cancellable)?
+  private var lookupLimit: (any Cancellable)?
 
   var isReading = true {
     didSet {
@@ -43,7 +46,24 @@ final class CurlExchange: HTTPExchange {
 
   func begin(_ engine: CurlEngine) {
     self.engine = engine
-    switch CurlTransfer.make(request, self, engine) {
+    do throws(NetworkFailure) {
+      let url = try URLParts(request.url, schemes: ["http", "https"])
+      permit = try request.policy?.permit(url, after: permit)
+      request.url = url.text
+      let route = CurlRoute(url: url, permit: permit, proxy: engine.outside.proxies.proxy(for: url))
+      // A proxy resolves names itself, and where it is was the user's choice.
+      if let permit, route.proxy == nil, url.address == nil {
+        resolve(route, permit, engine)
+      } else {
+        open(route, engine)
+      }
+    } catch {
+      engine.loop.soon { self.finish(error) }
+    }
+  }
+
+  private func open(_ route: CurlRoute, _ engine: CurlEngine) {
+    switch CurlTransfer.make(request, route, self, engine) {
     case .success(let transfer):
       self.transfer = transfer
       transfer.wantsReading = isReading
@@ -52,8 +72,34 @@ final class CurlExchange: HTTPExchange {
     }
   }
 
+  private func resolve(_ route: CurlRoute, _ permit: DialPermit, _ engine: CurlEngine) {
+    lookupLimit = engine.loop.after(request.connectTimeout) { [self] in
+      endLookup()
+      finish(.timedOut(what: "looking up \"\(route.url.host)\""))
+    }
+    lookup = engine.outside.resolver.resolve(SocketAddress(host: route.url.host, port: route.url.port)) { [self] in
+      endLookup()
+      do throws(NetworkFailure) {
+        var route = route
+        route.addresses = try $0.get().map(\.address)
+        try permit.check(route.addresses)
+        open(route, engine)
+      } catch {
+        finish(error)
+      }
+    }
+  }
+
+  private func endLookup() {
+    lookup?.cancel()
+    lookup = nil
+    lookupLimit?.cancel()
+    lookupLimit = nil
+  }
+
   func cancel() {
     handler = nil
+    endLookup()
     guard let transfer else { return }
     self.transfer = nil
     transfer.isCancelled = true
@@ -104,7 +150,7 @@ final class CurlExchange: HTTPExchange {
     guard let from = CurlURL(request.url, library), let to = CurlURL(place, relativeTo: request.url, library) else {
       return .badURL(CurlURL.redacted(place))
     }
-    if from.scheme == "https", to.scheme != "https" {
+    if from.scheme == "https", to.scheme != "https", request.policy?.allowHTTP != true {
       return .protocolViolation("redirected from https to \(to.scheme), which was not followed")
     }
     let method = request.method.uppercased()
@@ -127,6 +173,8 @@ struct CurlURL {
   var scheme: String
   var host: String
   var port: String
+  /// Lower case, without the brackets of an IPv6 address.
+  var name: String { (host.first == "[" ? String(host.dropFirst().dropLast()) : host).lowercased() }
   var origin: String { "\(scheme)://\(host.lowercased()):\(port)" }
 
   init?(_ text: String, relativeTo base: String? = nil, _ library: CurlLibrary) {

@@ -1,6 +1,17 @@
 import CCurl
+import CWeir
 import Glibc
 import WeirCore
+
+/// How a request goes out, decided before libcurl hears of it.
+struct CurlRoute {
+  let url: URLParts
+  /// Of the policy; nil: the place is the user's own configuration.
+  let permit: DialPermit?
+  let proxy: String?
+  /// What the name was resolved to, if a policy had to see that.
+  var addresses: [NetworkAddress] = []
+}
 
 /// One easy handle: a request set up, its answer's head put together, its result told in our words.
 final class CurlTransfer {
@@ -19,7 +30,9 @@ final class CurlTransfer {
   private let url: CurlURL
   private let decodes: Bool
   private let errorBuffer = UnsafeMutablePointer<CChar>.allocate(capacity: CurlTransfer.errorBufferSize)
+  private let route: CurlRoute
   private var list: UnsafeMutablePointer<curl_slist>?
+  private var addresses: UnsafeMutablePointer<curl_slist>?
   private var isFreed = false
   private var head = HTTPResponseHead(status: 0, headers: [])
   private var headSize = 0
@@ -27,25 +40,30 @@ final class CurlTransfer {
   private var failure: NetworkFailure?
 
   static func make(
-    _ request: HTTPClientRequest, _ exchange: CurlExchange, _ engine: CurlEngine
+    _ request: HTTPClientRequest, _ route: CurlRoute, _ exchange: CurlExchange, _ engine: CurlEngine
   ) -> Result<CurlTransfer, NetworkFailure> {
     guard let url = CurlURL(request.url, engine.library) else {
       return .failure(.badURL(CurlURL.redacted(request.url)))
+    }
+    // What was checked is what is asked: two readers of one URL must agree about its host.
+    guard url.name == route.url.host, url.port == String(route.url.port) else {
+      return .failure(.badURL("\(route.url.shown) is read in two ways"))
     }
     if let wrong = refusal(request) { return .failure(.protocolViolation(wrong)) }
     guard let easy = engine.library.functions.easy_init() else {
       return .failure(.unavailable("no memory for a request"))
     }
-    let transfer = CurlTransfer(easy, url, request, exchange, engine)
+    let transfer = CurlTransfer(easy, url, request, route, exchange, engine)
     transfer.setUp(request, engine)
     return .success(transfer)
   }
 
   private init(
-    _ easy: UnsafeMutableRawPointer, _ url: CurlURL, _ request: HTTPClientRequest, _ exchange: CurlExchange,
-    _ engine: CurlEngine
+    _ easy: UnsafeMutableRawPointer, _ url: CurlURL, _ request: HTTPClientRequest, _ route: CurlRoute,
+    _ exchange: CurlExchange, _ engine: CurlEngine
   ) {
     self.easy = easy
+    self.route = route
     self.url = url
     self.exchange = exchange
     library = engine.library
@@ -63,6 +81,7 @@ final class CurlTransfer {
     isFreed = true
     library.functions.easy_cleanup(easy)
     library.functions.slist_free_all(list)
+    library.functions.slist_free_all(addresses)
     errorBuffer.deallocate()
   }
 
@@ -111,7 +130,7 @@ final class CurlTransfer {
     set(CURLOPT_TCP_NODELAY, 1)
     set(CURLOPT_TCP_KEEPALIVE, 1)
     set(CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(clamping: request.connectTimeout.milliseconds)))
-    if let trust = engine.trustFile { set(CURLOPT_CAINFO, trust) }
+    if let trust = engine.outside.trustFile { set(CURLOPT_CAINFO, trust) }
     setUpBody(request, set, set, set)
     setUpHeaders(request)
     set(CURLOPT_HTTPHEADER, UnsafeRawPointer(list))
@@ -119,6 +138,7 @@ final class CurlTransfer {
       set(CURLOPT_ACCEPT_ENCODING, wanted.value)
     }
     let own = UnsafeRawPointer(Unmanaged.passUnretained(self).toOpaque())
+    setUpRoute(own, set, set)
     set(CURLOPT_HEADERDATA, own)
     _ = weir_easy_data(table, easy, CURLOPT_HEADERFUNCTION) { bytes, size, count, transfer in
       guard let bytes, let transfer else { return 0 }
@@ -136,6 +156,38 @@ final class CurlTransfer {
       if let engine { Unmanaged<CurlEngine>.fromOpaque(engine).takeUnretainedValue().forget(socket) }
       return closeDescriptor(socket)
     }
+  }
+
+  /// Which proxy is decided by us (nothing is left to libcurl's reading of the environment), and so are the addresses
+  /// of a name that a policy has checked; whatever libcurl dials is checked once more when it asks for the socket.
+  private func setUpRoute(
+    _ own: UnsafeRawPointer, _ setPointer: (CURLoption, UnsafeRawPointer?) -> Void,
+    _ setText: (CURLoption, String) -> Void
+  ) {
+    setText(CURLOPT_PROXY, route.proxy ?? "")
+    setText(CURLOPT_NOPROXY, "")
+    guard route.proxy == nil, route.permit != nil else { return }
+    if !route.addresses.isEmpty {
+      let literals = route.addresses.map { $0.isV6 ? "[\($0.literal)]" : $0.literal }.joined(separator: ",")
+      addresses = library.functions.slist_append(nil, "+\(url.host):\(url.port):\(literals)")
+      setPointer(CURLOPT_RESOLVE, UnsafeRawPointer(addresses))
+    }
+    setPointer(CURLOPT_OPENSOCKETDATA, own)
+    _ = weir_easy_open(library.table, easy) { transfer, _, target in
+      guard let transfer, let target else { return CURL_SOCKET_BAD }
+      return Unmanaged<CurlTransfer>.fromOpaque(transfer).takeUnretainedValue().open(target)
+    }
+  }
+
+  private func open(_ target: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
+    guard let address = withUnsafePointer(to: &target.pointee.addr, { IPAddress($0) }) else { return CURL_SOCKET_BAD }
+    do throws(NetworkFailure) {
+      try route.permit?.check(address.address)
+    } catch {
+      failure = error
+      return CURL_SOCKET_BAD
+    }
+    return weir_stream_socket(address.family)
   }
 
   private func setUpBody(

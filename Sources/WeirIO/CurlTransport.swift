@@ -12,42 +12,50 @@ package final class CurlTransport: HTTPTransport {
   /// Idle and busy connections kept for reuse.
   static let poolLimit = 256
 
-  let loop: EventLoop
-  /// PEM bundle to trust instead of the system's; for private authorities.
-  let trustFile: String?
-  private var engine: CurlEngine?
+  private let loop: EventLoop
+  private let outside: CurlOutside
+  /// A connection that was opened under one policy is of no use to another.
+  private var engines: [NetworkPolicy?: CurlEngine] = [:]
 
-  package init(_ loop: EventLoop, trustFile: String? = nil) {
+  /// `trustFile`: PEM bundle to trust instead of the system's; for private authorities.
+  package init(_ loop: EventLoop, resolver: Resolver, proxies: ProxySettings, trustFile: String?) {
     self.loop = loop
-    self.trustFile = trustFile
+    outside = CurlOutside(resolver: resolver, proxies: proxies, trustFile: trustFile)
   }
 
   package func start(_ request: HTTPClientRequest, handler: any HTTPResponseHandler) -> any HTTPExchange {
     let exchange = CurlExchange(request, handler)
-    switch readyEngine() {
+    switch readyEngine(request.policy) {
     case .success(let engine): exchange.begin(engine)
     case .failure(let failure): loop.soon { exchange.finish(failure) }
     }
     return exchange
   }
 
-  private func readyEngine() -> Result<CurlEngine, NetworkFailure> {
-    if let engine { return .success(engine) }
+  private func readyEngine(_ policy: NetworkPolicy?) -> Result<CurlEngine, NetworkFailure> {
+    if let engine = engines[policy] { return .success(engine) }
     return CurlLibrary.shared.flatMap { library in
-      guard let made = CurlEngine(loop, library, trustFile: trustFile) else {
+      guard let made = CurlEngine(loop, library, outside) else {
         return .failure(.unavailable("libcurl has no memory for a connection pool"))
       }
-      engine = made
+      engines[policy] = made
       return .success(made)
     }
   }
+}
+
+/// How this machine reaches others.
+struct CurlOutside {
+  let resolver: Resolver
+  let proxies: ProxySettings
+  let trustFile: String?
 }
 
 /// One multi handle and the transfers on it.
 final class CurlEngine {
   let loop: EventLoop
   let library: CurlLibrary
-  let trustFile: String?
+  let outside: CurlOutside
   private let multi: UnsafeMutableRawPointer
   private var transfers: [UnsafeMutableRawPointer: CurlTransfer] = [:]
   private var sockets: [Int32: Socket] = [:]
@@ -72,11 +80,11 @@ final class CurlEngine {
     }
   }
 
-  init?(_ loop: EventLoop, _ library: CurlLibrary, trustFile: String?) {
+  init?(_ loop: EventLoop, _ library: CurlLibrary, _ outside: CurlOutside) {
     guard let multi = library.functions.multi_init() else { return nil }
     self.loop = loop
     self.library = library
-    self.trustFile = trustFile
+    self.outside = outside
     self.multi = multi
     // TLS inside libcurl writes to sockets without MSG_NOSIGNAL, and with NOSIGNAL set it leaves SIGPIPE to us.
     weir_ignore_broken_pipes()
@@ -113,7 +121,7 @@ final class CurlEngine {
   // MARK: Transfers
 
   func add(_ transfer: CurlTransfer) {
-    outside { [self] in
+    whenOut { [self] in
       transfers[transfer.easy] = transfer
       inside { _ = library.functions.multi_add_handle(multi, transfer.easy) }
     }
@@ -121,7 +129,7 @@ final class CurlEngine {
 
   /// Closes the transfer's socket now, unless its answer is complete.
   func remove(_ transfer: CurlTransfer) {
-    outside { [self] in
+    whenOut { [self] in
       guard transfers.removeValue(forKey: transfer.easy) != nil else { return }
       inside { _ = library.functions.multi_remove_handle(multi, transfer.easy) }
       transfer.free()
@@ -129,7 +137,7 @@ final class CurlEngine {
   }
 
   func resume(_ transfer: CurlTransfer) {
-    outside { [self] in
+    whenOut { [self] in
       guard transfers[transfer.easy] != nil, transfer.isPaused, transfer.wantsReading else { return }
       transfer.isPaused = false
       inside { _ = library.functions.easy_pause(transfer.easy, CURLPAUSE_CONT) }
@@ -137,7 +145,7 @@ final class CurlEngine {
   }
 
   /// Runs the job when no call into libcurl is under way: at once, or when the outermost one returns.
-  private func outside(_ job: @escaping () -> Void) {
+  private func whenOut(_ job: @escaping () -> Void) {
     if depth == 0, !isSettling { job() } else { deferred.append(job) }
   }
 

@@ -21,7 +21,7 @@ final class Dial: Cancellable {
   private var nextTry: (any Cancellable)?
 
   init(
-    _ loop: EventLoop, _ resolver: Resolver, _ address: SocketAddress, timeout limit: Duration,
+    _ loop: EventLoop, _ resolver: Resolver, _ address: SocketAddress, permit: DialPermit?, timeout limit: Duration,
     _ answer: @escaping (Result<SocketStream, NetworkFailure>) -> Void
   ) {
     self.loop = loop
@@ -35,6 +35,11 @@ final class Dial: Cancellable {
       switch result {
       case .failure(let failure): finish(.failure(failure))
       case .success(let addresses):
+        do throws(NetworkFailure) {
+          try permit?.check(addresses.map(\.address))
+        } catch {
+          return finish(.failure(error))
+        }
         waiting = addresses.prefix(Self.addressLimit).reversed()
         tryNext()
       }

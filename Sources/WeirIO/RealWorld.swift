@@ -12,10 +12,12 @@ package enum RealWorld {
   package static func make(loop: EventLoop) -> World {
     let environment = ProcessEnvironment()
     let console = ProcessConsole(loop)
+    let resolver = Resolver(loop, names)
     return World(
       loop: loop,
-      network: SocketNetwork(loop, names: names) { console.write("weir: \($0)\n", to: .error) },
-      http: CurlTransport(loop, trustFile: environment["SSL_CERT_FILE"]),
+      network: SocketNetwork(loop, resolver: resolver) { console.write("weir: \($0)\n", to: .error) },
+      http: CurlTransport(
+        loop, resolver: resolver, proxies: ProxySettings(environment), trustFile: environment["SSL_CERT_FILE"]),
       disk: FileDisk(loop, files),
       processes: SystemProcesses(loop, threads: starts),
       random: SystemRandom(),

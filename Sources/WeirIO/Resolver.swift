@@ -3,13 +3,21 @@ import WeirCore
 
 /// Names to addresses, off the loop: `getaddrinfo` on a small pool, so hosts files, search domains and whatever else
 /// the machine uses hold here too. Literal addresses are answered without a thread.
-final class Resolver {
+package final class Resolver {
   private let loop: EventLoop
   private let pool: ThreadPool
+  private let lookUp: LookUp
+  /// Blocks; what a name and a port resolve to.
+  typealias LookUp = @Sendable (String, Int) throws(NetworkFailure) -> [IPAddress]
 
-  init(_ loop: EventLoop, _ pool: ThreadPool) {
+  package convenience init(_ loop: EventLoop, _ pool: ThreadPool) {
+    self.init(loop, pool) { name, port throws(NetworkFailure) in try Self.lookUp(name, port) }
+  }
+
+  init(_ loop: EventLoop, _ pool: ThreadPool, lookUp: @escaping LookUp) {
     self.loop = loop
     self.pool = pool
+    self.lookUp = lookUp
   }
 
   private final class Lookup: Cancellable {
@@ -34,8 +42,8 @@ final class Resolver {
     }
     let box = LoopBox(loop, lookup)
     let port = address.port
-    let taken = pool.submit { [loop] in
-      let result = Result { () throws(NetworkFailure) in try Self.lookUp(name, port) }
+    let taken = pool.submit { [loop, lookUp] in
+      let result = Result { () throws(NetworkFailure) in try lookUp(name, port) }
       loop.post { box.take()?.give(result) }
     }
     if !taken {

@@ -9,9 +9,9 @@ package final class SocketNetwork: Network {
   private var clientContexts: [String?: TLSContext] = [:]
 
   /// `report` hears of trouble that has no caller: a listener that cannot accept for want of descriptors.
-  package init(_ loop: EventLoop, names: ThreadPool, report: @escaping (NetworkFailure) -> Void) {
+  package init(_ loop: EventLoop, resolver: Resolver, report: @escaping (NetworkFailure) -> Void) {
     self.loop = loop
-    resolver = Resolver(loop, names)
+    self.resolver = resolver
     self.report = report
   }
 
@@ -37,14 +37,16 @@ package final class SocketNetwork: Network {
   }
 
   package func connect(
-    _ address: SocketAddress, tls: ClientTLS?, timeout: Duration,
+    _ address: SocketAddress, tls: ClientTLS?, permit: DialPermit?, timeout: Duration,
     _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
   ) -> any Cancellable {
-    guard let tls else { return Dial(loop, resolver, address, timeout: timeout) { answer($0.map { $0 }) } }
+    guard let tls else {
+      return Dial(loop, resolver, address, permit: permit, timeout: timeout) { answer($0.map { $0 }) }
+    }
     do throws(NetworkFailure) {
       let context = try clientContext(tls.trustFile)
       return TLSDial(
-        loop, resolver, address, context, serverName: tls.serverName, timeout: timeout, answer)
+        loop, resolver, address, context, serverName: tls.serverName, permit: permit, timeout: timeout, answer)
     } catch {
       let refusal = Refusal(answer)
       loop.soon { refusal.answer?(.failure(error)) }

@@ -11,7 +11,8 @@ final class TLSDial: Cancellable {
 
   init(
     _ loop: EventLoop, _ resolver: Resolver, _ address: SocketAddress, _ context: TLSContext, serverName: String,
-    timeout limit: Duration, _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+    permit: DialPermit?, timeout limit: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
   ) {
     self.loop = loop
     self.address = address
@@ -19,7 +20,7 @@ final class TLSDial: Cancellable {
     timeout = loop.after(limit) { [self] in
       finish(.failure(.timedOut(what: "connecting to \(address.host):\(address.port)")))
     }
-    dial = Dial(loop, resolver, address, timeout: limit) { [self] result in
+    dial = Dial(loop, resolver, address, permit: permit, timeout: limit) { [self] result in
       dial = nil
       switch result {
       case .failure(let failure): finish(.failure(failure))

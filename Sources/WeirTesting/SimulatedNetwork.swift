@@ -8,6 +8,8 @@ package final class SimulatedNetwork: Network {
   package var faults: SimulatedFaults
   /// Hosts that resolve besides addresses, `localhost` and the names that something listens on.
   package var knownHosts: Set<String> = []
+  /// What a name resolves to, for a dial with a permit; a name that is not here is somewhere in the world.
+  package var addresses: [String: [NetworkAddress]] = ["localhost": [NetworkAddress(v4: 0x7f00_0001)]]
 
   let loop: SimulatedLoop
   let random: SeededRandom
@@ -45,7 +47,7 @@ package final class SimulatedNetwork: Network {
   }
 
   package func connect(
-    _ address: SocketAddress, tls: ClientTLS?, timeout: Duration,
+    _ address: SocketAddress, tls: ClientTLS?, permit: DialPermit?, timeout: Duration,
     _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
   ) -> any Cancellable {
     let lost = random.chance(faults.connectLost)
@@ -59,6 +61,12 @@ package final class SimulatedNetwork: Network {
     }
     return loop.after(delay) { [self] in
       guard resolves(address.host) else { return answer(.failure(.nameNotFound(host: address.host))) }
+      do throws(NetworkFailure) {
+        try permit?.check(
+          NetworkAddress(address.host).map { [$0] } ?? addresses[address.host] ?? [NetworkAddress(v4: 0x0808_0808)])
+      } catch {
+        return answer(.failure(error))
+      }
       guard !refused, let listener = listeners.first(where: { $0.hears(address) }) else {
         trace.note("connect \(address.host):\(address.port) refused")
         return answer(.failure(.refused(address)))
@@ -95,7 +103,7 @@ package final class SimulatedNetwork: Network {
 
   private func resolves(_ host: String) -> Bool {
     host == "localhost" || host.contains(":") || host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
-      || knownHosts.contains(host) || listeners.contains { $0.address.host == host }
+      || knownHosts.contains(host) || addresses[host] != nil || listeners.contains { $0.address.host == host }
   }
 }
 

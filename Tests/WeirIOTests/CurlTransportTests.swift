@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 import WeirCore
+import WeirTesting
 
 @testable import WeirIO
 
@@ -594,25 +595,20 @@ final class ScriptedServer {
     }
   }
 
-  /// In a process of its own: the environment belongs to all.
-  @Test func theProxyVariableIsHonoured() async {
-    await #expect(processExitsWith: .success) {
-      var seen = ""
-      try onLoop { loop, done in
-        let transport = CurlTransport(loop)
-        let proxy = try ScriptedServer(makeNetwork(loop)) { _, peer, _ in
-          peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nby proxy!".utf8)
-        }
-        setenv("http_proxy", proxy.url(), 1)
-        let answer = Answer()
-        answer.onFinish = { answer, _ in
-          _ = transport
-          seen = answer.text + (proxy.requests.first?.prefix(41) ?? "")
-          done()
-        }
-        _ = transport.start(HTTPClientRequest(method: "GET", url: "http://model.invalid/v1/chat"), handler: answer)
+  @Test func theProxyVariableIsHonoured() throws {
+    try onLoop { loop, done in
+      let proxy = try ScriptedServer(makeNetwork(loop)) { _, peer, _ in
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nby proxy!".utf8)
       }
-      exit(seen == "by proxy!GET http://model.invalid/v1/chat HTTP/1.1" ? 0 : 1)
+      let transport = CurlTransport(loop, proxies: ProxySettings(FixedEnvironment(["http_proxy": proxy.url()])))
+      let answer = Answer()
+      answer.onFinish = { answer, _ in
+        _ = transport
+        #expect(answer.text == "by proxy!")
+        #expect(proxy.requests.first?.hasPrefix("GET http://model.invalid/v1/chat HTTP/1.1") == true)
+        done()
+      }
+      _ = transport.start(HTTPClientRequest(method: "GET", url: "http://model.invalid/v1/chat"), handler: answer)
     }
   }
 

@@ -20,7 +20,15 @@ func onLoop(
 }
 
 func makeNetwork(_ loop: EventLoop, report: @escaping (NetworkFailure) -> Void = { _ in }) -> SocketNetwork {
-  SocketNetwork(loop, names: ThreadPool(name: "names"), report: report)
+  SocketNetwork(loop, resolver: makeResolver(loop), report: report)
+}
+
+func makeResolver(_ loop: EventLoop) -> Resolver { Resolver(loop, ThreadPool(name: "names")) }
+
+extension CurlTransport {
+  convenience init(_ loop: EventLoop, proxies: ProxySettings = ProxySettings(), trustFile: String? = nil) {
+    self.init(loop, resolver: makeResolver(loop), proxies: proxies, trustFile: trustFile)
+  }
 }
 
 /// Processor time of this thread: what a loop that spins would burn.
