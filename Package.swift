@@ -72,7 +72,7 @@ let package = Package(
     tests("WeirNet", ["WeirWire"]),
     tests("WeirAI", ["WeirWire", "WeirStore", "CWeirTOML"]),
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
-    tests("WeirRuntime", ["WeirWire", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),
+    tests("WeirRuntime", ["WeirWire", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),
     tests("WeirCLI", ["WeirLang", "Weir"]),
     tests("WeirIO"),
     tests("WeirFlow"),

@@ -38,10 +38,17 @@ extension ProgramFile {
 
   package var diagnosticsAsJSON: [JSONValue] { result.diagnostics.map { printer(false).json($0) } }
 
-  /// A failure at run time, with the place and the calls that led there.
+  /// A failure at run time, with the place and the calls that led there. What failed inside the library is shown where
+  /// the program called it.
   func rendered(_ trap: Trap, color: Bool) -> String {
-    let calls = trap.trace.map { Diagnostic.Label($0.span, "in \($0.function)") }
-    return printer(color).text(Diagnostic(trap.code, trap.message, at: trap.span, related: calls, hint: trap.hint))
+    let own = trap.trace.filter { !isLibrary($0.span) }
+    let place = isLibrary(trap.span) ? own.first?.span ?? trap.span : trap.span
+    let calls = own.map { Diagnostic.Label($0.span, "in \($0.function)") }
+    return printer(color).text(Diagnostic(trap.code, trap.message, at: place, related: calls, hint: trap.hint))
+  }
+
+  private func isLibrary(_ span: Span) -> Bool {
+    result.sources.source(of: span).map { Self.library[$0.name] != nil } ?? false
   }
 
   /// A program with neither `main` nor top-level statements does nothing when it is run: that is a mistake.

@@ -102,7 +102,7 @@ final class HandlerConsole: Console {
     output(text, stream == .output ? .standardOutput : .standardError)
   }
   func flush() {}
-  func readLine(_ answer: @escaping (String?) -> Void) { input.readLine(answer) }
+  func readInput(_ receive: @escaping ([UInt8]?) -> Void) -> any InputReading { input.readInput(receive) }
 }
 
 /// Variables over others.

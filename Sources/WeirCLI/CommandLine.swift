@@ -57,6 +57,17 @@ struct ParsedCommand {
   }
 }
 
+extension ParsedCommand {
+  /// A time as people write it.
+  func duration(_ option: String) throws(UsageFailure) -> Duration? {
+    guard let text = self[option] else { return nil }
+    guard let duration = Duration(text: text) else {
+      throw UsageFailure("--\(option) needs a time such as 500ms, 10s or 1m30s, not \"\(text)\"", command: name)
+    }
+    return duration
+  }
+}
+
 /// Exit status 2: the command was not understood, nothing was done.
 struct UsageFailure: Failure {
   var code: String { "Usage" }

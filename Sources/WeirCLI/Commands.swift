@@ -22,13 +22,23 @@ enum Commands {
     .init("public-streams", "let clients create, append to and read streams below /streams/ directly"),
   ]
 
+  private static let streams: [CommandSpec.OptionSpec] = [
+    .init(
+      "stream-idle-timeout", value: "TIME",
+      "an event loop that is given nothing for so long ends (default 1m; 0: never)"),
+    .init("stream-max-duration", value: "TIME", "an event loop runs no longer (default 5m; 0: as long as it takes)"),
+    .init(
+      "stream-max-message", value: "BYTES",
+      "largest message of a connection (default 1048576; 16777216 for an event of SSE)"),
+  ]
+
   static let all: [CommandSpec] = [
     CommandSpec(
       name: "run", summary: "Check a program and run it", operand: "FILE", operandRange: 1...1,
       options: [
         .init("entry", value: "NAME", "function to start (default main)"),
         .init("args-json", value: "JSON", "its arguments, as an object"),
-      ] + program + server + [help]),
+      ] + program + streams + server + [help]),
     CommandSpec(
       name: "check", summary: "Check programs without running them", operand: "FILE…", operandRange: 1...1000,
       options: [
@@ -42,7 +52,7 @@ enum Commands {
       ]),
     CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
-      options: server + program + [help]),
+      options: server + program + streams + [help]),
     CommandSpec(
       name: "webui", summary: "Serve the chat page for servers that run elsewhere", operand: "", operandRange: 0...0,
       options: [

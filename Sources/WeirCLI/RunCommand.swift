@@ -12,6 +12,7 @@ enum RunCommand {
     options.model = command["model"]
     options.arguments = command.rest
     options.server = try ServerFlags.options(command)
+    options.streams = try StreamFlags.limits(command)
     try command.checkColor()
 
     let named = try command["caps"].map(Capabilities.named)

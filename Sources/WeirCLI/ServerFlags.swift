@@ -13,8 +13,8 @@ enum ServerFlags {
     options.serve.publicStreams = command.has("public-streams")
     options.serve.token = command["token"]
     if let bytes = try command.number("max-body", in: 1...(1 << 30)) { options.serve.bodyLimit = bytes }
-    if let grace = try duration("grace", command) { options.grace = grace }
-    if let silence = try duration("heartbeat", command) { options.serve.fanout.heartbeat = silence }
+    if let grace = try command.duration("grace") { options.grace = grace }
+    if let silence = try command.duration("heartbeat") { options.serve.fanout.heartbeat = silence }
     switch (command["tls-cert"], command["tls-key"]) {
     case (let certificate?, let key?): options.tls = ServerTLS(certificateFile: certificate, keyFile: key)
     case (nil, nil): break
@@ -33,13 +33,5 @@ enum ServerFlags {
       throw UsageFailure("WEIR_PORT=\(text) is not a port from 0 to 65535", hint: "unset it, or set a number")
     }
     return port
-  }
-
-  private static func duration(_ name: String, _ command: ParsedCommand) throws(UsageFailure) -> Duration? {
-    guard let text = command[name] else { return nil }
-    guard let duration = Duration(text: text) else {
-      throw UsageFailure("--\(name) needs a time such as 500ms, 10s or 1m30s, not \"\(text)\"", command: command.name)
-    }
-    return duration
   }
 }

@@ -1,8 +1,8 @@
 /// What a source of events yields, and the handler of an event loop is given: one case for each constructor of the
 /// language's `StreamEvent`. Which source it came from is written in it only where the seed's events say so.
 ///
-/// `binary` and `ping` are raw bytes here and base64 text in the language; a connection that is read through
-/// `sourceOfConn` hands its binary frames on as `sourceBytes`.
+/// `binary` is raw bytes here and base64 text in the language; a connection that is read through `sourceOfConn` hands its
+/// binary frames on as `sourceBytes`.
 package enum StreamEvent: Hashable, Sendable {
   case opened(url: String)
   case message(String)

@@ -370,8 +370,14 @@ extension RandomSource {
 package protocol Console: AnyObject {
   func write(_ text: String, to: ConsoleStream)
   func flush()
-  /// The next line of standard input without its end, in a later job; nil at the end of input.
-  func readLine(_ answer: @escaping (String?) -> Void)
+  /// Reads standard input from now on: pieces of at most 64 KiB in later jobs, nil at its end. For one reader, which may
+  /// go on reading after it was cancelled and begun again.
+  func readInput(_ receive: @escaping ([UInt8]?) -> Void) -> any InputReading
+}
+
+package protocol InputReading: Cancellable {
+  /// While false no further piece is asked for; the one under way still comes.
+  var isReading: Bool { get set }
 }
 
 package enum ConsoleStream: Sendable { case output, error }

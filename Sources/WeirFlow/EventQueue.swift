@@ -19,6 +19,14 @@ package final class EventQueue: EventSource {
   package var onRoom: (() -> Void)?
   /// Called once if the source is given up before it ended.
   package var onCancel: (() -> Void)?
+  /// Told of every event as it arrives, and of the end as nil; of what is queued already when it is set.
+  package var onArrival: ((StreamEvent?) -> Void)? {
+    didSet {
+      guard let onArrival else { return }
+      for case let event? in events[first...] { onArrival(event) }
+      if isFinished { onArrival(nil) }
+    }
+  }
 
   private var events: [StreamEvent?] = []
   private var first = 0
@@ -41,6 +49,7 @@ package final class EventQueue: EventSource {
   /// After `finish` or `cancel` nothing is taken any more.
   package func push(_ event: StreamEvent) {
     if isFinished { return }
+    onArrival?(event)
     let wasEmpty = !isReady
     events.append(event)
     bytes += event.size
@@ -51,9 +60,7 @@ package final class EventQueue: EventSource {
   /// Nothing more will come; what is queued can still be taken.
   package func finish() {
     if isFinished { return }
-    isFinished = true
-    onRoom = nil
-    onCancel = nil
+    end()
     if !isReady { onReady?() }
   }
 
@@ -83,10 +90,16 @@ package final class EventQueue: EventSource {
     events = []
     first = 0
     bytes = 0
+    end()
+    told?()
+    onReady?()
+  }
+
+  private func end() {
+    if !isFinished { onArrival?(nil) }
     isFinished = true
     onRoom = nil
     onCancel = nil
-    told?()
-    onReady?()
+    onArrival = nil
   }
 }

@@ -22,13 +22,16 @@ package protocol EventSource: AnyObject {
 /// An open connection: a source of events, and a way to answer. WebSocket and server-sent events implement it.
 package protocol StreamConnection: AnyObject {
   /// `opened` first, `closed` last, both exactly once.
-  var events: any EventSource { get }
+  var events: EventQueue { get }
   /// True at all times: a close by the other side shows at once, also while its events wait to be read.
   var status: StreamStatus { get }
   /// Answers nil when the message was taken, at once or, while the other side is slow, when there is room again.
   func transmit(_ message: StreamMessage, _ answer: @escaping (StreamErrorKind?) -> Void)
   /// Closes gracefully, within a bound; idempotent. The source ends with its `closed`.
   func close()
+  /// Told once when nothing of it is left (its socket is closed), after the last event was queued: what the end of a
+  /// program waits for.
+  var onOver: (() -> Void)? { get set }
 }
 
 package enum StreamStatus: Hashable, Sendable { case connecting, open, closing, closed }

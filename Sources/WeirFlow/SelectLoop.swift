@@ -1,11 +1,20 @@
 import WeirCore
 
+/// Gives one event after the other. `SelectLoop` reads sources, `ReplayLoop` a recording.
+package protocol EventReader: AnyObject {
+  func next() -> SelectLoop.Step
+  /// After `next` said so: calls back once, in a job of its own, when there is something to ask for.
+  func wait(_ wake: @escaping () -> Void)
+  /// Gives back what it has borrowed. Whoever waits is not called any more.
+  func close()
+}
+
 /// Drives `SelectMachine` over sources and the loop's timers, for whoever wants one event after the other: the natives
 /// of `selectEvents`, and the Swift `AsyncSequence`.
 ///
 /// Sources are borrowed from `init` to `close` and given back with whatever was not taken. The idle time runs while
 /// nothing is ready and somebody waits; a slow handler is not idle.
-package final class SelectLoop {
+package final class SelectLoop: EventReader {
   package struct Input {
     package var source: any EventSource
     package var priority: Int
@@ -61,7 +70,6 @@ package final class SelectLoop {
 
   deinit { giveBack() }
 
-  /// Gives the sources back. Whoever waits is not called any more.
   package func close() {
     machine.stopped()
     giveBack()
@@ -89,7 +97,6 @@ package final class SelectLoop {
     }
   }
 
-  /// After `next` said so: calls back once, in a job of its own, when there is something to ask for.
   package func wait(_ wake: @escaping () -> Void) {
     self.wake = wake
     if let idle = deadlines.idle {

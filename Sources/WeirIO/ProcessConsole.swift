@@ -16,7 +16,6 @@ package final class ProcessConsole: Console {
   private var waitingFor = ConsoleStream.output
   private var isFlushAsked = false
   private var broken: Set<ConsoleStream> = []
-  private lazy var input = InputLines(loop)
 
   package init(_ loop: EventLoop, output: Int32 = 1, error: Int32 = 2) {
     self.loop = loop
@@ -24,7 +23,7 @@ package final class ProcessConsole: Console {
     weir_ignore_broken_pipes()
   }
 
-  package func readLine(_ answer: @escaping (String?) -> Void) { input.next(answer) }
+  package func readInput(_ receive: @escaping ([UInt8]?) -> Void) -> any InputReading { StandardInput(loop, receive) }
 
   package func isBroken(_ stream: ConsoleStream) -> Bool { broken.contains(stream) }
 

@@ -6,7 +6,7 @@ import WeirCore
 /// A thread of its own reads it. Polling would need O_NONBLOCK, which belongs to the open file and so to the shell as
 /// well, and regular files cannot be polled at all. One piece is under way at a time: a loop that is slow to take it
 /// holds up the reader, and by that the writer.
-package final class StandardInput: Cancellable {
+package final class StandardInput: InputReading {
   /// Bytes handed over at once at most: a pipe's capacity.
   package static let pieceLimit = 65_536
 

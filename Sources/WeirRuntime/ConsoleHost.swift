@@ -4,11 +4,13 @@ import WeirLang
 /// What std/io and std/env reach: the console and the environment of the world, and the program's arguments.
 final class ConsoleHost: ProgramHost {
   private let world: World
+  private let input: ProgramInput
   let arguments: [String]
   var onExit: ((Int) -> Void)?
 
-  init(world: World, arguments: [String]) {
+  init(world: World, input: ProgramInput, arguments: [String]) {
     self.world = world
+    self.input = input
     self.arguments = arguments
   }
 
@@ -18,7 +20,7 @@ final class ConsoleHost: ProgramHost {
 
   func flush() { world.console.flush() }
 
-  func readLine(_ answer: @escaping (String?) -> Void) { world.console.readLine(answer) }
+  func readLine(_ answer: @escaping (String?) -> Void) { input.readLine(answer) }
 
   func exit(_ code: Int) { onExit?(code) }
 

@@ -17,6 +17,7 @@ package final class ProgramInstance {
     /// The program's own command-line arguments.
     package var arguments: [String] = []
     package var server = ServerOptions()
+    package var streams = StreamLimits()
     package init() {}
   }
 
@@ -37,12 +38,14 @@ package final class ProgramInstance {
 
   let client: ChatClient
   let sessions: AgentSessions
+  let streams: StreamTable
   private(set) var scheduler: Scheduler
   private(set) var runs: RunTable!
   /// Every workflow of the program, served or not.
   var declared: [Workflow] = []
   private var servers: [ProgramServer] = []
   private var stopping: Stopping?
+  private var isLeaving = false
 
   package init(
     program: Program, world: World, store: any StreamStore, providers: ProviderRegistry, options: Options,
@@ -55,7 +58,8 @@ package final class ProgramInstance {
     self.showTrap = showTrap
     client = ChatClient(world: world)
     sessions = AgentSessions(client: client, registry: providers, store: store)
-    let host = ConsoleHost(world: world, arguments: options.arguments)
+    streams = StreamTable(world: world, limits: options.streams)
+    let host = ConsoleHost(world: world, input: streams.input, arguments: options.arguments)
     scheduler = Scheduler(program: program, host: host, soon: world.loop.soon)
     runs = RunTable(instance: self)
     scheduler.context.attachment = Attachment(instance: self)
@@ -164,6 +168,7 @@ package final class ProgramInstance {
   }
 
   private func finished(_ result: Result<Value, Trap>) {
+    if isLeaving { return }
     switch result {
     case .success: exit(0)
     case .failure(let trap):
@@ -174,7 +179,15 @@ package final class ProgramInstance {
     }
   }
 
+  /// Once everything that the program has open is closed; the second time at once.
   package func exit(_ code: Int) {
+    if isLeaving { return left(code) }
+    isLeaving = true
+    scheduler.cancelAll()
+    streams.close { [self] in left(code) }
+  }
+
+  private func left(_ code: Int) {
     world.console.flush()
     let told = onExit
     onExit = nil

@@ -78,6 +78,7 @@ final class RunTable {
       run.fiber = nil
       self?.returned(run, workflow, result)
     }
+    run.fiber?.attachment = run.scope
   }
 
   private func returned(_ run: Run, _ workflow: Workflow, _ result: Result<Value, Trap>) {
@@ -106,6 +107,7 @@ final class RunTable {
 
   private func ended(_ run: Run, _ workflow: Workflow, _ state: EndState, _ failure: StoreFailure?) {
     runs[run.id] = nil
+    run.scope.close()
     if let failure {
       instance.log("run \(run.id) of \(workflow.route.name): its stream could not be written: \(failure.message)")
     }
@@ -118,6 +120,8 @@ final class Run {
   let writer: RunWriter
   /// Until the workflow's body has returned.
   var fiber: Fiber?
+  /// What its body has opened.
+  let scope = StreamScope()
   init(id: String, writer: RunWriter) {
     self.id = id
     self.writer = writer

@@ -1,9 +1,11 @@
-import WeirAI
 import WeirCore
 import WeirLang
 
-/// `std/stream` (spec/streams.md). So far this build runs what a program needs to read a model's answer piece by piece;
-/// connections, sources and the event loop are declared, so that programs that use them can be checked.
+/// `std/stream` (spec/streams.md): connections, sources and event loops, as programs see them.
+///
+/// What calls a handler is written in the language, over natives that are leaves: a handler may suspend like any other
+/// code, and a failure in it ends the program with its own place. `_nextEvent` has no effect of its own, so that a limit
+/// on `Stream` counts what a program does and not what happens to it.
 enum StreamModule {
   static var module: LibraryModule {
     LibraryModule(
@@ -26,7 +28,7 @@ enum StreamModule {
         /// What a handler is given. More cases may come: end a `match` with `_ => …`. @open
         export type StreamEvent = Message(string) | Binary(string) | Opened(string) | Closed(int, string)
           | StreamError(StreamErrorKind) | Ping(string) | SSEData(string, string) | SourceText(string, string)
-          | SourceBytes(string, bytes)
+          | SourceBytes(string, bytes) | SourceExit(string, int)
         export type StreamStatus = Connecting | Open | Closing | StreamClosed
         export type StreamHeader = {name: string, value: string}
         export type StreamConfig = {
@@ -48,17 +50,49 @@ enum StreamModule {
         /// Registers what is called for each event; the last one registered wins. `false` ends the loop.
         export extern func onEvent(conn: StreamConn, handler: (StreamEvent) -> bool ! e) -> unit ! {Stream, e}
         /// Delivers events until the handler says `false`, the connection ends, or a deadline passes.
-        export extern func runEventLoop(conn: StreamConn) -> unit ! {Stream}
+        export func runEventLoop(conn: StreamConn) -> unit ! {Stream} {
+          let loop = _loopOfConn(conn)
+          defer _closeLoop(loop)
+          while true {
+            match _nextEvent(loop) {
+              None => return,
+              Some(event) => {
+                let handler = _handlerOf(conn)
+                if !handler(event) { return }
+              }
+            }
+          }
+        }
         export extern func disconnect(conn: StreamConn) -> unit ! {Stream}
         export extern func status(conn: StreamConn) -> StreamStatus ! {Stream}
         /// Connects, runs the loop with this handler, disconnects.
-        export extern func withStream(
+        export func withStream(
           url: string, handler: (StreamEvent) -> bool ! e
-        ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e}
+        ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e} {
+          match connect(url, defaultConfig()) {
+            Err(kind) => Err(kind),
+            Ok(conn) => {
+              defer disconnect(conn)
+              onEvent(conn, handler)
+              runEventLoop(conn)
+              Ok(conn)
+            }
+          }
+        }
         /// The same for server-sent events.
-        export extern func withSSE(
+        export func withSSE(
           url: string, handler: (StreamEvent) -> bool ! e
-        ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e}
+        ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e} {
+          match sseConnect(url, defaultConfig()) {
+            Err(kind) => Err(kind),
+            Ok(conn) => {
+              defer disconnect(conn)
+              onEvent(conn, handler)
+              runEventLoop(conn)
+              Ok(conn)
+            }
+          }
+        }
 
         /// A connection as one of several sources; of a higher priority it is asked first.
         export extern func sourceOfConn(conn: StreamConn, name: string, priority: int) -> StreamSource ! {Stream}
@@ -80,95 +114,69 @@ enum StreamModule {
         export extern func timerSource(name: string, everyMs: int, priority: int) -> StreamSource ! {Stream}
         /// Gives a source up: it ends, and what feeds it is closed.
         export extern func cancel(source: StreamSource) -> unit ! {Stream}
-        /// One event at a time of whichever source has one, until the handler says `false` or all have ended.
-        export extern func selectEvents(
+        /// One event at a time of whichever source has one, until the handler says `false` or all have ended. Of several,
+        /// the source of the highest priority goes first; those of equal priority take turns.
+        export func selectEvents(
           sources: [StreamSource], handler: (StreamEvent) -> bool ! e
-        ) -> unit ! {Stream, e}
-        /// The same with a state that goes from event to event, and is the result.
-        export extern func foldEvents[s](
-          sources: [StreamSource], init: s, step: (s, StreamEvent) -> {state: s, continue: bool} ! e
-        ) -> s ! {Stream, e}
-        """,
-      natives: [
-        raw("next", arity: 1) { arguments, context in
-          guard let stream = arguments[0].asHandle as? AgentStream else { throw Trap.broken("not a stream") }
-          let reader = try stream.reader()
-          guard !reader.isWaited else {
-            throw Trap("StreamBusy", "another task waits for this stream's next value", hint: "let one task read it")
-          }
-          let suspension = context.suspend()
-          reader.next { result in
-            switch result {
-            case .success(let text): suspension.resume(text.map { .some(.string($0)) } ?? .none)
-            case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+        ) -> unit ! {Stream, e} {
+          let loop = _loopOf(sources)
+          defer _closeLoop(loop)
+          while true {
+            match _nextEvent(loop) {
+              None => return,
+              Some(event) => if !handler(event) { return }
             }
           }
-          suspension.onCancel { stream.feed.stop() }
-          return .suspended
         }
-      ],
-      absent: absent(
-        "connect", "sseConnect", "ssePost", "transmit", "transmitBinary", "onEvent", "runEventLoop", "disconnect",
-        "status",
-        "withStream", "withSSE", "sourceOfConn", "asyncReadStdinLines", "sourceOfStdinBytes", "asyncExecProcess",
-        "processSource", "timerSource", "cancel", "selectEvents", "foldEvents")
-    )
-  }
-}
+        /// The same with a state that goes from event to event, and is the result.
+        export func foldEvents[s](
+          sources: [StreamSource], init: s, step: (s, StreamEvent) -> {state: s, continue: bool} ! e
+        ) -> s ! {Stream, e} {
+          let loop = _loopOf(sources)
+          defer _closeLoop(loop)
+          var state = init
+          while true {
+            match _nextEvent(loop) {
+              None => return state,
+              Some(event) => {
+                let after = step(state, event)
+                state = after.state
+                if !after.continue { return state }
+              }
+            }
+          }
+          state
+        }
 
-/// Takes a feed's events for a program that pulls: texts wait here until they are asked for.
-final class StreamReader: RunEventSink {
-  private var texts: [String] = []
-  private var first = 0
-  private var outcome: Result<String?, RunFailure>?
-  private var failure: RunFailure?
-  private var waiting: ((Result<String?, RunFailure>) -> Void)?
-  private unowned let feed: AgentFeed
-
-  /// Somebody is waiting for the next value.
-  var isWaited: Bool { waiting != nil }
-
-  init(_ feed: AgentFeed) { self.feed = feed }
-
-  func next(_ answer: @escaping (Result<String?, RunFailure>) -> Void) {
-    if first < texts.count {
-      let text = texts[first]
-      first += 1
-      if first == texts.count {
-        texts.removeAll(keepingCapacity: true)
-        first = 0
-        feed.isReading = true
-      }
-      answer(.success(text))
-    } else if let outcome {
-      answer(outcome)
-    } else {
-      waiting = answer
-    }
+        extern type EventLoop
+        extern func _loopOf(sources: [StreamSource]) -> EventLoop ! {Stream}
+        extern func _loopOfConn(conn: StreamConn) -> EventLoop ! {Stream}
+        /// `None`: the loop is over.
+        extern func _nextEvent(loop: EventLoop) -> Option[StreamEvent]
+        extern func _closeLoop(loop: EventLoop) -> unit
+        extern func _handlerOf(conn: StreamConn) -> (StreamEvent) -> bool
+        """,
+      natives: [nextOfStream] + loops + sources + connections,
+      types: [StreamValue.errorKind, StreamValue.event, StreamValue.status],
+      absent: absent("connect", "sseConnect", "ssePost", "asyncExecProcess", "processSource"))
   }
 
-  func runEvent(_ event: RunEvent) {
-    switch event {
-    case .text(let text):
-      if let waiting {
-        self.waiting = nil
-        waiting(.success(text))
-      } else {
-        texts.append(text)
-        if texts.count - first >= AgentFeed.bufferLimit { feed.isReading = false }
+  private static var nextOfStream: Native {
+    raw("next", arity: 1) { arguments, context in
+      guard let stream = arguments[0].asHandle as? AgentStream else { throw Trap.broken("not a stream") }
+      let reader = try stream.reader()
+      guard !reader.isWaited else {
+        throw Trap("StreamBusy", "another task waits for this stream's next value", hint: "let one task read it")
       }
-    case .error(let failure): self.failure = failure
-    case .end(let state):
-      switch state {
-      case .completed, .length, .filtered, .toolCalls: outcome = .success(nil)
-      case .aborted, .truncated, .error, .budget:
-        outcome = .failure(failure ?? RunFailure(code: "StreamEnded", message: "the stream ended: \(state.rawValue)"))
+      let suspension = context.suspend()
+      reader.next { result in
+        switch result {
+        case .success(let text): suspension.resume(text.map { .some(.string($0)) } ?? .none)
+        case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+        }
       }
-      if let waiting, let outcome {
-        self.waiting = nil
-        waiting(outcome)
-      }
-    default: break
+      suspension.onCancel { stream.feed.stop() }
+      return .suspended
     }
   }
 }

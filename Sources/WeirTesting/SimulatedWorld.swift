@@ -77,14 +77,71 @@ package final class RecordingConsole: Console {
   package private(set) var output = ""
   package private(set) var error = ""
   package private(set) var flushCount = 0
-  /// Lines of standard input that a program will read; then it ends.
-  package var input: [String] = []
+  /// Standard input: what was typed and not read yet, piece by piece.
+  private var typed: [[UInt8]] = []
+  private var isInputEnded = true
+  /// Pieces that were handed out: what a test of backpressure counts.
+  package private(set) var piecesRead = 0
+  private var reading: Reading?
   private let loop: any Loop
 
   package init(loop: any Loop) { self.loop = loop }
 
-  package func readLine(_ answer: @escaping (String?) -> Void) {
-    loop.soon { answer(self.input.isEmpty ? nil : self.input.removeFirst()) }
+  /// Lines that a program will read; then its input ends.
+  package var input: [String] {
+    get { typed.map { String(decoding: $0, as: UTF8.self) } }
+    set { typed = newValue.map { Array(($0 + "\n").utf8) } }
+  }
+
+  /// Bytes as they arrive: from now on the input stays open until `endInput`.
+  package func type(_ bytes: [UInt8]) {
+    isInputEnded = false
+    typed.append(bytes)
+    reading?.deliver()
+  }
+
+  package func holdInputOpen() { isInputEnded = false }
+
+  package func endInput() {
+    isInputEnded = true
+    reading?.deliver()
+  }
+
+  package func readInput(_ receive: @escaping ([UInt8]?) -> Void) -> any InputReading {
+    let reading = Reading(self, receive)
+    self.reading = reading
+    reading.deliver()
+    return reading
+  }
+
+  private final class Reading: InputReading {
+    private unowned let console: RecordingConsole
+    private var receive: (([UInt8]?) -> Void)?
+    private var isUnderWay = false
+    var isReading = true { didSet { deliver() } }
+
+    init(_ console: RecordingConsole, _ receive: @escaping ([UInt8]?) -> Void) {
+      self.console = console
+      self.receive = receive
+    }
+
+    func cancel() { receive = nil }
+
+    func deliver() {
+      guard isReading, receive != nil, !isUnderWay, !console.typed.isEmpty || console.isInputEnded else { return }
+      isUnderWay = true
+      console.loop.soon { [self] in
+        isUnderWay = false
+        guard let receive else { return }
+        guard !console.typed.isEmpty else {
+          self.receive = nil
+          return receive(nil)
+        }
+        console.piecesRead += 1
+        receive(console.typed.removeFirst())
+        deliver()
+      }
+    }
   }
 
   package func write(_ text: String, to stream: ConsoleStream) {

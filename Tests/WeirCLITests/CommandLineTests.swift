@@ -108,4 +108,27 @@ import WeirTesting
       #expect(Set(shorts).count == shorts.count, "\(command.name)")
     }
   }
+
+  /// Stream flags: what is typed, and the limits that it means or what is wrong with it.
+  @Test(arguments: [
+    ("", "60 300 1048576 16777216"),
+    ("--stream-idle-timeout 30s --stream-max-duration 1m30s", "30 90 1048576 16777216"),
+    ("--stream-idle-timeout 0 --stream-max-duration 0", "none none 1048576 16777216"),
+    ("--stream-max-message 5", "60 300 5 5"),
+    ("--stream-idle-timeout soon", "--stream-idle-timeout needs a time"),
+    ("--stream-max-duration -1s", "--stream-max-duration needs a time"),
+    ("--stream-max-message 0", "--stream-max-message needs a number from 1 to 1073741824"),
+  ])
+  func streamFlags(_ line: String, _ meaning: String) throws {
+    let command = try parse("run \(line) app.weir").get()
+    do throws(UsageFailure) {
+      let limits = try StreamFlags.limits(command)
+      let times = [limits.idleTimeout, limits.maxDuration].map {
+        $0.map { "\($0.nanoseconds / 1_000_000_000)" } ?? "none"
+      }
+      #expect("\(times.joined(separator: " ")) \(limits.messageBytes) \(limits.eventBytes)" == meaning)
+    } catch {
+      #expect(error.message.hasPrefix(meaning))
+    }
+  }
 }

@@ -51,7 +51,7 @@ final class Lowering {
     functions.append(
       CoreFunction(
         name: entity.name, parameters: entity.locals, body: Core(.literal(.unit), entity.span), span: entity.span,
-        limits: entity.limits))
+        limits: entity.limits, isLibrary: entity.unit.isLibrary))
     waiting.append((index, entity))
     return index
   }

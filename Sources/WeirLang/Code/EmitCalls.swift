@@ -7,7 +7,7 @@ extension FunctionEmitter {
       throw .tooLarge(function: name, what: "functions beside it", span: span)
     }
     let base = try emitRun(arguments, &emitter)
-    if tail, canTailCall {
+    if tail, canTailCall, !emitter.leavesProgram(index, from: span) {
       add(.tailCallDirect(function, base: base, count: UInt16(arguments.count)), span)
     } else {
       add(.callDirect(d, function, base: base), span)

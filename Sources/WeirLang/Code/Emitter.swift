@@ -119,6 +119,12 @@ package struct Emitter {
 
   func arity(ofNative index: Int) -> Int { core.natives[index].arity }
 
+  /// A call at `span` of a function of the library from outside its module.
+  func leavesProgram(_ index: Int, from span: Span) -> Bool {
+    guard core.functions.indices.contains(index), core.functions[index].isLibrary else { return false }
+    return core.functions[index].span.file != span.file
+  }
+
   /// A place for a function that is about to be written.
   mutating func reserve() -> Int {
     refs.append(FunctionRef.allocate())

@@ -36,9 +36,12 @@ package struct CoreFunction {
   package var span: Span
   /// `! {AI @limit=5}`: counted anew for each call of this function.
   package var limits: [EffectLimit]
+  /// A call of it from the program keeps the caller's frame, so that an error inside has a place in the program.
+  package var isLibrary: Bool
   package init(
-    name: String, parameters: [Local], body: Core, span: Span, limits: [EffectLimit] = []
+    name: String, parameters: [Local], body: Core, span: Span, limits: [EffectLimit] = [], isLibrary: Bool = false
   ) {
+    self.isLibrary = isLibrary
     self.name = name
     self.parameters = parameters
     self.body = body

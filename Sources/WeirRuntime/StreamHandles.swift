@@ -1,0 +1,130 @@
+import WeirCore
+import WeirFlow
+import WeirLang
+
+/// `StreamConn`: an open connection and the handler that its program registered. Dropped with the last value that names
+/// it, and then closed.
+final class StreamConn: Handle, BridgedHandle {
+  static var typeName: String { "StreamConn" }
+
+  let connection: any StreamConnection
+  /// A handler that names its connection keeps it alive: `StreamScope` breaks that circle when the run is over.
+  var handler: Value?
+
+  init(_ connection: any StreamConnection) {
+    self.connection = connection
+    super.init(kind: "StreamConn")
+  }
+
+  deinit { connection.close() }
+
+  func close() {
+    handler = nil
+    connection.close()
+  }
+}
+
+/// `StreamSource`: what `selectEvents` reads, by name and priority.
+final class StreamSource: Handle, BridgedHandle {
+  static var typeName: String { "StreamSource" }
+
+  let name: String
+  let priority: Int
+  let events: EventQueue
+  /// The connection that it reads, which is not the source's to close when it is dropped.
+  private let conn: StreamConn?
+
+  init(_ events: EventQueue, name: String, priority: Int) {
+    self.name = name
+    self.priority = priority
+    self.events = events
+    conn = nil
+    super.init(kind: "StreamSource")
+  }
+
+  init(_ conn: StreamConn, name: String, priority: Int) {
+    self.name = name
+    self.priority = priority
+    self.conn = conn
+    events = conn.connection.events
+    super.init(kind: "StreamSource")
+  }
+
+  deinit { if conn == nil { events.cancel() } }
+
+  /// The program gave it up: a connection closes as `disconnect` would, and none of its events is delivered any more.
+  func cancel() {
+    conn?.close()
+    events.cancel()
+  }
+}
+
+/// One call of an event loop: the sources it has borrowed, and what it is given of them.
+final class EventLoopHandle: Handle, BridgedHandle {
+  static var typeName: String { "EventLoop" }
+
+  private let reader: any EventReader
+  /// Held for as long as the loop runs. Empty for the loop of one connection.
+  private let sources: [StreamSource]
+  private let conn: StreamConn?
+
+  init(_ reader: any EventReader, sources: [StreamSource], conn: StreamConn? = nil) {
+    self.reader = reader
+    self.sources = sources
+    self.conn = conn
+    super.init(kind: "EventLoop")
+  }
+
+  deinit { reader.close() }
+
+  func close() { reader.close() }
+
+  /// `Some(event)`, or `None` when the loop is over; nil: not yet.
+  func take() -> Value? {
+    switch reader.next() {
+    case .event(let event, let place):
+      Value.some(StreamValue.of(event, source: place.flatMap { sources.isEmpty ? nil : sources[$0].name }))
+    case .end: Value.none
+    case .wait: nil
+    }
+  }
+
+  func wait(_ answer: @escaping (Value) -> Void) {
+    reader.wait { [weak self] in
+      guard let self else { return }
+      if let value = take() { answer(value) } else { wait(answer) }
+    }
+  }
+}
+
+/// What a run has opened and not closed when it is over: closed then, whatever still names it.
+final class StreamScope {
+  private struct Opened {
+    weak var conn: StreamConn?
+    weak var source: StreamSource?
+    var isGone: Bool { conn == nil && source == nil }
+  }
+
+  private var opened: [Opened] = []
+  private var sweepAt = 64
+
+  func add(_ conn: StreamConn) { add(Opened(conn: conn)) }
+  func add(_ source: StreamSource) { add(Opened(source: source)) }
+
+  private func add(_ entry: Opened) {
+    if opened.count == sweepAt {
+      opened.removeAll(where: \.isGone)
+      sweepAt = max(64, 2 * opened.count)
+    }
+    opened.append(entry)
+  }
+
+  func close() {
+    let all = opened
+    opened = []
+    for entry in all {
+      entry.source?.events.cancel()
+      entry.conn?.close()
+    }
+  }
+}

@@ -1,0 +1,146 @@
+"""Standard input and timers through `selectEvents`: from a pipe, a file and a terminal, and from a producer that is far too fast."""
+import contextlib, os, pathlib, pty, re, select, subprocess, tempfile, unittest
+
+from harness import DEADLINE, binary, until
+
+LINES = r'''
+import std/stream (asyncReadStdinLines, selectEvents, StreamEvent, Message, SourceText, StreamError, Closed)
+
+func handler(event: StreamEvent) -> bool ! {IO} {
+  match event {
+    SourceText(source, text) => { println("[" ++ source ++ "] " ++ text); true },
+    Message(msg) => { println("[ws] " ++ msg); true },
+    Closed(_, _) => false,
+    StreamError(_) => false,
+    _ => true
+  }
+}
+
+export func main() -> unit ! {Stream, IO} {
+  let stdin = asyncReadStdinLines("stdin", 10);
+  selectEvents([stdin], handler)
+}
+'''
+TYPED = b"one\r\ntwo\n\nlast without an end"
+SHOWN = "[stdin] one\n[stdin] two\n[stdin] \n[stdin] last without an end\n"
+
+
+@contextlib.contextmanager
+def program(text):
+    with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
+        path = pathlib.Path(folder) / "app.weir"
+        path.write_text(text)
+        yield path
+
+
+def run(path, *flags, stdin, caps="Stream,Clock"):
+    return subprocess.run([str(binary()), "run", "--caps", caps, *flags, str(path)], input=stdin, capture_output=True, timeout=DEADLINE)
+
+
+class StandardInput(unittest.TestCase):
+    def test_a_pipe(self):
+        with program(LINES) as path:
+            done = run(path, stdin=TYPED)
+            self.assertEqual((done.returncode, done.stdout.decode(), done.stderr), (0, SHOWN, b""))
+
+    def test_a_file(self):
+        with program(LINES) as path:
+            typed = path.parent / "typed"
+            typed.write_bytes(TYPED)
+            with typed.open("rb") as file:
+                done = subprocess.run([str(binary()), "run", "--caps", "Stream", str(path)], stdin=file, capture_output=True, timeout=DEADLINE)
+            self.assertEqual((done.returncode, done.stdout.decode()), (0, SHOWN))
+
+    def test_a_terminal(self):
+        """Each line is shown as it is typed; what the terminal shows is what a pipe gets."""
+        with program(LINES) as path:
+            child, terminal = pty.fork()
+            if child == 0:
+                os.execv(binary(), [str(binary()), "run", "--caps", "Stream", str(path)])
+            shown = ""
+
+            def read_until(text):
+                nonlocal shown
+                while text not in shown:
+                    self.assertTrue(select.select([terminal], [], [], DEADLINE)[0], f"waited for {text!r}: {shown!r}")
+                    try:
+                        piece = os.read(terminal, 4096)
+                    except OSError:  # Linux: the other side has closed
+                        piece = b""
+                    if not piece:
+                        return
+                    shown += piece.decode()
+
+            try:
+                os.write(terminal, b"one\n")
+                read_until("[stdin] one\r\n")
+                os.write(terminal, b"two\n")
+                read_until("[stdin] two\r\n")
+                os.write(terminal, b"\x04")
+                read_until("nothing follows")
+                self.assertEqual(re.findall(r"\[.*", shown.replace("\r", "")), ["[stdin] one", "[stdin] two"])
+            finally:
+                os.close(terminal)
+                self.assertEqual(os.waitpid(child, 0)[1], 0)
+
+    def test_a_producer_that_is_far_too_fast(self):
+        """`yes` writes as fast as it may; the handler takes its time. Nothing is lost, and memory stays where it was."""
+        text = r'''
+import std/stream (asyncReadStdinLines, foldEvents)
+import std/clock (sleep)
+import std/io (printErr)
+func main() {
+  let count = foldEvents([asyncReadStdinLines("in", 0)], 0, (n, _) => {
+    if n % 2000 == 0 { printErr("${n}\n") }
+    if n % 100 == 0 { sleep(1) }
+    {state: n + 1, continue: n < 100000}
+  })
+  println(count)
+}
+'''
+        with program(text) as path, subprocess.Popen(["yes", "x" * 60], stdout=subprocess.PIPE) as producer:
+            weir = subprocess.Popen([str(binary()), "run", "--caps", "Stream,Clock", str(path)], stdin=producer.stdout,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            producer.stdout.close()
+            sizes = []
+            for line in weir.stderr:
+                with contextlib.suppress(FileNotFoundError, TypeError):
+                    sizes.append(int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{weir.pid}/status").read_text())[1]))
+            self.assertEqual(weir.stdout.read(), "100001\n")
+            self.assertEqual(weir.wait(DEADLINE), 0)
+            weir.stdout.close(), weir.stderr.close()
+            self.assertLess(max(sizes) - sizes[1], 2048, f"KB of memory over time: {sizes}")
+
+    def test_a_reader_that_stops_leaves_the_rest_to_others(self):
+        with program('''
+import std/stream (asyncReadStdinLines, selectEvents, cancel)
+import std/io (readLine)
+func main() {
+  let input = asyncReadStdinLines("in", 0)
+  selectEvents([input], (_) => false)
+  cancel(input)
+  println("rest")
+}
+''') as path:
+            self.assertEqual(run(path, stdin=b"a\nb\n").stdout, b"rest\n")
+
+
+class Errors(unittest.TestCase):
+    """An error in a handler or of a loop fails the program, where the program wrote it."""
+
+    def test_places(self):
+        table = {
+            "selectEvents([], (_) => true)": ("NoSources", 4),
+            "selectEvents([asyncReadStdinLines(\"in\", 0)], (_) =>\n    1 / 0 > 1)": ("DivisionByZero", 5),
+        }
+        for body, (code, line) in table.items():
+            with self.subTest(code), program("\nimport std/stream (asyncReadStdinLines, selectEvents)\nfunc main() {\n  " + body + "\n}\n") as path:
+                done = run(path, stdin=b"x\n")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"error[{code}]", done.stderr.decode())
+                self.assertIn(f"app.weir:{line}:", done.stderr.decode())
+                self.assertNotIn("std/stream", done.stderr.decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
