@@ -53,6 +53,8 @@ let package = Package(
       ]),
     .executableTarget(
       name: "WeirCLI", dependencies: ["WeirCore", "WeirLang", "WeirRuntime", "Weir"], swiftSettings: swift),
+    .executableTarget(
+      name: "FiberBenchmark", dependencies: ["WeirLang"], path: "Benchmarks/language/fibers", swiftSettings: swift),
     // Beside them: the real outside, imported by Weir alone
     room("WeirIO", ["WeirCore", "CWeir", "CCurl", "COpenSSL"]),
     .target(name: "CWeir"),

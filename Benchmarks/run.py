@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table each: CPU per event first, peers in the same run, medians of several rounds.
 
-    python3 Benchmarks/run.py [start] [relay] [fanout] [--rounds N] [--quick]
+    python3 Benchmarks/run.py [start] [language] [relay] [fanout] [--rounds N] [--quick]
 
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
 """
 import argparse, contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+
+import language
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEIR = ROOT / ".build/release/weir"
@@ -265,20 +267,25 @@ def start(rounds, quick):
 def middle(results, key):
     return statistics.median(r[key] for r in results)
 
+PARTS = {
+    "start": start, "relay": relay, "fanout": fanout,
+    "language": lambda rounds, quick: language.language(WEIR, WORK, rounds, quick)}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="*", choices=["start", "relay", "fanout"], default=[])
+    parser.add_argument("what", nargs="*", choices=list(PARTS), default=[])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if not WEIR.exists():
         sys.exit("no .build/release/weir: run `make build` first")
-    build_tools()
+    if set(options.what or PARTS) & {"relay", "fanout"}:
+        build_tools()
     for name, why in (("nginx", "nginx"), ("nchan", "libnginx-mod-nchan"), ("litellm", "make peers")):
         if not present(name):
             print(f"left out: {name} is not installed ({why})")
     try:
-        for what in options.what or ["start", "relay", "fanout"]:
-            {"start": start, "relay": relay, "fanout": fanout}[what](options.rounds, options.quick)
+        for what in options.what or list(PARTS):
+            PARTS[what](options.rounds, options.quick)
     finally:
         shutil.rmtree(WORK, ignore_errors=True)

@@ -33,18 +33,44 @@ struct Exhaustiveness {
   /// Rows that nothing reaches, because those above take all they fit.
   static func unreachable(_ rows: [Shape], of type: Type, unifier: Unifier) -> [Int] {
     var check = Exhaustiveness(unifier: unifier)
-    var above: [[Shape]] = []
+    var above = Grouped()
     var result: [Int] = []
-    for (index, row) in rows.enumerated() {
-      if check.useful(above, [row], [type]) == nil { result.append(index) }
-      above.append([row])
+    for (index, shape) in rows.enumerated() {
+      // Only rows of the same head can take what it fits, so that many arms of one match take linear time.
+      let useful = check.expand([shape]).filter { row in
+        let head = check.head(of: row[0], type)
+        return check.useful(head.map { above.rows($0) } ?? above.all, row, [type]) != nil
+      }
+      // Beyond the limit nothing is known.
+      if check.steps > Self.stepLimit { break }
+      if useful.isEmpty { result.append(index) }
+      for row in useful { above.add(row, check.head(of: row[0], type)) }
     }
     return result
   }
 
   // MARK: The algorithm
 
-  private enum Head: Equatable {
+  /// Rows by what their first pattern asks for; those that ask for nothing stand in every group, at their place.
+  private struct Grouped {
+    private(set) var all: [[Shape]] = []
+    private(set) var open: [[Shape]] = []
+    private(set) var groups: [Head: [[Shape]]] = [:]
+
+    mutating func add(_ row: [Shape], _ head: Head?) {
+      all.append(row)
+      if let head {
+        groups[head, default: open].append(row)
+      } else {
+        open.append(row)
+        for key in groups.keys { groups[key]?.append(row) }
+      }
+    }
+
+    func rows(_ head: Head) -> [[Shape]] { groups[head] ?? open }
+  }
+
+  private enum Head: Hashable {
     case bool(Bool)
     case literal(CoreLiteral)
     case constructor(SumCase)
@@ -58,6 +84,15 @@ struct Exhaustiveness {
       case (.constructor(let x), .constructor(let y)): x === y
       case (.product, .product), (.cons, .cons), (.empty, .empty): true
       default: false
+      }
+    }
+
+    func hash(into hasher: inout Hasher) {
+      switch self {
+      case .bool(let value): hasher.combine(value)
+      case .literal(let literal): hasher.combine(literal)
+      case .constructor(let c): hasher.combine(ObjectIdentifier(c))
+      case .product, .cons, .empty: break
       }
     }
 
@@ -109,7 +144,7 @@ struct Exhaustiveness {
     steps += 1
     if steps > Self.stepLimit { return nil }
     guard let first = row.first, let type = types.first else { return rows.isEmpty ? [] : nil }
-    let rows = rows.flatMap(Self.expand)
+    let rows = rows.flatMap(expand)
     if case .either(let options) = first {
       for option in options {
         if let found = useful(rows, [option] + row.dropFirst(), types) { return found }
@@ -119,20 +154,19 @@ struct Exhaustiveness {
     if let head = head(of: first, type) {
       return useful(head, rows, row, types)
     }
-    var used: [Head] = []
-    for case let shape? in rows.map(\.first) {
-      if let head = head(of: shape, type), !used.contains(head) { used.append(head) }
-    }
+    var grouped = Grouped()
+    for row in rows { grouped.add(row, head(of: row[0], type)) }
+    let used = grouped.groups
     let all = heads(of: type)
-    if let all, !used.isEmpty, all.allSatisfy(used.contains) {
+    if let all, !used.isEmpty, all.allSatisfy({ used[$0] != nil }) {
       for head in all {
-        if let found = useful(head, rows, row, types) { return found }
+        if let found = useful(head, grouped.rows(head), row, types) { return found }
       }
       return nil
     }
-    let others = rows.filter { self.head(of: $0[0], type) == nil }.map { Array($0.dropFirst()) }
+    let others = grouped.open.map { Array($0.dropFirst()) }
     guard let found = useful(others, Array(row.dropFirst()), Array(types.dropFirst())) else { return nil }
-    if let missing = all?.first(where: { !used.contains($0) }), !used.isEmpty {
+    if let missing = all?.first(where: { used[$0] == nil }), !used.isEmpty {
       return [.head(missing, Array(repeating: .any, count: missing.arity), type)] + found
     }
     return [.any] + found
@@ -150,7 +184,7 @@ struct Exhaustiveness {
     return [.head(head, Array(found.prefix(head.arity)), type)] + found.dropFirst(head.arity)
   }
 
-  private static func expand(_ row: [Shape]) -> [[Shape]] {
+  private func expand(_ row: [Shape]) -> [[Shape]] {
     guard case .either(let options)? = row.first else { return [row] }
     return options.flatMap { expand([$0] + row.dropFirst()) }
   }

@@ -95,8 +95,7 @@ extension FunctionEmitter {
       add(.map(d, base: base, count: UInt16(entries.count * 2)), e.span)
     case .concat(let kind, let parts):
       let base = try emitRun(parts, &emitter)
-      let count = UInt16(parts.count)
-      add(kind == .string ? .concatStrings(d, base: base, count: count) : .concat(d, base: base, count: count), e.span)
+      addConcat(kind, into: d, base, parts.count, e.span)
 
     case .primitive(let primitive, let operands): try emitPrimitive(primitive, operands, into: d, e.span, &emitter)
     case .call(let callee, let arguments):
@@ -164,7 +163,9 @@ extension FunctionEmitter {
     case .bind(let local, let value): try emitBind(local, value, e.span, &emitter)
     case .assign(let local, let value):
       switch try place(of: local, e.span) {
-      case .register(let r): try emit(value, into: r, &emitter)
+      case .register(let r):
+        if try emitAppend(value, to: r, &emitter) { return }
+        try emit(value, into: r, &emitter)
       case .cell(let cell):
         let mark = next
         let r = try operand(value, &emitter)
@@ -193,17 +194,7 @@ extension FunctionEmitter {
       } else {
         try patch(untrue)
       }
-    case .loop(let condition, let body):
-      let head = code.count
-      loops.append(Loop(head: head))
-      let mark = next
-      var exits: [Int] = []
-      if case .literal(.bool(true)) = condition.node {} else { exits = try emitCondition(condition, &emitter) }
-      try emitEffect(body, &emitter)
-      addLoop(to: head, e.span)
-      try patch(exits)
-      next = mark
-      try patch(loops.removeLast().breaks)
+    case .loop(let condition, let body): try emitWhile(condition, body, e.span, &emitter)
     case .forEach(let item, let index, let list, let body):
       try emitForEach(item, index, list, body, e.span, &emitter)
     case .forRange(let item, let from, let to, let inclusive, let body):
@@ -212,8 +203,8 @@ extension FunctionEmitter {
       guard !loops.isEmpty else { throw .outsideLoop(function: name, span: e.span) }
       loops[loops.count - 1].breaks.append(addJump(.jump(0), e.span))
     case .continueLoop:
-      guard let loop = loops.last else { throw .outsideLoop(function: name, span: e.span) }
-      addLoop(to: loop.head, e.span)
+      guard !loops.isEmpty else { throw .outsideLoop(function: name, span: e.span) }
+      loops[loops.count - 1].continues.append(addJump(.jump(0), e.span))
     case .returned(let value):
       try emitResult(value ?? Core(.literal(.unit), e.span), &emitter)
     case .deferred(let body):
@@ -252,6 +243,11 @@ extension FunctionEmitter {
     let r = try allocate()
     try emit(e, into: r, &emitter)
     return r
+  }
+
+  mutating func addConcat(_ kind: Joinable, into d: Register, _ base: Register, _ count: Int, _ span: Span) {
+    let count = UInt16(count)
+    add(kind == .string ? .concatStrings(d, base: base, count: count) : .concat(d, base: base, count: count), span)
   }
 
   /// Values in registers one after the other, as arguments and fields are.
@@ -343,58 +339,6 @@ extension FunctionEmitter {
       try emit(value, into: r, &emitter)
     }
     bindPlace(local, r, span)
-  }
-
-  private mutating func emitForEach(
-    _ item: CorePattern, _ index: Local?, _ list: Core, _ body: Core, _ span: Span, _ emitter: inout Emitter
-  ) throws(EmitFailure) {
-    let mark = next
-    let base = try allocate(2)
-    try emit(list, into: base, &emitter)
-    add(.int(base + 1, 0), span)
-    let head = code.count
-    loops.append(Loop(head: head))
-    let value = try allocate()
-    let end = addJump(.nextItem(value, base: base, 0), span)
-    if let index {
-      let r = try allocate()
-      add(.addSmall(r, base + 1, -1), span)
-      bindPlace(index, r, span)
-    }
-    var misfits: [Int] = []
-    try emitPattern(item, value, &misfits, [:], &emitter)
-    try emitEffect(body, &emitter)
-    addLoop(to: head, span)
-    if !misfits.isEmpty {
-      try patch(misfits)
-      add(.unmatched, span)
-    }
-    try patch(end)
-    try patch(loops.removeLast().breaks)
-    // A long function must not hold on to a list that it went through.
-    add(.clear(base), span)
-    add(.clear(value), span)
-    next = mark
-  }
-
-  private mutating func emitForRange(
-    _ item: Local?, _ from: Core, _ to: Core, _ inclusive: Bool, _ body: Core, _ span: Span, _ emitter: inout Emitter
-  ) throws(EmitFailure) {
-    let mark = next
-    let base = try allocate(2)
-    try emit(from, into: base, &emitter)
-    try emit(to, into: base + 1, &emitter)
-    if inclusive { add(.addSmall(base + 1, base + 1, 1), span) }
-    let head = code.count
-    loops.append(Loop(head: head))
-    let value = try allocate()
-    let end = addJump(.nextInRange(value, base: base, 0), span)
-    if let item { bindPlace(item, value, span) }
-    try emitEffect(body, &emitter)
-    addLoop(to: head, span)
-    try patch(end)
-    try patch(loops.removeLast().breaks)
-    next = mark
   }
 }
 

@@ -12,9 +12,10 @@ struct FunctionEmitter {
     case this
   }
 
+  /// Jumps out of the loop that is being written, and to the test at its end.
   struct Loop {
-    var head: Int
     var breaks: [Int] = []
+    var continues: [Int] = []
   }
 
   /// The lambda that is being written: its index, and where its captures begin.
@@ -194,8 +195,6 @@ struct FunctionEmitter {
     case .jumpUnlessIs(let r, let i, _): code[place] = .jumpUnlessIs(r, i, near)
     case .jumpUnlessCount(let r, let n, _): code[place] = .jumpUnlessCount(r, n, near)
     case .jumpUnlessAtLeast(let r, let n, _): code[place] = .jumpUnlessAtLeast(r, n, near)
-    case .nextItem(let d, let b, _): code[place] = .nextItem(d, base: b, near)
-    case .nextInRange(let d, let b, _): code[place] = .nextInRange(d, base: b, near)
     default: preconditionFailure("patch of \(code[place])")
     }
   }
@@ -204,9 +203,6 @@ struct FunctionEmitter {
     for place in places { try patch(place) }
   }
 
-  mutating func addLoop(to head: Int, _ span: Span) {
-    add(.loop(Int32(clamping: head - code.count - 1)), span)
-  }
 }
 
 extension Value {

@@ -12,6 +12,8 @@ package enum Instruction {
   case constant(UInt32, Register)
   /// R[d] := R[s]
   case move(Register, Register)
+  /// R[d] := R[s]; R[s] := unit
+  case take(Register, Register)
   /// R[d] := unit / bool / small int
   case unit(Register)
   case bool(Register, Bool)
@@ -66,6 +68,9 @@ package enum Instruction {
   case jump(Int32)
   /// jump backward; fuel
   case loop(Int32)
+  /// jump backward if R[a] < R[b] / R[a] <= R[b]; fuel
+  case loopIfLessInt(Register, Register, Int16)
+  case loopIfLessOrEqualInt(Register, Register, Int16)
   case jumpIf(Int32, Register)
   case jumpUnless(Int32, Register)
   /// jump unless R[r] is constructor i / equals R[b] / R[a] < R[b] / R[a] <= R[b]
@@ -80,9 +85,9 @@ package enum Instruction {
   /// jump unless the list R[r] has exactly / at least n items
   case jumpUnlessCount(Register, UInt16, Int16)
   case jumpUnlessAtLeast(Register, UInt16, Int16)
-  /// R[b] list, R[b+1] position: R[d] := next item, or jump
+  /// R[b] list, R[b+1] position: R[d] := next item and jump backward, unless there is none; fuel
   case nextItem(Register, base: Register, Int16)
-  /// R[b] current, R[b+1] end: R[d] := current, current + 1, or jump
+  /// R[b] current, R[b+1] end: R[d] := current, R[b] := current + 1 and jump backward, unless at the end; fuel
   case nextInRange(Register, base: Register, Int16)
   /// R[r], if it owns anything, is let go
   case clear(Register)
@@ -138,4 +143,17 @@ package enum Instruction {
   /// trap with code K[k], message R[m]
   case fail(UInt32, Register)
   case unmatched
+}
+
+extension Instruction {
+  /// The machine's fetch: one load of eight bytes. Left to itself the compiler reads payload and case apart, in three.
+  @inline(__always)
+  static func load(_ pc: UnsafeMutablePointer<Instruction>) -> Instruction {
+    unsafeBitCast(UnsafeRawPointer(pc).load(as: UInt64.self), to: Word.self).instruction
+  }
+
+  private struct Word {
+    var instruction: Instruction
+    var padding: UInt8
+  }
 }

@@ -90,16 +90,13 @@ package final class Fiber {
     stackCapacity = capacity
   }
 
-  func push(_ frame: Frame) {
-    if frameCount == frameCapacity {
-      let larger = UnsafeMutablePointer<Frame>.allocate(capacity: frameCapacity * 2)
-      larger.moveInitialize(from: frames, count: frameCount)
-      frames.deallocate()
-      frames = larger
-      frameCapacity *= 2
-    }
-    (frames + frameCount).initialize(to: frame)
-    frameCount += 1
+  /// Room for as many frames again.
+  func growFrames() {
+    let larger = UnsafeMutablePointer<Frame>.allocate(capacity: frameCapacity * 2)
+    larger.moveInitialize(from: frames, count: frameCount)
+    frames.deallocate()
+    frames = larger
+    frameCapacity *= 2
   }
 
   /// Makes a fresh fiber stand at the beginning of a function.
@@ -111,7 +108,8 @@ package final class Fiber {
     }
     grow(to: code.registers)
     for (place, argument) in (arguments + captures.array).enumerated() { stack[place] = argument }
-    push(Frame(function: function, pc: code.code, base: 0, result: 0))
+    frames.initialize(to: Frame(function: function, pc: code.code, base: 0, result: 0))
+    frameCount = 1
   }
 
   /// Lets go of everything at once: values, deferred functions, what it waits for.

@@ -116,6 +116,15 @@ extension Fields {
     }
   }
 
+  /// Address of a field; valid while `self` is.
+  @inline(__always)
+  func address(_ index: Int) -> UnsafeMutablePointer<Value> {
+    withUnsafeMutablePointers { extent, slots in
+      precondition(index < Int(extent.pointee.end) && extent.pointee.first == 0, "field index")
+      return slots + index
+    }
+  }
+
   package var array: [Value] { (0..<count).map { self[$0] } }
 
   /// Address of slot 0. Valid while `self` is.

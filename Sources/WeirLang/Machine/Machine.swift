@@ -36,13 +36,24 @@ package enum Machine {
   }
 
   @inline(__always)
-  private static func put(_ slot: UnsafeMutablePointer<Value>, _ value: consuming Value) {
+  static func put(_ slot: UnsafeMutablePointer<Value>, _ value: consuming Value) {
     // A scalar needs no release: the outlined destroy would cost more than the instruction.
     if slot.pointee.isScalar { slot.initialize(to: value) } else { slot.pointee = value }
   }
 
+  /// A scalar is copied as bits: the outlined retain would look at its case once more.
   @inline(__always)
-  private static func clear(_ slot: UnsafeMutablePointer<Value>) {
+  static func copy(_ slot: UnsafeMutablePointer<Value>, from source: UnsafeMutablePointer<Value>) {
+    if source.pointee.isScalar {
+      clear(slot)
+      UnsafeMutableRawPointer(slot).copyMemory(from: source, byteCount: MemoryLayout<Value>.stride)
+    } else {
+      put(slot, source.pointee)
+    }
+  }
+
+  @inline(__always)
+  static func clear(_ slot: UnsafeMutablePointer<Value>) {
     if !slot.pointee.isScalar { slot.pointee = .unit }
   }
 
@@ -58,24 +69,28 @@ package enum Machine {
     var regs = fiber.stack + frame.pointee.base
     var constants = frame.pointee.function.pointer.pointee.constants
     do throws(Trap) {
-      while true {
-        let instruction = pc.pointee
+      running: while true {
+        let instruction = Instruction.load(pc)
         pc += 1
         switch instruction {
         // Moves
-        case .constant(let k, let d): put(regs + Int(d), constants[Int(k)])
-        case .move(let d, let s): put(regs + Int(d), regs[Int(s)])
+        case .constant(let k, let d): copy(regs + Int(d), from: constants + Int(k))
+        case .move(let d, let s): copy(regs + Int(d), from: regs + Int(s))
+        case .take(let d, let s):
+          clear(regs + Int(d))
+          (regs + Int(d)).moveInitialize(from: regs + Int(s), count: 1)
+          (regs + Int(s)).initialize(to: .unit)
         case .unit(let d): put(regs + Int(d), .unit)
         case .bool(let d, let b): put(regs + Int(d), .bool(b))
         case .int(let d, let i): put(regs + Int(d), .int(Int(i)))
-        case .global(let g, let d): put(regs + Int(d), program.globals[Int(g)])
+        case .global(let g, let d): copy(regs + Int(d), from: program.globals + Int(g))
         case .setGlobal(let g, let s): program.globals[Int(g)] = regs[Int(s)]
         case .newCell(let d, let s): put(regs + Int(d), .cell(Fields.of(regs[Int(s)])))
         case .readCell(let d, let c):
-          guard case .cell(let box) = regs[Int(c)] else { throw .broken("not a cell") }
-          put(regs + Int(d), box.slots.pointee)
+          guard case .cell(let box) = regs[Int(c)] else { throw mistyped("a cell", regs + Int(c)) }
+          copy(regs + Int(d), from: box.slots)
         case .writeCell(let c, let s):
-          guard case .cell(let box) = regs[Int(c)] else { throw .broken("not a cell") }
+          guard case .cell(let box) = regs[Int(c)] else { throw mistyped("a cell", regs + Int(c)) }
           put(box.slots, regs[Int(s)])
 
         // Arithmetic
@@ -135,13 +150,17 @@ package enum Machine {
         // Control
         case .jump(let offset): pc += Int(offset)
         case .loop(let offset):
-          fuel -= 1
-          if fuel <= 0 {
-            pc -= 1
-            frame.pointee.pc = pc
-            return .outOfFuel
-          }
+          fuel &-= 1
+          if fuel <= 0 { break running }
           pc += Int(offset)
+        case .loopIfLessInt(let a, let b, let offset):
+          fuel &-= 1
+          if fuel <= 0 { break running }
+          if try int(regs, a) < int(regs, b) { pc += Int(offset) }
+        case .loopIfLessOrEqualInt(let a, let b, let offset):
+          fuel &-= 1
+          if fuel <= 0 { break running }
+          if try int(regs, a) <= int(regs, b) { pc += Int(offset) }
         case .jumpIf(let offset, let r): if try bool(regs, r) { pc += Int(offset) }
         case .jumpUnless(let offset, let r): if !(try bool(regs, r)) { pc += Int(offset) }
         case .jumpUnlessTag(let r, let index, let offset):
@@ -149,7 +168,7 @@ package enum Machine {
           switch regs[Int(r)] {
           case .variant(let t, _): tag = t
           case .tag(let t): tag = t
-          default: throw .broken("match on \(regs[Int(r)].caseName)")
+          default: throw mistyped("a variant", regs + Int(r))
           }
           if tag.index != Int(index) { pc += Int(offset) }
         case .jumpUnlessEqual(let a, let b, let offset):
@@ -165,21 +184,23 @@ package enum Machine {
         case .jumpUnlessCount(let r, let n, let offset): if try list(regs, r).count != Int(n) { pc += Int(offset) }
         case .jumpUnlessAtLeast(let r, let n, let offset): if try list(regs, r).count < Int(n) { pc += Int(offset) }
         case .nextItem(let d, let b, let offset):
+          fuel &-= 1
+          if fuel <= 0 { break running }
           guard case .list(let list) = regs[Int(b)], case .int(let place) = regs[Int(b) + 1] else {
-            throw .broken("for over \(regs[Int(b)].caseName)")
+            throw mistyped("a list to go through", regs + Int(b))
           }
           if place < list.count {
-            put(regs + Int(d), list[place])
+            copy(regs + Int(d), from: list.buffer.slots + Int(list.from) + place)
             (regs + Int(b) + 1).initialize(to: .int(place + 1))
-          } else {
             pc += Int(offset)
           }
         case .nextInRange(let d, let b, let offset):
+          fuel &-= 1
+          if fuel <= 0 { break running }
           let current = try int(regs, b)
           if try current < int(regs, b + 1) {
             put(regs + Int(d), .int(current))
             (regs + Int(b)).initialize(to: .int(current + 1))
-          } else {
             pc += Int(offset)
           }
         case .clear(let r): clear(regs + Int(r))
@@ -194,12 +215,12 @@ package enum Machine {
         case .layout: throw .broken("layout on its own")
         case .field(let d, let r, let i):
           switch regs[Int(r)] {
-          case .record(_, let fields), .variant(_, let fields): put(regs + Int(d), fields[Int(i)])
-          default: throw .broken("field of \(regs[Int(r)].caseName)")
+          case .record(_, let fields), .variant(_, let fields): copy(regs + Int(d), from: fields.address(Int(i)))
+          default: throw mistyped("something with fields", regs + Int(r))
           }
         case .setField(let d, let s, let i):
           guard case .record(let id, let fields) = regs[Int(d)] else {
-            throw .broken("update of \(regs[Int(d)].caseName)")
+            throw mistyped("a record", regs + Int(d))
           }
           put(regs + Int(d), .record(id, fields.replacing(Int(i), regs[Int(s)])))
         case .variant(let d, let b, let count):
@@ -231,11 +252,11 @@ package enum Machine {
           guard place >= 0, place < list.count else { throw .outOfBounds(place, count: list.count) }
           put(regs + Int(d), list[place])
         case .indexMap(let d, let a, let k):
-          guard case .map(let root) = regs[Int(a)] else { throw .broken("index of \(regs[Int(a)].caseName)") }
+          guard case .map(let root) = regs[Int(a)] else { throw mistyped("a map", regs + Int(a)) }
           put(regs + Int(d), Map(root: root)[regs[Int(k)]].map { Value.some($0) } ?? Value.none)
         case .indexJSON(let d, let a, let k): put(regs + Int(d), JSONInValues.index(regs[Int(a)], regs[Int(k)]))
         case .indexBytes(let d, let a, let i):
-          guard case .bytes(let bytes) = regs[Int(a)] else { throw .broken("index of \(regs[Int(a)].caseName)") }
+          guard case .bytes(let bytes) = regs[Int(a)] else { throw mistyped("bytes", regs + Int(a)) }
           let place = try int(regs, i)
           guard bytes.indices.contains(place) else { throw .outOfBounds(place, count: bytes.count) }
           put(regs + Int(d), .int(Int(bytes[place])))
@@ -254,38 +275,26 @@ package enum Machine {
 
         // Calls
         case .callDirect(let d, let f, let b):
-          fuel -= 1
-          if fuel <= 0 {
-            pc -= 1
-            frame.pointee.pc = pc
-            return .outOfFuel
-          }
+          fuel &-= 1
+          if fuel <= 0 { break running }
           frame.pointee.pc = pc
           let function = program.functionTable[Int(f)]
-          try enter(fiber, function, result: d, base: b, depthLimit)
-          frame = fiber.frames + (fiber.frameCount - 1)
+          frame = try enter(fiber, function, result: d, base: b, depthLimit)
           regs = fiber.stack + frame.pointee.base
           pc = function.pointer.pointee.code
           constants = function.pointer.pointee.constants
         case .call(let d, let f, let b):
-          fuel -= 1
-          if fuel <= 0 {
-            pc -= 1
-            frame.pointee.pc = pc
-            return .outOfFuel
-          }
-          guard case .function(let function, let captures) = regs[Int(f)] else {
-            throw .broken("call of \(regs[Int(f)].caseName)")
-          }
+          fuel &-= 1
+          if fuel <= 0 { break running }
+          let (function, captures) = try callee(regs + Int(f))
           frame.pointee.pc = pc
-          try enter(fiber, function, result: d, base: b, depthLimit)
-          frame = fiber.frames + (fiber.frameCount - 1)
+          frame = try enter(fiber, function, result: d, base: b, depthLimit)
           regs = fiber.stack + frame.pointee.base
           copyCaptures(captures, to: regs + function.pointer.pointee.arity, function.pointer.pointee.captureCount)
           pc = function.pointer.pointee.code
           constants = function.pointer.pointee.constants
         case .callNative(let d, let n, let b):
-          fuel -= 1
+          fuel &-= 1
           frame.pointee.pc = pc
           let slot = frame.pointee.base + Int(d)
           guard let value = try callNative(fiber, context, n, regs + Int(b), slot) else {
@@ -293,28 +302,21 @@ package enum Machine {
           }
           put(regs + Int(d), value)
         case .tailCallDirect(let f, let b, let count):
-          fuel -= 1
-          if fuel <= 0 {
-            pc -= 1
-            frame.pointee.pc = pc
-            return .outOfFuel
-          }
+          fuel &-= 1
+          if fuel <= 0 { break running }
           let function = program.functionTable[Int(f)]
           regs = become(fiber, frame, function, regs + Int(b), Int(count))
           pc = function.pointer.pointee.code
           constants = function.pointer.pointee.constants
         case .tailCall(let f, let b, let count):
-          fuel -= 1
-          if fuel <= 0 {
-            pc -= 1
-            frame.pointee.pc = pc
-            return .outOfFuel
-          }
+          fuel &-= 1
+          if fuel <= 0 { break running }
+          // Kept: the registers that hold it go.
           guard case .function(let function, let captures) = regs[Int(f)] else {
-            throw .broken("call of \(regs[Int(f)].caseName)")
+            throw mistyped("a function", regs + Int(f))
           }
           regs = become(fiber, frame, function, regs + Int(b), Int(count))
-          copyCaptures(captures, to: regs + function.pointer.pointee.arity, function.pointer.pointee.captureCount)
+          copyCaptures(captures.slots, to: regs + function.pointer.pointee.arity, function.pointer.pointee.captureCount)
           pc = function.pointer.pointee.code
           constants = function.pointer.pointee.constants
         case .ret(let r):
@@ -363,6 +365,9 @@ package enum Machine {
         case .unmatched: throw .unmatched
         }
       }
+      // Out of fuel: the same instruction again when there is more.
+      frame.pointee.pc = pc - 1
+      return .outOfFuel
     } catch {
       (fiber.frames + (fiber.frameCount - 1)).pointee.pc = pc
       throw error

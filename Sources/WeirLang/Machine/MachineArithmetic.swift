@@ -1,29 +1,33 @@
 /// Reading operands, and arithmetic that is longer than an instruction's line.
 extension Machine {
+  /// Out of line, as every trap of the compiler's own mistakes: their sentences would crowd the loop's registers.
+  @inline(never)
+  static func mistyped(_ wanted: String, _ slot: UnsafeMutablePointer<Value>) -> Trap {
+    .broken("\(wanted) was expected, not \(slot.pointee.caseName)")
+  }
+
   @inline(__always)
   static func int(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> Int {
-    guard case .int(let i) = regs[Int(r)] else { throw .broken("an int was expected, not \(regs[Int(r)].caseName)") }
+    guard case .int(let i) = regs[Int(r)] else { throw mistyped("an int", regs + Int(r)) }
     return i
   }
 
   @inline(__always)
   static func bool(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> Bool {
-    guard case .bool(let b) = regs[Int(r)] else { throw .broken("a bool was expected, not \(regs[Int(r)].caseName)") }
+    guard case .bool(let b) = regs[Int(r)] else { throw mistyped("a bool", regs + Int(r)) }
     return b
   }
 
   @inline(__always)
   static func float(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> Double {
     if case .float(let d) = regs[Int(r)] { return d }
-    guard let d = regs[Int(r)].asFloat else { throw .broken("a float was expected, not \(regs[Int(r)].caseName)") }
+    guard let d = regs[Int(r)].asFloat else { throw mistyped("a float", regs + Int(r)) }
     return d
   }
 
   @inline(__always)
   static func list(_ regs: UnsafeMutablePointer<Value>, _ r: Register) throws(Trap) -> List {
-    guard case .list(let list) = regs[Int(r)] else {
-      throw .broken("a list was expected, not \(regs[Int(r)].caseName)")
-    }
+    guard case .list(let list) = regs[Int(r)] else { throw mistyped("a list", regs + Int(r)) }
     return list
   }
 
@@ -121,43 +125,62 @@ extension Machine {
   static let textLimit = 256 * 1024 * 1024
   static let listLimit = 20_000_000
 
-  /// `a ++ b ++ …` of strings in the slots from `base`, which are let go.
+  /// `a ++ b ++ …` of strings in the slots from `base`, which are let go. A long first part that nobody else holds grows in
+  /// place, so that a text built by `text = text ++ more` is linear; otherwise all parts go into one allocation.
   static func joinStrings(_ base: UnsafeMutablePointer<Value>, _ count: Int) throws(Trap) -> String {
     var length = 0
-    for place in 0..<count {
-      guard case .string(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
-      length += part.utf8.count
-    }
+    for place in 0..<count { length &+= try textLength(base + place) }
     if length > textLimit { throw .tooLarge("a string", "\(textLimit) bytes") }
-    var text = ""
-    if length > 15 { text.reserveCapacity(length) }
-    for place in 0..<count {
-      if case .string(let part) = base[place] { text.append(part) }
-      if !base[place].isScalar { base[place] = .unit }
+    if try textLength(base) >= growingText, case .string(var text) = base.move() {
+      base.initialize(to: .unit)
+      for place in 1..<count {
+        if case .string(let part) = base[place] { text.append(part) }
+        clear(base + place)
+      }
+      return text
     }
+    let text = String(unsafeUninitializedCapacity: length) { target in
+      var end = 0
+      for place in 0..<count {
+        if case .string(let part) = base[place] { end += part.copyBytes(to: target, at: end) }
+      }
+      return end
+    }
+    for place in 0..<count { clear(base + place) }
     return text
   }
 
+  /// Bytes of a string from which it grows in place.
+  static let growingText = 256
+
+  private static func textLength(_ slot: UnsafeMutablePointer<Value>) throws(Trap) -> Int {
+    guard case .string(let part) = slot.pointee else { throw mistyped("a string", slot) }
+    return part.utf8.count
+  }
+
   static func join(_ base: UnsafeMutablePointer<Value>, _ count: Int) throws(Trap) -> Value {
-    defer { for place in 0..<count where !base[place].isScalar { base[place] = .unit } }
+    defer { for place in 0..<count { clear(base + place) } }
     guard count > 0 else { return .unit }
-    switch base[0] {
-    case .string: return .string(try joinStrings(base, count))
+    if case .string = base[0] { return .string(try joinStrings(base, count)) }
+    // Taken out, so that bytes that nobody else holds grow in place.
+    let first = base.move()
+    base.initialize(to: .unit)
+    switch consume first {
     case .list(var sum):
       for place in 1..<count {
-        guard case .list(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
+        guard case .list(let part) = base[place] else { throw mistyped("a list", base + place) }
         if sum.count + part.count > listLimit { throw .tooLarge("a list", "\(listLimit) items") }
         sum = sum.appending(part)
       }
       return .list(sum)
     case .bytes(var sum):
       for place in 1..<count {
-        guard case .bytes(let part) = base[place] else { throw .broken("`++` of \(base[place].caseName)") }
+        guard case .bytes(let part) = base[place] else { throw mistyped("bytes", base + place) }
         if sum.count + part.count > textLimit { throw .tooLarge("bytes", "\(textLimit) of them") }
         sum += part
       }
       return .bytes(sum)
-    default: throw .broken("`++` of \(base[0].caseName)")
+    case let other: throw .broken("`++` of \(other.caseName)")
     }
   }
 }
@@ -168,5 +191,18 @@ extension Fields {
     precondition(index < copy.count, "field index")
     copy.slots[index] = value
     return copy
+  }
+}
+
+extension String {
+  /// Its UTF-8 from `start` on. Answers how many bytes that is.
+  @inline(__always)
+  fileprivate func copyBytes(to target: UnsafeMutableBufferPointer<UInt8>, at start: Int) -> Int {
+    let room = UnsafeMutableBufferPointer(rebasing: target[start...])
+    let direct = utf8.withContiguousStorageIfAvailable { source in
+      if let from = source.baseAddress { room.baseAddress?.update(from: from, count: source.count) }
+      return source.count
+    }
+    return direct ?? room.update(fromContentsOf: utf8)
   }
 }

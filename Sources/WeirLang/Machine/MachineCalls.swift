@@ -6,18 +6,33 @@ extension Machine {
     pc: UnsafeMutablePointer<Instruction>, constants: UnsafeMutablePointer<Value>
   )
 
-  /// Pushes a frame whose window begins at the running window's R[base], where the arguments are.
+  /// Pushes a frame whose window begins at the running window's R[base], where the arguments are. Answers it.
   @inline(__always)
   static func enter(
     _ fiber: Fiber, _ function: FunctionRef, result: Register, base: Register, _ depthLimit: Int
-  ) throws(Trap) {
-    if fiber.frameCount >= depthLimit { throw .tooDeep(depthLimit) }
-    let caller = fiber.frames[fiber.frameCount - 1].base
-    let start = caller + Int(base)
-    let needed = start + function.pointer.pointee.registers
+  ) throws(Trap) -> UnsafeMutablePointer<Fiber.Frame> {
+    let depth = fiber.frameCount
+    if depth >= depthLimit { throw .tooDeep(depthLimit) }
+    if depth == fiber.frameCapacity { fiber.growFrames() }
+    let frame = fiber.frames + depth
+    let caller = (frame - 1).pointee.base
+    let start = caller &+ Int(base)
+    let needed = start &+ function.pointer.pointee.registers
     if needed > fiber.stackCapacity { fiber.grow(to: needed) }
-    fiber.push(
-      Fiber.Frame(function: function, pc: function.pointer.pointee.code, base: start, result: caller + Int(result)))
+    frame.initialize(
+      to: Fiber.Frame(function: function, pc: function.pointer.pointee.code, base: start, result: caller &+ Int(result))
+    )
+    fiber.frameCount = depth &+ 1
+    return frame
+  }
+
+  /// Code and captures of the function in a register. Not counted: the register outlives the call's beginning.
+  @inline(__always)
+  static func callee(
+    _ slot: UnsafeMutablePointer<Value>
+  ) throws(Trap) -> (FunctionRef, captures: UnsafeMutablePointer<Value>) {
+    guard case .function(let function, let captures) = slot.pointee else { throw mistyped("a function", slot) }
+    return (function, captures.slots)
   }
 
   /// Makes the running frame one of another function: the tail call. Answers its registers.
@@ -41,9 +56,10 @@ extension Machine {
   }
 
   @inline(__always)
-  static func copyCaptures(_ captures: Fields, to target: UnsafeMutablePointer<Value>, _ count: Int) {
-    let source = captures.slots
-    for place in 0..<count { target[place] = source[place] }
+  static func copyCaptures(
+    _ source: UnsafeMutablePointer<Value>, to target: UnsafeMutablePointer<Value>, _ count: Int
+  ) {
+    for place in 0..<count { copy(target + place, from: source + place) }
   }
 
   static func enterDeferred(
@@ -51,10 +67,9 @@ extension Machine {
   ) throws(Trap) -> Place {
     guard case .function(let code, let captures) = function else { throw .broken("deferred \(function.caseName)") }
     // A few frames beyond the limit, so that what was deferred also runs after `TooDeep`.
-    try enter(fiber, code, result: base, base: base, depthLimit + deferredDepth)
-    let frame = fiber.frames + (fiber.frameCount - 1)
+    let frame = try enter(fiber, code, result: base, base: base, depthLimit + deferredDepth)
     let regs = fiber.stack + frame.pointee.base
-    copyCaptures(captures, to: regs + code.pointer.pointee.arity, code.pointer.pointee.captureCount)
+    copyCaptures(captures.slots, to: regs + code.pointer.pointee.arity, code.pointer.pointee.captureCount)
     return (frame, regs, code.pointer.pointee.code, code.pointer.pointee.constants)
   }
 

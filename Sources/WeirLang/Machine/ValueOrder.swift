@@ -7,7 +7,7 @@ extension Value {
   package static func areEqual(_ a: Value, _ b: Value) -> Bool {
     switch (a, b) {
     case (.int(let x), .int(let y)): x == y
-    case (.string(let x), .string(let y)): x.utf8.elementsEqual(y.utf8)
+    case (.string(let x), .string(let y)): x.hasSameBytes(as: y)
     case (.bool(let x), .bool(let y)): x == y
     case (.tag(let x), .tag(let y)): x.index == y.index
     case (.tag, .variant), (.variant, .tag): false
@@ -31,7 +31,7 @@ extension Value {
         if x != y { return x < y ? -1 : 1 }
       case (.bool(let x), .bool(let y)): if x != y { return x ? 1 : -1 }
       case (.string(let x), .string(let y)):
-        if x.utf8.elementsEqual(y.utf8) { continue }
+        if x.hasSameBytes(as: y) { continue }
         return x.utf8.lexicographicallyPrecedes(y.utf8) ? -1 : 1
       case (.bytes(let x), .bytes(let y)):
         if x == y { continue }
@@ -76,5 +76,14 @@ extension Value {
     for place in stride(from: fields.count - 1, through: 0, by: -1) where place < others.count {
       pending.append((fields[place], others[place]))
     }
+  }
+}
+
+extension String {
+  /// The two words of a short string are the string, and those of a long one its address: alike means equal.
+  func hasSameBytes(as other: String) -> Bool {
+    let (a, b) = (unsafeBitCast(self, to: (UInt64, UInt64).self), unsafeBitCast(other, to: (UInt64, UInt64).self))
+    if a == b { return true }
+    return utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
   }
 }

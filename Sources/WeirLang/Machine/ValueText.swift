@@ -15,6 +15,7 @@ extension Value {
 
   /// As `show` prints it: strings inside are quoted.
   package func shown(_ names: ProgramNames) -> String {
+    if case .int(let number) = self { return number.description }
     var out: [UInt8] = []
     var pending: [Piece] = [.value(self)]
     while let piece = pending.popLast() {

@@ -62,6 +62,10 @@ final class Unifier {
     switch (a, b) {
     case (.error, _), (_, .error), (.any, _), (_, .any): return nil
     case (.variable(let v), .variable(let w)) where v === w: return nil
+    case (.variable(let v), .variable(let w))
+    where v.rigidName == nil && w.rigidName == nil && v.id < w.id && VariableKind.meet(v.kind, w.kind) != nil:
+      // The younger one points at the older: a list of 100,000 literals is a star of variables, not a chain.
+      return bind(w, to: a, depth)
     case (.variable(let v), _) where v.rigidName == nil: return bind(v, to: b, depth)
     case (_, .variable(let v)) where v.rigidName == nil: return bind(v, to: a, depth)
     case (.variable(let v), _): return .rigid(v.rigidName ?? "", b)

@@ -97,7 +97,7 @@ extension LibraryModule {
           switch arguments[0] {
           case .list(let list): .value(.int(list.count))
           case .map(let root): .value(.int(Map(root: root).count))
-          case .string(let text): .value(.int(text.unicodeScalars.count))
+          case .string(let text): .value(.int(text.scalarCount))
           case .bytes(let bytes): .value(.int(bytes.count))
           default:
             throw Trap(

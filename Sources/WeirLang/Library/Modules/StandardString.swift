@@ -54,7 +54,7 @@ extension LibraryModule {
 
   private static var stringNatives: [Native] {
     [
-      native("length") { (text: String) in text.unicodeScalars.count },
+      native("length") { (text: String) in text.scalarCount },
       native("byteLength") { (text: String) in text.utf8.count },
       native("split") { (text: String, separator: String) in
         separator.isEmpty ? characters(text) : pieces(text, separator)
@@ -164,5 +164,15 @@ extension LibraryModule {
     let unit = filler.unicodeScalars.count
     guard missing > 0, unit > 0 else { return "" }
     return String(try repeated(filler, missing / unit + 1).unicodeScalars.prefix(missing))
+  }
+}
+
+extension String {
+  /// Its Unicode scalars: the bytes that do not continue one.
+  var scalarCount: Int {
+    let direct = utf8.withContiguousStorageIfAvailable { bytes in
+      bytes.reduce(0) { $0 &+ ($1 & 0xC0 == 0x80 ? 0 : 1) }
+    }
+    return direct ?? unicodeScalars.count
   }
 }
