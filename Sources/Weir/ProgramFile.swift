@@ -33,8 +33,10 @@ package struct ProgramFile {
 extension ProgramFile {
   private func printer(_ color: Bool) -> DiagnosticPrinter { DiagnosticPrinter(result.sources, color: color) }
 
-  /// Diagnostics as a terminal shows them; empty when there are none.
-  package func rendered(color: Bool) -> String { printer(color).text(result.diagnostics) }
+  /// Diagnostics as a terminal shows them; empty when there are none. Who runs a program is not told what could be tidier.
+  package func rendered(color: Bool, withNotes: Bool) -> String {
+    printer(color).text(result.diagnostics.filter { withNotes || $0.severity != .note })
+  }
 
   package var diagnosticsAsJSON: [JSONValue] { result.diagnostics.map { printer(false).json($0) } }
 

@@ -183,7 +183,7 @@ public struct WeirError: Error, Sendable, CustomStringConvertible {
 
   init(_ failure: any Failure) { self.init(code: failure.code, message: failure.message, hint: failure.hint) }
 
-  init(_ file: ProgramFile) { self.init(code: "CheckFailed", message: file.rendered(color: false)) }
+  init(_ file: ProgramFile) { self.init(code: "CheckFailed", message: file.rendered(color: false, withNotes: false)) }
 
   init(_ error: any Error) {
     switch error {

@@ -15,14 +15,13 @@ enum CheckCommand {
         if command.has("json") {
           found += file.diagnosticsAsJSON
         } else {
-          Terminal.talk(file.rendered(color: Terminal.usesColor(command["color"])))
+          Terminal.talk(file.rendered(color: Terminal.usesColor(command["color"]), withNotes: true))
         }
       } catch {
         failed = true
         if command.has("json") {
-          found.append([
-            "file": .string(path), "code": .string(error.code), "severity": "error", "title": .string(error.message),
-          ])
+          let whole = Diagnostic(error.code, error.message, at: Span(file: 0, start: 0, end: 0), hint: error.hint)
+          found.append(DiagnosticPrinter(Source(name: path, bytes: [])).json(whole))
         } else {
           Terminal.complain(error)
         }

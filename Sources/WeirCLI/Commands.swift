@@ -45,6 +45,10 @@ enum Commands {
         .init("json", "diagnostics as JSON on stdout"), .init("color", value: "WHEN", "auto, always or never"), help,
       ]),
     CommandSpec(
+      name: "explain", summary: "Explain the code of an error or warning, or list all", operand: "[CODE]",
+      operandRange: 0...1,
+      options: [.init("json", "as JSON on stdout"), .init("color", value: "WHEN", "auto, always or never"), help]),
+    CommandSpec(
       name: "fmt", summary: "Format programs", operand: "FILE|DIR|-…", operandRange: 1...1000,
       options: [
         .init("check", "change nothing; list the files that would change, and exit 1 if there are any"),

@@ -26,7 +26,7 @@ enum RunCommand {
       Terminal.complain(error)
       return 1
     }
-    Terminal.talk(file.rendered(color: Terminal.usesColor(command["color"])))
+    Terminal.talk(file.rendered(color: Terminal.usesColor(command["color"]), withNotes: false))
     guard !file.result.diagnostics.hasErrors else { return 1 }
     if let line = file.unrunnable {
       Terminal.talk("weir: \(line)\n")

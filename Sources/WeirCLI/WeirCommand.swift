@@ -35,6 +35,7 @@ import WeirCore
     if command.name == "help" || command.has("help") { return try help(command) }
     switch command.name {
     case "check": return try CheckCommand.run(command)
+    case "explain": return try ExplainCommand.run(command)
     case "fmt": return try FormatCommand.run(command)
     case "run", "serve": return try RunCommand.run(command)
     case "webui": return try WebUICommand.run(command)

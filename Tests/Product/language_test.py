@@ -1,5 +1,5 @@
 """Programs through the binary: what was not granted is refused before a word is printed, mistakes have their exit code."""
-import pathlib, subprocess, tempfile, unittest
+import json, pathlib, subprocess, tempfile, unittest
 
 from harness import DEADLINE, binary
 
@@ -78,6 +78,57 @@ class Mistakes(unittest.TestCase):
         self.assertNotIn("\x1b", run.stdout + run.stderr)
         self.assertIn("E0201", run.stdout + run.stderr)
 
+
+class Explain(unittest.TestCase):
+    def test_a_page(self):
+        page = weir("explain", "e0103", files={})
+        self.assertEqual((page.returncode, page.stderr), (0, ""))
+        for part in ("E0103: ", "Wrong:", "error[E0103]: ", "Right:", "Why:"):
+            self.assertIn(part, page.stdout)
+        self.assertIn("division by zero", weir("explain", "DivisionByZero", files={}).stdout)
+
+    def test_the_list(self):
+        listed = weir("explain", files={}).stdout.splitlines()
+        pages = json.loads(weir("explain", "--json", files={}).stdout)
+        self.assertGreater(len(pages), 160)
+        self.assertEqual([line.split()[0] for line in listed], [page["code"] for page in pages])
+        page = json.loads(weir("explain", "--json", "W0303", files={}).stdout)
+        self.assertEqual(list(page), ["code", "title", "rule", "wrong", "message", "right", "why"])
+
+    def test_an_unknown_code(self):
+        run = weir("explain", "E010", files={})
+        self.assertEqual((run.returncode, run.stdout), (2, ""))
+        self.assertIn('there is no code "E010"', run.stderr)
+        self.assertIn("did you mean `weir explain E0010`", run.stderr)
+        self.assertIn("`weir explain` lists all", run.stderr)
+
+
+class Check(unittest.TestCase):
+    def test_json_for_editors(self):
+        text = 'func name(n: int) -> string {\n  let e = 1\n  "ü" ++ n\n}\nfunc again() { again2() }\n'
+        run = weir("check", "--json", "app.weir", "nowhere.weir", files={"app.weir": text})
+        self.assertEqual((run.returncode, run.stderr), (1, ""))
+        members = ["code", "severity", "title", "file", "line", "column", "endLine", "endColumn", "label", "related", "notes", "hint"]
+        found = json.loads(run.stdout)["diagnostics"]
+        for diagnostic in found:
+            self.assertEqual(list(diagnostic), members)
+        self.assertEqual([(d["code"], d["severity"], d["line"], d["column"], d["endLine"], d["endColumn"]) for d in found],
+                         [("E0326", "error", 3, 10, 3, 11), ("E0201", "error", 5, 16, 5, 22), ("FileNotFound", "error", 1, 1, 1, 1)])
+        self.assertEqual([d["file"] for d in found], ["app.weir", "app.weir", "nowhere.weir"])
+
+    def test_a_related_place(self):
+        run = weir("check", "--json", "app.weir", files={"app.weir": "func a() {}\nfunc a() {}\n"})
+        (found,) = json.loads(run.stdout)["diagnostics"]
+        self.assertEqual(found["related"], [{"file": "app.weir", "line": 1, "column": 6, "endLine": 1, "endColumn": 7, "label": "first here"}])
+
+    def test_notes_are_for_check_alone(self):
+        program = {"app.weir": 'import std/list (map)\nfunc main() { let unused = 1; println("x") }\n'}
+        check = weir("check", "app.weir", files=program)
+        self.assertEqual(check.returncode, 0)
+        self.assertIn("note[N0201]", check.stderr)
+        self.assertIn("note[N0202]", check.stderr)
+        run = weir("run", "app.weir", files=program)
+        self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "x\n", ""))
 
 if __name__ == "__main__":
     unittest.main()

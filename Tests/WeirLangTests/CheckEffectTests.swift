@@ -7,7 +7,7 @@ struct CheckEffectTests {
   static let server = """
     import "io"
     import "http"
-    provider main_model { api_key: env("KEY") model: "m" }
+    provider main_model { api_key: env("KEY"), model: "m" }
     agent Writer { provider: main_model }
     @post("/api")
     workflow Stream(message: string, session_id: string) -> stream {

@@ -199,6 +199,7 @@ struct CheckLanguageLibraryTests {
   @Test(arguments: Library.language.modules.map(\.name))
   func moduleHasNoMistakes(_ name: String) {
     let result = Checker.check(name: "test.weir", bytes: Array("import \(name) as m".utf8), library: .language)
-    #expect(DiagnosticPrinter(result.sources).text(result.diagnostics) == "")
+    // That nothing uses `m` is only a note.
+    #expect(DiagnosticPrinter(result.sources).text(result.diagnostics.filter { $0.severity != .note }) == "")
   }
 }

@@ -11,8 +11,7 @@
 ///     // env: NAME=value
 ///
 /// `main` is run, or the top-level statements. Relative imports are read beside the program; files in folders named
-/// `parts` are only imported. Programs in `open/` say what the language promises and does not do yet: they are
-/// listed, and one that starts to pass is a failure, so that it gets moved to its chapter.
+/// `parts` are only imported.
 import Foundation
 import Testing
 
@@ -20,24 +19,16 @@ import Testing
 
 @Suite struct MachineProgramTests {
   static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Programs")
-  static let all: [String] = {
+  static let programs: [String] = {
     let names = (try? FileManager.default.subpathsOfDirectory(atPath: folder.path)) ?? []
     return names.filter { $0.hasSuffix(".weir") && !$0.contains("parts/") }.sorted()
   }()
-  static let programs = all.filter { !$0.hasPrefix("open/") }
-  static let open = all.filter { $0.hasPrefix("open/") }
 
   @Test func thereArePrograms() { #expect(Self.programs.count >= 15) }
 
   @Test(arguments: programs) func program(_ name: String) throws {
     let faults = try ProgramRun(name).faults()
     #expect(faults.isEmpty, "\(name): \(faults.joined(separator: "\n"))")
-  }
-
-  @Test(arguments: open) func openProgram(_ name: String) throws {
-    let faults = try ProgramRun(name).faults()
-    #expect(!faults.isEmpty, "\(name) passes now: move it to its chapter")
-    print("open: \(name): \(faults.first ?? "")")
   }
 }
 

@@ -16,6 +16,8 @@ final class BodyChecker {
   private let locals: LocalCounter
   /// What `return` and `?` give back; nil where there is no function around.
   var returnType: Type?
+  /// The first `?` that decided what the function gives back, because nothing is written about that.
+  var firstPropagation: Span?
   var loopDepth = 0
   /// Every `return`, `?`, `break` and `continue` met in the function that is being checked; the depth is that of the loop
   /// that `break` leaves.
@@ -91,7 +93,19 @@ final class BodyChecker {
     return binding
   }
 
+  /// Whoever asks is about to use it.
   func local(_ name: String) -> LocalBinding? {
+    let binding = declared(name)
+    binding?.isUsed = true
+    return binding
+  }
+
+  /// Nobody uses a name that is only assigned to.
+  func watch(_ binding: LocalBinding) {
+    if !module.isLibrary, !binding.local.name.hasPrefix("_") { checker.watched.append(binding) }
+  }
+
+  func declared(_ name: String) -> LocalBinding? {
     for scope in scopes.reversed() { if let binding = scope[name] { return binding } }
     return nil
   }
@@ -144,6 +158,10 @@ final class BodyChecker {
       return widen(found, given, wanted, expected, reason, span)
     }
     if let difference = unifier.unify(expected, found.type) {
+      if case .result(let name) = reason, let place = firstPropagation {
+        report(Mismatch.propagation(from: place, in: name, gives: expected, end: found.type, at: span))
+        return Checked(expected, core: found.core)
+      }
       report(Mismatch.diagnostic(expected: expected, found: found.type, difference, reason, at: span))
       return Checked(expected.isUnknown ? .error : expected, unit: found.unit, name: found.name, core: found.core)
     }
@@ -285,27 +303,35 @@ final class BodyChecker {
       }
       return
     }
-    let all = declared.effects.union(inferred)
+    // What comes the same way is one mistake: one call of an agent brings AI, Net and Stream.
+    var ways: [(origin: (span: Span, name: String), chain: [String], effects: EffectSet)] = []
     for effect in missing.each {
       guard let origin = ChargeSearch.origin(of: effect, in: function.unit) else { continue }
-      var notes: [String] = []
-      if let path = ChargeSearch.path(to: effect, from: function.unit), path.chain.count > 2 {
-        notes.append("how: \(path.chain.joined(separator: " -> "))")
+      let chain = ChargeSearch.path(to: effect, from: function.unit)?.chain ?? []
+      if let known = ways.firstIndex(where: { $0.origin.span == origin.span && $0.chain == chain }) {
+        ways[known].effects.formUnion(effect)
+      } else {
+        ways.append((origin, chain, effect))
       }
-      let isPure = function.isPure
-      let promise =
-        isPure
-        ? "declared `pure`"
-        : declared.effects.isEmpty ? "no effect is declared" : "only \(declared.effects.list) is declared"
+    }
+    let promise =
+      function.isPure
+      ? "declared `pure`"
+      : declared.effects.isEmpty ? "no effect is declared" : "only \(declared.effects.list) is declared"
+    for way in ways {
+      let isOne = way.effects.sorted.count == 1
+      let what = "the effect\(isOne ? "" : "s") \(way.effects.list)"
       checker.report(
         Diagnostic(
-          isPure ? "E0506" : "E0501",
-          isPure
-            ? "`\(function.name)` is pure but uses the effect \(effect.list)"
-            : "`\(function.name)` uses the effect \(effect.list) without declaring it",
-          at: origin.span, label: "`\(origin.name)` needs \(effect.list)", related: [.init(declared.span, promise)],
-          notes: notes,
-          hint: "declare it: `! {\(all.list)}`, or leave the row out to have it inferred"))
+          function.isPure ? "E0506" : "E0501",
+          function.isPure
+            ? "`\(function.name)` is pure but uses \(what)"
+            : "`\(function.name)` uses \(what) without declaring \(isOne ? "it" : "them")",
+          at: way.origin.span, label: "`\(way.origin.name)` needs \(way.effects.list)",
+          related: [.init(declared.span, promise)],
+          notes: way.chain.count > 2 ? ["how: \(way.chain.joined(separator: " -> "))"] : [],
+          hint: "declare \(isOne ? "it" : "them"): `! {\(declared.effects.union(inferred).list)}`, "
+            + "or leave the row out to have it inferred"))
     }
   }
 }

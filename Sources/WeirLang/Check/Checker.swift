@@ -80,6 +80,11 @@ package final class Checker {
   /// Run when the types of the current group are known: exhaustiveness, discarded results, what could not be inferred.
   var afterGroup: [() -> Void] = []
 
+  /// Bindings of the program's functions that something should read.
+  var watched: [LocalBinding] = []
+  /// Parts of the program that could not be read: whatever seems wrong in or because of them is no second mistake.
+  var unread = UnreadParts()
+
   /// More errors than this help nobody; the rest is counted in one line.
   package static let diagnosticLimit = 200
 
@@ -125,7 +130,7 @@ package final class Checker {
           "W0221", "this statement does not run: the program starts at `\(name)`", at: first.span,
           hint: "move it into `\(name)`"))
     }
-    if entry == nil && name != "main" && !diagnostics.hasErrors {
+    if entry == nil && name != "main" && !diagnostics.hasErrors && unread.diagnostics.isEmpty {
       let near = Suggestion.nearest(to: name, among: module.functions.keys)
       report(
         Diagnostic(
@@ -134,11 +139,15 @@ package final class Checker {
     }
     let report = EffectReport(
       entry: entry, modules: order, file: module.path, sources: sources)
-    var shown = diagnostics.sortedByPlace()
+    var shown = unread.diagnostics + diagnostics.filter { !unread.explains($0, sources) }
+    if !shown.hasErrors { shown += unused }
+    shown = shown.sortedByPlace()
     if shown.count > Self.diagnosticLimit {
       let hidden = shown.count - Self.diagnosticLimit
       shown = Array(shown.prefix(Self.diagnosticLimit))
-      shown.append(Diagnostic("E0903", "\(hidden) more are not shown", at: shown[shown.count - 1].span))
+      let severity = shown.hasErrors ? Diagnostic.Severity.error : .note
+      shown.append(
+        Diagnostic("E0903", "\(hidden) more are not shown", at: shown[shown.count - 1].span, severity: severity))
     }
     var program: CoreProgram?
     if !shown.hasErrors {

@@ -105,13 +105,15 @@ extension BodyChecker {
   private func `let`(_ binding: Binding, _ span: Span) -> [Lower] {
     let written = binding.type.map { TypeReader(checker, module).read($0) }
     if case .name(let name) = binding.pattern.kind {
-      if case .lambda = binding.value.kind, local(name) == nil, entities(name).isEmpty,
+      if case .lambda = binding.value.kind, declared(name) == nil, entities(name).isEmpty,
         NameCollector.names(in: binding.value).contains(name)
       {
         return recursive(name, binding, written, span)
       }
       let (value, scheme) = initialiser(binding.value, written, name)
-      let local = bind(name, scheme, binding.pattern.span, unit: value.unit).local
+      let bound = bind(name, scheme, binding.pattern.span, unit: value.unit)
+      let local = bound.local
+      watch(bound)
       return [{ lowering in Core(.bind(local, value.core(lowering)), span) }]
     }
     let value = written.map { check(binding.value, $0, .annotation("let")) } ?? infer(binding.value)
@@ -131,6 +133,8 @@ extension BodyChecker {
     unifier.leaveLevel()
     own.scheme = written == nil ? unifier.generalise(value.type, defaulting: false) : own.scheme
     own.unit = value.unit
+    own.isUsed = false
+    watch(own)
     return [{ lowering in Core(.bind(own.local, value.core(lowering)), span) }]
   }
 
@@ -141,7 +145,9 @@ extension BodyChecker {
     let parts = newLocal("parts")
     var steps: [Lower] = [{ lowering in Core(.bind(parts, checked.core(lowering)), span) }]
     for (index, item) in bound.enumerated() {
-      let local = bind(item.name, item.binding.scheme, item.binding.span).local
+      let again = bind(item.name, item.binding.scheme, item.binding.span)
+      let local = again.local
+      watch(again)
       steps.append { _ in Core(.bind(local, Core(.field(Core(.local(parts), span), index), span)), span) }
     }
     return steps
@@ -205,19 +211,23 @@ extension BodyChecker {
     }
     let written = binding.type.map { TypeReader(checker, module).read($0) }
     let value = written.map { check(binding.value, $0, .annotation(name)) } ?? infer(binding.value)
-    let local = bind(name, value.type, binding.pattern.span, isMutable: true).local
+    let bound = bind(name, value.type, binding.pattern.span, isMutable: true)
+    let local = bound.local
+    watch(bound)
     return { lowering in Core(.bind(local, value.core(lowering)), span) }
   }
 
   /// `x = e`: a `var` in scope gets another value, a new name is declared.
   private func assign(_ name: Name, _ expression: Expression, _ span: Span) -> Lower {
-    guard let binding = local(name.text) else {
+    guard let binding = declared(name.text) else {
       if let global = entities(name.text).compactMap(\.global).last, global.isMutable, global.module === module {
         let value = check(expression, global.scheme.type, .assignment(name.text))
         return { lowering in Core(.assignGlobal(lowering.global(global), value.core(lowering)), span) }
       }
       let value = infer(expression)
-      let local = bind(name.text, value.type, name.span, isMutable: true, unit: value.unit).local
+      let bound = bind(name.text, value.type, name.span, isMutable: true, unit: value.unit)
+      let local = bound.local
+      watch(bound)
       return { lowering in Core(.bind(local, value.core(lowering)), span) }
     }
     if !binding.isMutable {
@@ -413,6 +423,7 @@ extension BodyChecker {
       given = .named(checker.prelude.result, [unifier.fresh(), failure])
     }
     let checked = coerce(value, to: wanted, .operand("?"), expression.span)
+    if returnType.isUnknown, firstPropagation == nil { firstPropagation = span }
     if !checked.type.isError, let difference = unifier.unify(returnType, given) {
       report(Mismatch.diagnostic(expected: returnType, found: given, difference, .propagated(name), at: span))
     }

@@ -29,10 +29,40 @@ extension BodyChecker {
     var key = unifier.fresh()
     var value = unifier.fresh()
     if case .map(let k, let v)? = hint?.resolved { (key, value) = (k, v) }
+    warnOfRepeatedKeys(entries)
     let pairs = entries.map { (check($0.key, key, .entry), check($0.value, value, .entry)) }
     return Checked(.map(key, value)) { lowering in
       Core(.map(pairs.map { ($0.0.core(lowering), $0.1.core(lowering)) }), span)
     }
+  }
+
+  /// The later entry of a key wins, which nobody means who writes both.
+  private func warnOfRepeatedKeys(_ entries: [MapEntry]) {
+    var seen: [String: Span] = [:]
+    for entry in entries {
+      let key: String
+      switch entry.key.kind {
+      case .string(let text): key = "\"\(text)\""
+      case .int(let number): key = String(number)
+      case .bool(let value): key = String(value)
+      default: continue
+      }
+      if let first = seen[key], !module.isLibrary {
+        report(
+          Diagnostic(
+            "W0304", "the key `\(key)` stands twice in this map", at: entry.key.span,
+            related: [.init(first, "first here")], notes: ["the later entry wins"], hint: "leave one of them out"))
+      }
+      seen[key] = entry.key.span
+    }
+  }
+
+  /// `{}` is unit, and the empty map where a map is wanted.
+  func braces(_ hint: Type?, _ span: Span) -> Checked {
+    guard case .map? = hint?.resolved, checker.sources.source(of: span)?.text(span).first == "{" else {
+      return literal(.unit, .unit, span)
+    }
+    return map([], hint, span)
   }
 
   // MARK: Records
@@ -204,6 +234,11 @@ extension BodyChecker {
       if let index = Int(name.text), items.indices.contains(index) {
         return Checked(items[index]) { lowering in Core(.field(base.core(lowering), index), span) }
       }
+      report(
+        Diagnostic(
+          "E0346", "this has no part `\(name.text)`", at: name.span, label: "it is \(TypePrinter.noun(base.type))",
+          hint: "its parts are `.0` to `.\(items.count - 1)`, or take it apart: `let (a, b) = pair`"))
+      return nil
     case .variable(let variable) where variable.rigidName == nil && !base.type.isAnyNumber:
       return wanted(name, of: base, variable, span)
     default: break
@@ -260,7 +295,7 @@ extension BodyChecker {
       return Checked(.int) { lowering in
         Core(.primitive(.indexBytes, [base.core(lowering), place.core(lowering)]), span)
       }
-    case .named(let named, _) where named.name == "Json":
+    case .named(let named, _) where named.isJSON:
       let place = infer(index)
       if case .string = place.type.resolved {} else { _ = coerce(place, to: .int, .index, index.span) }
       return Checked(base.type) { lowering in

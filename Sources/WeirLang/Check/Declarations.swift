@@ -46,8 +46,17 @@ final class Declarations {
       case .statement(let statement): declare(statement)
       }
     }
+    for name in module.unknown { forget(name) }
     solveGroups()
     module.unit.row = BodyChecker.row(of: module.unit.charges, checker.unifier)
+  }
+
+  /// What was read only in part is a name all the same, of which nothing is known.
+  private func forget(_ name: String) {
+    module.values[name] = nil
+    module.types[name] = nil
+    module.exportedTypes[name] = nil
+    module.exportedValues[name] = nil
   }
 
   // MARK: Types
@@ -129,6 +138,7 @@ final class Declarations {
     let reader = TypeReader(checker, module)
     reader.arrows = .pure
     for parameter in alias.parameters { reader.parameters[parameter] = checker.unifier.fresh() }
+    reader.definition = alias.definition
     alias.isExpanding = true
     _ = reader.read(alias.definition)
     alias.isExpanding = false
@@ -182,6 +192,7 @@ final class Declarations {
       case .constructor(let c): c.owner.module == module.path
       }
     }
+    if own.isEmpty, !module.isLibrary { checker.noteHidden(name, by: entity, in: module) }
     module.values[name] = own + [entity]
     if isExported { module.exportedValues[name, default: []].append(entity) }
   }
@@ -202,7 +213,9 @@ final class Declarations {
     reader.allowsAny = function.isExtern && module.isLibrary
     var rigid: [TypeVariable] = []
     for parameter in function.typeParameters {
-      let variable = unifier.freshVariable(.any, rigidName: parameter.text)
+      let isNative = function.isExtern && module.isLibrary
+      let variable = unifier.freshVariable(
+        isNative ? VariableKind(parameter: parameter.text) : .any, rigidName: parameter.text)
       rigid.append(variable)
       reader.parameters[parameter.text] = .variable(variable)
     }

@@ -187,6 +187,8 @@ final class LocalBinding {
   let isMutable: Bool
   let span: Span
   var unit: CodeUnit?
+  /// Something reads it.
+  var isUsed = false
   init(local: Local, scheme: Scheme, isMutable: Bool, span: Span, unit: CodeUnit? = nil) {
     self.local = local
     self.scheme = scheme

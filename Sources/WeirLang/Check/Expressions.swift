@@ -16,7 +16,7 @@ extension BodyChecker {
   private func inferAlone(_ expression: Expression, _ hint: Type?, _ reason: Reason?, isWanted: Bool) -> Checked {
     let span = expression.span
     switch expression.kind {
-    case .unit: return literal(.unit, .unit, span)
+    case .unit: return braces(hint, span)
     case .bool(let value): return literal(.bool(value), .bool, span)
     case .string(let value): return literal(.string(value), .string, span)
     case .float(let value): return literal(.float(value), .float, span)
@@ -229,13 +229,13 @@ extension BodyChecker {
     let inner = CodeUnit(
       name: function.parameters.isEmpty ? "() =>" : "\\\(shown)", span: span, isLibrary: module.isLibrary,
       row: unifier.openRow())
-    let outer = (unit, returnType, loopDepth, exits, isWorkflow, isStep)
-    defer { (unit, returnType, loopDepth, exits, isWorkflow, isStep) = outer }
+    let outer = (unit, returnType, firstPropagation, loopDepth, exits, isWorkflow, isStep)
+    defer { (unit, returnType, firstPropagation, loopDepth, exits, isWorkflow, isStep) = outer }
     let reader = TypeReader(checker, module)
     let result = function.result.map(reader.read) ?? expected?.result ?? unifier.fresh()
     unit = inner
     returnType = result
-    (loopDepth, exits, isWorkflow, isStep) = (0, [], false, false)
+    (firstPropagation, loopDepth, exits, isWorkflow, isStep) = (nil, 0, [], false, false)
     return scoped {
       var locals: [Local] = []
       var types: [Type] = []

@@ -109,6 +109,10 @@ enum Mismatch {
         "E0904", "the type of this is too large", at: span, label: "here",
         notes: ["written out it has more than \(Unifier.workLimit) parts"],
         hint: "give its parts names: a `type` of their own")
+    case .kind(.comparable, _):
+      // Where it is compared with is no second mistake.
+      if case .variable(let variable) = expected.resolved, variable.rigidName == nil { variable.bound = .error }
+      return incomparable(found, "\(reason.needs) something that can be compared, and this is", at: span)
     case .effects(let effects):
       code = "E0504"
       notes.append("\(reason.needs) \(wanted)")
@@ -150,6 +154,27 @@ enum Mismatch {
     return Diagnostic(
       code, reason.title, at: span, label: "this is \(actual)", related: promised.map { [$0] } ?? [], notes: notes,
       hint: hint)
+  }
+
+  /// `?` in a function whose result nobody wrote, and whose end is no Option or Result.
+  static func propagation(
+    from place: Span, in name: String, gives: Type, end: Type, at span: Span
+  ) -> Diagnostic {
+    let isOption = if case .named(let type, _) = gives.resolved { type.name == "Option" } else { false }
+    let (what, wrapped) = isOption ? ("an Option", "Some(…)") : ("a Result", "Ok(…)")
+    let ending = if case .unit = end.resolved { "`\(isOption ? "Some(())" : "Ok(())")`" } else { "`\(wrapped)`" }
+    return Diagnostic(
+      Reason.propagated(name).code, Reason.propagated(name).title, at: place,
+      label: "this makes the result \(what)",
+      related: [.init(span, "but the function ends in \(TypePrinter.noun(end))")],
+      hint: "look at the value with `match`, or let the function end in \(ending)")
+  }
+
+  /// A function, or something that holds one, where values are compared.
+  static func incomparable(_ type: Type, _ who: String, at span: Span) -> Diagnostic {
+    Diagnostic(
+      "E0310", "functions cannot be compared", at: span, notes: ["\(who) \(TypePrinter.text(type))"],
+      hint: "compare what they return, or names for them")
   }
 
   static func count(_ n: Int, _ noun: String) -> String { n == 1 ? "1 \(noun)" : "\(n) \(noun)s" }

@@ -22,12 +22,13 @@ extension Checker {
   func module(_ path: String, source: Source, isLibrary: Bool) -> Module {
     let parsed = Parser.parse(source)
     let tree = parsed.tree
-    diagnostics += parsed.diagnostics
+    unread.add(parsed, of: source)
     let span = Span(file: source.id, start: 0, end: min(1, source.bytes.count))
     let module = Module(path: path, isLibrary: isLibrary, tree: tree, span: span)
     modules[path] = module
     loading.append(path)
     for item in tree.imports { bind(item, in: module) }
+    module.unknown.formUnion(unread.declarations(of: tree))
     // Groups of an importing module may be under way (a library module is loaded when its type is first named).
     let outer = afterGroup
     afterGroup = []
@@ -48,9 +49,7 @@ extension Checker {
       if let alias = item.alias { module.aliases[alias.text] = imported }
       return
     }
-    let last = imported.path.split(separator: "/").last.map(String.init) ?? imported.path
-    let plain = last.split(separator: ".").first.map(String.init) ?? last
-    module.aliases[item.alias?.text ?? plain] = imported
+    module.aliases[item.alias?.text ?? Self.localName(of: imported.path)] = imported
   }
 
   private func bind(_ name: ImportedName, of imported: Module, in module: Module) {
@@ -154,8 +153,7 @@ extension Checker {
   private func markUnknown(_ item: Import, _ module: Module) {
     for name in item.names ?? [] { module.unknown.insert(name.local.text) }
     if item.names == nil {
-      let last = item.path.text.split(separator: "/").last.map(String.init) ?? item.path.text
-      module.unknown.insert(item.alias?.text ?? last.split(separator: ".").first.map(String.init) ?? last)
+      module.unknown.insert(item.alias?.text ?? Self.localName(of: item.path.text))
     }
   }
 

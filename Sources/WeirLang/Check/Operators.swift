@@ -53,31 +53,14 @@ extension BodyChecker {
   private func equality(_ op: BinaryOperator, _ left: Expression, _ right: Expression, _ span: Span) -> Checked {
     let a = infer(left)
     let b = check(right, a.type, .operand(op.rawValue))
-    checker.afterGroup.append { [checker] in
-      if Self.holdsFunction(a.type, 0) {
-        checker.report(
-          Diagnostic(
-            "E0310", "functions cannot be compared", at: span,
-            notes: ["both sides are \(TypePrinter.text(a.type))"], hint: "compare what they return, or names for them"))
-      }
+    if case .kind? = unifier.unify(unifier.fresh(.comparable), a.type) {
+      report(Mismatch.incomparable(a.type, "both sides are", at: span))
     }
     return Checked(.bool) { lowering in
       let operands = [a.core(lowering), b.core(lowering)]
       if op == .notEqual { return Core(.primitive(.notEqual, operands), span) }
       if case .int = a.type.resolved { return Core(.primitive(.equalInt, operands), span) }
       return Core(.primitive(.equal, operands), span)
-    }
-  }
-
-  private static func holdsFunction(_ type: Type, _ depth: Int) -> Bool {
-    if depth > 20 { return false }
-    return switch type.resolved {
-    case .function: true
-    case .list(let x): holdsFunction(x, depth + 1)
-    case .map(_, let v): holdsFunction(v, depth + 1)
-    case .tuple(let xs), .named(_, let xs): xs.contains { holdsFunction($0, depth + 1) }
-    case .record(let r): r.fields.contains { holdsFunction($0.type, depth + 1) }
-    default: false
     }
   }
 
@@ -103,7 +86,7 @@ extension BodyChecker {
     switch first.type.resolved {
     case .bool, .error: isLogic = true
     // A number is not known to be an int yet, and no bool all the same.
-    case .variable(let variable): isLogic = variable.rigidName == nil && variable.isPlain
+    case .variable(let variable): isLogic = variable.rigidName == nil && variable.mayBeBool
     default: isLogic = false
     }
     if !isLogic {

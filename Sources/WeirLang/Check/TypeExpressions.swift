@@ -14,6 +14,8 @@ final class TypeReader {
   var arrows = ArrowRule.open
   /// `any` as "anything": parameters of `extern func` only.
   var allowsAny = false
+  /// The right side of the alias that is being verified.
+  var definition: TypeExpression?
   private var expanded = 0
 
   /// A type may unfold to this many nodes; aliases that double each other grow without bound.
@@ -219,7 +221,12 @@ final class TypeReader {
       "void": "unit", "Void": "unit", "number": "int", "double": "float", "Float": "float",
     ]
     let near = usual[text] ?? Suggestion.nearest(to: text, among: candidates)
-    checker.report(
-      Diagnostic("E0202", "there is no \(what) `\(text)`", at: span, hint: near.map { "did you mean `\($0)`?" }))
+    var hint = near.map { "did you mean `\($0)`?" }
+    if case .named(nil, let only, let arguments)? = definition?.kind, only.text == text, arguments.isEmpty {
+      // Whoever wrote it meant a constructor: what is made of it is no further mistake.
+      if near == nil { hint = "a type of one case is written `type … = | \(text)`" }
+      module.unknown.insert(text)
+    }
+    checker.report(Diagnostic("E0202", "there is no \(what) `\(text)`", at: span, hint: hint))
   }
 }

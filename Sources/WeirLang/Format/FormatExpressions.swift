@@ -8,7 +8,8 @@ extension Formatter {
 
   private mutating func bare(_ e: Expression) -> Layout {
     switch e.kind {
-    case .unit: return .text("()")
+    // Braces stay: where a map is wanted they are the empty one.
+    case .unit: return .text(source.text(e.span).first == "{" ? "{}" : "()")
     case .bool(let value): return .text("\(value)")
     case .nil: return .text("nil")
     case .name(let text): return .text(text)

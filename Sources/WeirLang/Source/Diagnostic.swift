@@ -2,10 +2,11 @@
 ///
 /// Plain data, made by lexer, parser and checker, shown by `DiagnosticPrinter`. The primary span says what *is*; related
 /// spans say what was expected and where that comes from. Codes: E00xx lexer, E01xx parser, E02xx names and imports,
-/// E03xx types, E04xx patterns, E05xx effects and capabilities, E09xx limits; W… for warnings, same ranges.
+/// E03xx types, E04xx patterns, E05xx effects and capabilities, E09xx limits; W… for warnings and N… for notes, same ranges.
 /// A room's words stand in one place: the lexer's and parser's in `SyntaxError`.
 package struct Diagnostic: Equatable, Sendable {
-  package enum Severity: String, Sendable { case error, warning }
+  /// A note says what could be tidier: `weir check` shows it, a run doesn't.
+  package enum Severity: String, Sendable { case error, warning, note }
 
   package struct Label: Equatable, Sendable {
     package var span: Span
@@ -35,12 +36,18 @@ package struct Diagnostic: Equatable, Sendable {
     hint: String? = nil, severity: Severity? = nil
   ) {
     self.code = code
-    self.severity = severity ?? (code.hasPrefix("W") ? .warning : .error)
+    self.severity = severity ?? Self.severity(code)
     self.title = title
     self.primary = Label(span, label)
     self.related = related
     self.notes = notes
     self.hint = hint
+  }
+
+  /// Failures at run time have words for codes, whatever they begin with.
+  private static func severity(_ code: String) -> Severity {
+    guard code.dropFirst().allSatisfy(\.isNumber) else { return .error }
+    return code.hasPrefix("W") ? .warning : code.hasPrefix("N") ? .note : .error
   }
 
   package var span: Span { primary.span }

@@ -1,6 +1,6 @@
 import WeirCore
 
-/// The form for tools: `weir check --json`.
+/// The form for tools: `weir check --json`. `docs/errors.md` promises its members and their units.
 extension DiagnosticPrinter {
   /// One JSON array on one line.
   package func json(_ diagnostics: [Diagnostic]) -> String {

@@ -39,7 +39,7 @@ package struct DiagnosticPrinter {
   }
 
   package func text(_ diagnostic: Diagnostic) -> String {
-    let tint = diagnostic.isError ? Style.red : .yellow
+    let tint: Style = [.error: .red, .warning: .yellow][diagnostic.severity] ?? .cyan
     var out =
       paint("\(diagnostic.severity.rawValue)[\(diagnostic.code)]", tint) + paint(": \(clean(diagnostic.title))", .bold)
       + "\n"
@@ -175,6 +175,7 @@ package struct DiagnosticPrinter {
     case red = "1;31"
     case yellow = "1;33"
     case blue = "34"
+    case cyan = "1;36"
     case bold = "1"
   }
 

@@ -190,7 +190,11 @@ extension Parser {
         result = try index(of: result)
       case .dot:
         advance()
-        if kind == .int { throw failExpected("a field's name", hint: "take a tuple apart: `let (a, b) = pair`") }
+        if kind == .int || kind == .float {
+          for place in tuplePlaces() { result = try node(.field(result, place), result.span.through(place.span)) }
+          advance()
+          continue
+        }
         let field = try label("a field's name")
         result = try node(.field(result, field), result.span.through(field.span))
       case .question:
@@ -201,12 +205,21 @@ extension Parser {
     }
   }
 
+  /// `0` of `pair.0`; the lexer reads what follows in `nested.0.1` as one number.
+  private func tuplePlaces() -> [Name] {
+    var start = Int(token.start)
+    return text(at).split(separator: ".", omittingEmptySubsequences: false).map { part in
+      defer { start += part.utf8.count + 1 }
+      return Name(String(part), Span(file: source.id, start: start, end: start + part.utf8.count))
+    }
+  }
+
   /// `(limit 4)`, behind the sequence of a `for parallel`.
   private var startsLimit: Bool {
     guard isWord("limit", ahead: 1) else { return false }
     switch peek(2) {
-    case .int, .name: return true
-    default: return false
+    case .roundClose, .comma, .dot, .roundOpen, .squareOpen, .end: return false
+    default: return true
     }
   }
 

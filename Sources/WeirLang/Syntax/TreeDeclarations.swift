@@ -3,6 +3,13 @@ package enum Item: Sendable {
   case declaration(Declaration)
   /// Runs in order when the entry file has no `main`. A top-level `let` is a `.constant` declaration.
   case statement(Statement)
+
+  package var span: Span {
+    switch self {
+    case .declaration(let declaration): declaration.span
+    case .statement(let statement): statement.span
+    }
+  }
 }
 
 /// `import std/stream (connect, Message as Msg)` · `import std/json as json` · `import "io"` · `import "./util.weir" (f)`

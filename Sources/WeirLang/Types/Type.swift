@@ -64,6 +64,35 @@ final class NamedType {
   }
 }
 
+extension NamedType {
+  var isJSON: Bool { name == "Json" && module == "std/json" }
+
+  /// A case carries a function, directly or inside something.
+  var holdsFunction: Bool {
+    var seen: [NamedType] = []
+    return holdsFunction(&seen)
+  }
+
+  private func holdsFunction(_ seen: inout [NamedType]) -> Bool {
+    if seen.contains(where: { $0 === self }) { return false }
+    seen.append(self)
+    return constructors.contains { $0.fields.contains { Self.holdsFunction($0, &seen) } }
+  }
+
+  private static func holdsFunction(_ type: Type, _ seen: inout [NamedType]) -> Bool {
+    switch type.resolved {
+    case .function: return true
+    case .list(let item): return holdsFunction(item, &seen)
+    case .map(let key, let value): return holdsFunction(key, &seen) || holdsFunction(value, &seen)
+    case .tuple(let items): return items.contains { holdsFunction($0, &seen) }
+    case .record(let record): return record.fields.contains { holdsFunction($0.type, &seen) }
+    case .named(let named, let arguments):
+      return named.holdsFunction(&seen) || arguments.contains { holdsFunction($0, &seen) }
+    default: return false
+    }
+  }
+}
+
 /// One case of a sum. `fields` speak of the owner's parameters through `variables`.
 final class SumCase {
   let name: String
@@ -90,11 +119,31 @@ enum VariableKind {
   case joinable
   /// What `<` orders: numbers, strings; unsolved, it becomes `int`.
   case ordered
+  /// What `==` compares: anything that holds no function.
+  case comparable
+  /// What `len` measures: strings, bytes, lists, maps, Json.
+  case measured
+
+  /// What a type parameter of an `extern func` promises by its name: `len[measured](value: measured)`. Functions written
+  /// in the language need no such word, their bodies tell.
+  init(parameter name: String) {
+    switch name {
+    case "comparable": self = .comparable
+    case "measured": self = .measured
+    default: self = .any
+    }
+  }
 
   /// Both kinds at once, or nil when nothing is of both.
   static func meet(_ a: VariableKind, _ b: VariableKind) -> VariableKind? {
     switch (a, b) {
     case (.any, let other), (let other, .any): other
+    case (.comparable, let other), (let other, .comparable): other
+    case (.measured, .measured): .measured
+    case (.measured, .joinable), (.joinable, .measured): .joinable
+    // Text, bytes and lists have both a length and an order.
+    case (.measured, .ordered), (.ordered, .measured): .joinable
+    case (.measured, .number), (.number, .measured): nil
     case (.number, .number), (.number, .ordered), (.ordered, .number): .number
     case (.ordered, .ordered): .ordered
     case (.joinable, .joinable): .joinable
@@ -117,6 +166,13 @@ final class TypeVariable {
 
   /// Could still become a function.
   var isPlain: Bool { if case .any = kind { wantedFields.isEmpty } else { false } }
+  /// Could still become a bool.
+  var mayBeBool: Bool {
+    switch kind {
+    case .any, .comparable: wantedFields.isEmpty
+    default: false
+    }
+  }
 
   init(id: Int, level: Int, kind: VariableKind = .any, rigidName: String? = nil) {
     self.id = id

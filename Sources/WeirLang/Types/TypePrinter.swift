@@ -22,6 +22,8 @@ struct TypePrinter {
     case .number: return "a number"
     case .joinable: return "a string or a list"
     case .ordered: return "a number or a string"
+    case .comparable: return "something that can be compared"
+    case .measured: return "a string, bytes, a list, a map or Json"
     case .any: return nil
     }
   }
@@ -69,7 +71,8 @@ struct TypePrinter {
       case .number: return "number"
       case .joinable: return "string or list"
       case .ordered: return "number or string"
-      case .any: break
+      case .measured: return "string, list or map"
+      case .any, .comparable: break
       }
       if let name = names[v.id] { return name }
       let name = Self.letter(names.count)

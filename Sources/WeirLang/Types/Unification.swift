@@ -154,14 +154,12 @@ final class Unifier {
   private func bind(_ variable: TypeVariable, to type: Type, _ depth: Int) -> Difference? {
     if case .variable(let other) = type {
       if other.rigidName != nil {
-        // `<` works on values of any type, by the order that all values have. `+` and `++` make the parameter one that
-        // stands for numbers, or for what can be joined: callers are held to that.
-        switch variable.kind {
-        case .any, .ordered: break
-        case .number, .joinable:
-          guard let kind = VariableKind.meet(variable.kind, other.kind) else { return .kind(variable.kind, type) }
-          other.kind = kind
-        }
+        // `<` works on values of any type that `==` compares, by the order that all of them have. The other operators
+        // make the parameter one that stands for what they take: callers are held to that.
+        var wanted = variable.kind
+        if case .ordered = wanted { wanted = .comparable }
+        guard let kind = VariableKind.meet(wanted, other.kind) else { return .kind(variable.kind, type) }
+        other.kind = kind
         if !variable.wantedFields.isEmpty { return .rigid(other.rigidName ?? "", type) }
         variable.bound = type
         // A rigid variable stays at its level: one that escapes shows as a mismatch where it is used.
@@ -180,7 +178,7 @@ final class Unifier {
       }
       return nil
     }
-    if !admits(variable.kind, type) { return .kind(variable.kind, type) }
+    if !admits(variable.kind, type, depth) { return .kind(variable.kind, type) }
     if !adjust(type, to: variable, 0) { return work > Self.workLimit ? .tooLarge : .infinite(type) }
     variable.bound = type
     if variable.wantedFields.isEmpty { return nil }
@@ -208,14 +206,36 @@ final class Unifier {
     return shown
   }
 
-  private func admits(_ kind: VariableKind, _ type: Type) -> Bool {
+  private func admits(_ kind: VariableKind, _ type: Type, _ depth: Int) -> Bool {
     switch (kind, type) {
     case (.any, _): true
+    case (.comparable, _): makeComparable(type, depth)
+    case (.measured, .string), (.measured, .bytes), (.measured, .list), (.measured, .map): true
+    case (.measured, .named(let named, _)): named.isJSON
     case (.number, .int), (.number, .float): true
     case (.joinable, .string), (.joinable, .bytes), (.joinable, .list): true
     case (.ordered, .int), (.ordered, .float), (.ordered, .string), (.ordered, .bytes): true
     case (.ordered, .list), (.ordered, .tuple): true
     default: false
+    }
+  }
+
+  /// Whatever is not known of the type yet is held to it. False: it holds a function.
+  private func makeComparable(_ type: Type, _ depth: Int) -> Bool {
+    work += 1
+    if depth > Self.depthLimit || work > Self.workLimit { return true }
+    switch type.resolved {
+    case .function: return false
+    case .variable(let variable):
+      if let kind = VariableKind.meet(.comparable, variable.kind) { variable.kind = kind }
+      return variable.wantedFields.allSatisfy { makeComparable($0.type, depth + 1) }
+    case .list(let item): return makeComparable(item, depth + 1)
+    case .map(let key, let value): return makeComparable(key, depth + 1) && makeComparable(value, depth + 1)
+    case .tuple(let items): return items.allSatisfy { makeComparable($0, depth + 1) }
+    case .named(let named, let arguments):
+      return !named.holdsFunction && arguments.allSatisfy { makeComparable($0, depth + 1) }
+    case .record(let record): return record.fields.allSatisfy { makeComparable($0.type, depth + 1) }
+    default: return true
     }
   }
 
@@ -264,14 +284,18 @@ final class Unifier {
     case .variable(let v):
       guard v.level > level, !variables.contains(where: { $0 === v }) else { return }
       if v.rigidName == nil {
-        let isPlain = if case .any = v.kind { v.wantedFields.isEmpty } else { false }
-        if !isPlain {
+        let isGeneral =
+          switch v.kind {
+          case .any, .comparable, .measured: v.wantedFields.isEmpty
+          default: false
+          }
+        if !isGeneral {
           guard defaulting else {
             v.level = level
             return
           }
           switch v.kind {
-          case .any: break
+          case .any, .comparable, .measured: break
           case .number, .ordered: v.bound = .int
           case .joinable: v.bound = .string
           }

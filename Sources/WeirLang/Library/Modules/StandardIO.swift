@@ -88,27 +88,29 @@ extension LibraryModule {
         import std/env (env)
         /// Any value as text; strings are quoted.
         export extern func show[a](value: a) -> string
-        /// Items of a list or map, characters of a string, bytes.
-        export extern func len[a](value: a) -> int
+        /// Items of a list or map, characters of a string, bytes. Of Json the same; what has no parts there counts 0.
+        export extern func len[measured](value: measured) -> int
         """#,
       natives: [
         raw("show", arity: 1) { arguments, context in .value(.string(arguments[0].shown(context.names))) },
-        raw("len", arity: 1) { arguments, _ in
-          switch arguments[0] {
-          case .list(let list): .value(.int(list.count))
-          case .map(let root): .value(.int(Map(root: root).count))
-          case .string(let text): .value(.int(text.scalarCount))
-          case .bytes(let bytes): .value(.int(bytes.count))
-          default:
-            throw Trap(
-              "NoLength", "\(arguments[0].caseName) has no length", hint: "lists, maps, strings and bytes have one")
-          }
-        },
+        raw("len", arity: 1) { arguments, _ in .value(.int(arguments[0].length)) },
       ])
   }
 }
 
 extension Value {
+  /// What `len` gives, of the types that its signature admits.
+  fileprivate var length: Int {
+    switch self {
+    case .list(let list): list.count
+    case .map(let root): Map(root: root).count
+    case .string(let text): text.scalarCount
+    case .bytes(let bytes): bytes.count
+    case .variant(_, let fields): fields[0].length
+    default: 0
+    }
+  }
+
   /// As interpolation and `print` write it: a string is itself.
   package func text(_ names: ProgramNames) -> String {
     if case .string(let text) = self { text } else { shown(names) }

@@ -23,21 +23,21 @@ extension LibraryModule {
         export extern func drop[a](xs: [a], count: int) -> [a]
         /// Items `from` up to, not including, `to`; places outside the list are left out.
         export extern func slice[a](xs: [a], from: int, to: int) -> [a]
-        export extern func contains[a](xs: [a], x: a) -> bool
+        export extern func contains[comparable](xs: [comparable], x: comparable) -> bool
         /// The place of the first item that equals x.
-        export extern func indexOf[a](xs: [a], x: a) -> Option[int]
+        export extern func indexOf[comparable](xs: [comparable], x: comparable) -> Option[int]
         export extern func zip[a, b](xs: [a], ys: [b]) -> [(a, b)]
         /// `(place, item)` of every item.
         export extern func enumerate[a](xs: [a]) -> [(int, a)]
         /// The ints `from` up to, not including, `to`.
         export extern func range(from: int, to: int) -> [int]
         /// In rising order; items that are equal keep theirs.
-        export extern func sort[a](xs: [a]) -> [a]
+        export extern func sort[comparable](xs: [comparable]) -> [comparable]
         /// Without repetitions; the first of equal items stays.
-        export extern func unique[a](xs: [a]) -> [a]
+        export extern func unique[comparable](xs: [comparable]) -> [comparable]
         /// `count` times the same item.
         export extern func fill[a](x: a, count: int) -> [a]
-        extern func _sortByKeys[a, k](xs: [a], keys: [k]) -> [a]
+        extern func _sortByKeys[a, comparable](xs: [a], keys: [comparable]) -> [a]
 
         export func map[a, b](xs: [a], f: (a) -> b) -> [b] {
           var out = []

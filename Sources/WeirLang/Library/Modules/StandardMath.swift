@@ -15,8 +15,8 @@ extension LibraryModule {
         export extern func abs(number: int) -> int
         export extern func absFloat(number: float) -> float
         /// The smaller and the larger of two values, by the language's `<`.
-        export extern func min[a](x: a, y: a) -> a
-        export extern func max[a](x: a, y: a) -> a
+        export extern func min[comparable](x: comparable, y: comparable) -> comparable
+        export extern func max[comparable](x: comparable, y: comparable) -> comparable
         export func clamp[a](x: a, low: a, high: a) -> a { min(max(x, low), high) }
         """#,
       natives: [
