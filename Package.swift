@@ -64,6 +64,10 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
     room("WeirTesting", ["WeirCore"]),
+    // Measured by Benchmarks/run.py
+    .executableTarget(
+      name: "StreamBenchmarks", dependencies: ["WeirCore", "WeirWire"], path: "Benchmarks/streams", swiftSettings: swift
+    ),
     // Tests
     tests("WeirCore"),
     tests("WeirWire"),
@@ -71,7 +75,7 @@ let package = Package(
     .testTarget(
       name: "WeirLangTests", dependencies: ["WeirCore", "WeirLang", "WeirTesting"],
       exclude: ["golden", "Programs"], swiftSettings: swift),
-    tests("WeirNet", ["WeirWire"]),
+    tests("WeirNet", ["WeirWire", "WeirFlow"]),
     tests("WeirAI", ["WeirWire", "WeirStore", "CWeirTOML"]),
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
     tests("WeirRuntime", ["WeirWire", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),

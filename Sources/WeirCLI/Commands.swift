@@ -30,6 +30,9 @@ enum Commands {
     .init(
       "stream-max-message", value: "BYTES",
       "largest message of a connection (default 1048576; 16777216 for an event of SSE)"),
+    .init("stream-allow-http", "connect without encryption to other machines as well"),
+    .init("stream-allow-private", "connect to private and link-local addresses"),
+    .init("stream-allow-domains", value: "LIST", "connect to these hosts only: a.com,*.b.com"),
   ]
 
   static let all: [CommandSpec] = [

@@ -13,6 +13,7 @@ enum RunCommand {
     options.arguments = command.rest
     options.server = try ServerFlags.options(command)
     options.streams = try StreamFlags.limits(command)
+    options.network = try NetworkFlags.policy(command)
     try command.checkColor()
 
     let named = try command["caps"].map(Capabilities.named)

@@ -10,6 +10,30 @@ package struct Secrets: Sendable, CustomStringConvertible {
     for value in values { add(value) }
   }
 
+  /// What a request's headers carry that nobody else may read: credentials by their names, and every value that holds
+  /// one of the environment's.
+  package init(headers: [(name: String, value: String)], environmentValues: Set<String> = []) {
+    for (name, value) in headers {
+      if Self.isCredential(name) {
+        add(value)
+        // `Bearer` is no secret, what follows is; of cookies and signatures, what stands behind each `=`.
+        if let scheme = value.firstIndex(of: " ") { add(String(value[value.index(after: scheme)...])) }
+        for part in value.split(whereSeparator: { $0 == ";" || $0 == "," }) {
+          if let equals = part.firstIndex(of: "=") { add(part[part.index(after: equals)...].filter { $0 != "\"" }) }
+        }
+      }
+      for known in environmentValues where value.contains(known) { add(known) }
+    }
+  }
+
+  private static func isCredential(_ name: String) -> Bool {
+    let name = name.lowercased()
+    return credentialWords.contains { name.contains($0) }
+  }
+  private static let credentialWords = [
+    "auth", "cookie", "token", "secret", "key", "password", "passwd", "credential", "signature", "session",
+  ]
+
   /// Also its percent-encoded and JSON-escaped forms: a key may come back inside a URL or a quoted body.
   package mutating func add(_ value: String) {
     for form in [value, PercentEncoding.query(value), value.replacing("/", with: "\\/")] {
@@ -17,6 +41,19 @@ package struct Secrets: Sendable, CustomStringConvertible {
       if bytes.count >= Self.shortestByteCount, !needles.contains(bytes) { needles.append(bytes) }
     }
     needles.sort { $0.count > $1.count }
+  }
+
+  /// The beginning of something longer: a secret that its end cuts is left out as well.
+  package func redact(beginning bytes: [UInt8]) -> String {
+    var end = bytes.count
+    for needle in needles {
+      for length in stride(from: min(needle.count - 1, bytes.count), to: 0, by: -1)
+      where bytes.suffix(length).elementsEqual(needle.prefix(length)) {
+        end = min(end, bytes.count - length)
+        break
+      }
+    }
+    return redact(String(decoding: bytes[..<end], as: UTF8.self))
   }
 
   package func redact(_ text: String) -> String {

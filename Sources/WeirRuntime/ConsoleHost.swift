@@ -24,5 +24,12 @@ final class ConsoleHost: ProgramHost {
 
   func exit(_ code: Int) { onExit?(code) }
 
-  func environment(_ name: String) -> String? { world.environment[name] }
+  /// What the program has read from the environment: must not be in what is said about a request that carries it.
+  private(set) var environmentValues: Set<String> = []
+
+  func environment(_ name: String) -> String? {
+    let value = world.environment[name]
+    if let value, value.utf8.count >= Secrets.shortestByteCount { environmentValues.insert(value) }
+    return value
+  }
 }

@@ -18,6 +18,8 @@ package final class ProgramInstance {
     package var arguments: [String] = []
     package var server = ServerOptions()
     package var streams = StreamLimits()
+    /// Where the program itself may connect. Providers are the user's own configuration, and not asked.
+    package var network = NetworkPolicy()
     package init() {}
   }
 
@@ -39,6 +41,7 @@ package final class ProgramInstance {
   let client: ChatClient
   let sessions: AgentSessions
   let streams: StreamTable
+  private let host: ConsoleHost
   private(set) var scheduler: Scheduler
   private(set) var runs: RunTable!
   /// Every workflow of the program, served or not.
@@ -59,12 +62,15 @@ package final class ProgramInstance {
     client = ChatClient(world: world)
     sessions = AgentSessions(client: client, registry: providers, store: store)
     streams = StreamTable(world: world, limits: options.streams)
-    let host = ConsoleHost(world: world, input: streams.input, arguments: options.arguments)
+    host = ConsoleHost(world: world, input: streams.input, arguments: options.arguments)
     scheduler = Scheduler(program: program, host: host, soon: world.loop.soon)
     runs = RunTable(instance: self)
     scheduler.context.attachment = Attachment(instance: self)
     host.onExit = { [weak self] code in self?.exit(code) }
   }
+
+  /// What the program has read from its environment, and whoever quotes others must leave out.
+  var environmentValues: Set<String> { host.environmentValues }
 
   /// What natives use: the instance that their fiber belongs to.
   static func of(_ context: NativeContext) throws -> ProgramInstance {

@@ -156,9 +156,9 @@ enum StreamModule {
         extern func _closeLoop(loop: EventLoop) -> unit
         extern func _handlerOf(conn: StreamConn) -> (StreamEvent) -> bool
         """,
-      natives: [nextOfStream] + loops + sources + connections,
+      natives: [nextOfStream] + loops + sources + connections + eventStreams,
       types: [StreamValue.errorKind, StreamValue.event, StreamValue.status],
-      absent: absent("connect", "sseConnect", "ssePost", "asyncExecProcess", "processSource"))
+      absent: absent("connect", "asyncExecProcess", "processSource"))
   }
 
   private static var nextOfStream: Native {

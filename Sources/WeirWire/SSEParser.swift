@@ -55,6 +55,12 @@ package struct SSEParser: Sendable {
     self.id = lastEventID
   }
 
+  /// For the next connection to the same stream: what outlives one is kept.
+  package init(continuing earlier: SSEParser) {
+    self.init(lastEventID: earlier.lastEventID, eventByteLimit: earlier.limit)
+    reconnectionTime = earlier.reconnectionTime
+  }
+
   // MARK: The two ways to read
 
   /// Hands every event that `bytes` completes to `visit`, in order. The data is valid during the call only.

@@ -131,4 +131,18 @@ import WeirTesting
       #expect(error.message.hasPrefix(meaning))
     }
   }
+
+  @Test func whereAProgramMayConnect() throws {
+    func policy(_ flags: String) throws -> NetworkPolicy { try NetworkFlags.policy(parse("run \(flags) a.weir").get()) }
+    #expect(try policy("") == NetworkPolicy())
+    #expect(try policy("--stream-allow-http") == NetworkPolicy(allowHTTP: true))
+    #expect(try policy("--stream-allow-private") == NetworkPolicy(allowPrivate: true))
+    let domains = try policy("--stream-allow-domains A.com,*.b.com --stream-allow-domains [::1]").domains
+    #expect(domains.map(\.description) == ["a.com", "*.b.com", "::1"])
+    for list in ["=", "=,", "=a.com,b/c", "=http://a.com", "=*", "=127.1", "=a.com:80"] {
+      #expect("\(list)") { _ = try policy("--stream-allow-domains\(list)") } throws: {
+        ($0 as? UsageFailure)?.message.contains("--stream-allow-domains needs host names") == true
+      }
+    }
+  }
 }
