@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table each: CPU per event first, peers in the same run, medians of several rounds.
 
-    python3 Benchmarks/run.py [start] [language] [relay] [fanout] [--rounds N] [--quick]
+    python3 Benchmarks/run.py [start] [language] [relay] [fanout] [streams] [--rounds N] [--quick]
 
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
@@ -264,11 +264,29 @@ def start(rounds, quick):
         pages = {key: int(value.split()[0]) for key, value in (line.split(":") for line in open(f"/proc/{pid}/status")) if key in ("VmRSS", "RssAnon")}
         print(f"| server's RSS at start / of it its own memory, MB | {pages['VmRSS'] / 1024:.1f} / {pages['RssAnon'] / 1024:.1f} |")
 
+# MARK: streams
+
+def streams(rounds, quick):
+    """Parsing server-sent events beside copying their bytes: the parser alone, and with an event and its text made of each."""
+    subprocess.run([*"swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked --explicit-target-dependency-import-check error".split(),
+                    "--product", "StreamBenchmarks"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    shapes = {}
+    for _ in range(1 if quick else rounds):
+        done = subprocess.run(["taskset", "-c", LOAD_CPU, str(ROOT / ".build/release/StreamBenchmarks")], capture_output=True, text=True, check=True)
+        for line in done.stdout.splitlines():
+            result = json.loads(line)
+            shapes.setdefault(result["shape"], []).append(result)
+    print(f"\n## Server-sent events, parsed (load average {load()})\n")
+    print("| stream | memcpy GB/s | parsed GB/s | with events GB/s | ns an event |\n| --- | ---: | ---: | ---: | ---: |")
+    for shape, results in shapes.items():
+        fastest = lambda key: max(result[key] for result in results)
+        print(f"| {shape} | {fastest('memcpy_gb_s'):.1f} | {fastest('visit_gb_s'):.2f} | {fastest('events_gb_s'):.2f} | {min(r['ns_per_event'] for r in results):.0f} |")
+
 def middle(results, key):
     return statistics.median(r[key] for r in results)
 
 PARTS = {
-    "start": start, "relay": relay, "fanout": fanout,
+    "start": start, "relay": relay, "fanout": fanout, "streams": streams,
     "language": lambda rounds, quick: language.language(WEIR, WORK, rounds, quick)}
 
 if __name__ == "__main__":

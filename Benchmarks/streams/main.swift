@@ -23,15 +23,13 @@ let shapes = [
     name: "1 MiB events, cut every 100 KB", event: "data: " + String(repeating: "x", count: 1 << 20) + "\n\n",
     chunk: 102_400),
 ]
-let byteCount = 64 << 20
-let rounds = 7
 
-func best(_ run: () -> Void) -> Double {
+nonisolated func best(of rounds: Int, _ run: () -> Void) -> Double {
   let clock = ContinuousClock()
   return (0..<rounds).map { _ in Double(clock.measure(run).nanoseconds) / 1e9 }.min() ?? 0
 }
 
-func parse(_ bytes: [UInt8], chunk: Int, _ visit: (SSEHead, Span<UInt8>) -> Void) {
+nonisolated func parse(_ bytes: [UInt8], chunk: Int, _ visit: (SSEHead, Span<UInt8>) -> Void) {
   var parser = SSEParser()
   var at = 0
   while at < bytes.count {
@@ -45,9 +43,10 @@ func parse(_ bytes: [UInt8], chunk: Int, _ visit: (SSEHead, Span<UInt8>) -> Void
   }
 }
 
-func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
+nonisolated func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
 
-for shape in shapes {
+/// Not at the top level: globals of a main file belong to the main actor, and every closure would ask whether it is there.
+nonisolated func measure(_ shape: Shape, byteCount: Int, rounds: Int) {
   let one = Array(shape.event.utf8)
   let wanted = max(1, byteCount / one.count)
   var bytes: [UInt8] = []
@@ -55,7 +54,7 @@ for shape in shapes {
   for _ in 0..<wanted { bytes += one }
 
   var copy = [UInt8](repeating: 0, count: shape.chunk)
-  let copying = best {
+  let copying = best(of: rounds) {
     var at = 0
     while at < bytes.count {
       let count = min(shape.chunk, bytes.count - at)
@@ -66,13 +65,13 @@ for shape in shapes {
     }
   }
   var seen = 0
-  let visiting = best {
+  let visiting = best(of: rounds) {
     seen = 0
     parse(bytes, chunk: shape.chunk) { _, data in seen += data.count > 0 ? 1 : 0 }
   }
   precondition(seen == wanted, "every event was seen")
   var size = 0
-  let making = best {
+  let making = best(of: rounds) {
     size = 0
     parse(bytes, chunk: shape.chunk) { head, data in
       let text = data.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
@@ -85,3 +84,5 @@ for shape in shapes {
     #"{"shape":"\#(shape.name)","memcpy_gb_s":\#(rounded(gigabytes / copying)),"visit_gb_s":\#(rounded(gigabytes / visiting)),"events_gb_s":\#(rounded(gigabytes / making)),"ns_per_event":\#(rounded(making * 1e9 / Double(wanted)))}"#
   )
 }
+
+for shape in shapes { measure(shape, byteCount: 64 << 20, rounds: 7) }

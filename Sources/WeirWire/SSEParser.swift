@@ -249,8 +249,9 @@ package struct SSEParser: Sendable {
     hasData = false
     held = nil
     blockBytes = 0
-    // One huge event must not keep its memory for the life of the stream.
-    data.removeAll(keepingCapacity: data.capacity <= Self.keptCapacity)
+    // Emptying costs a tenth of a small event, and most have nothing here. One huge event must not keep its memory for
+    // the life of the stream.
+    if !data.isEmpty { data.removeAll(keepingCapacity: data.capacity <= Self.keptCapacity) }
   }
   private static let keptCapacity = 64 << 10
 

@@ -209,6 +209,10 @@ let sseCases: [SSECase] = [
     #expect(fits.events.first?.data.count == big.count && fits.failure == nil)
     let over = visitAll([Array("data: ".utf8), big, Array("\n\n".utf8)])
     #expect(over.failure == .eventTooLarge(limit: 16 << 20))
+    // As it comes from a socket: what was read is not read again for each piece.
+    let pieces = stride(from: 0, to: big.count, by: 16_384).map { Array(big[$0..<min($0 + 16_384, big.count)]) }
+    #expect(visitAll([Array("data:".utf8)] + pieces + [Array("\n\n".utf8)]) == fits)
+    #expect(visitAll([Array("data: ".utf8)] + pieces).failure == .eventTooLarge(limit: 16 << 20))
   }
 
   @Test func aReconnectionStartsWithTheOldID() throws {
