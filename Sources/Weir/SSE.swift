@@ -20,8 +20,7 @@ public enum SSE {
     return Events(reader: ConnectionReader(thread))
   }
 
-  /// How to ask, and where asking is allowed: as for programs of Weir, plain `http` goes to this machine only, and
-  /// private addresses are closed, unless these say otherwise.
+  /// How to ask, where that is allowed, and how long to wait.
   public struct Options: Sendable {
     /// They win over `Accept: text/event-stream` and `Cache-Control: no-cache`.
     public var headers: [(name: String, value: String)] = []
@@ -30,10 +29,8 @@ public enum SSE {
     /// New requests with `Last-Event-ID` when the body ends or breaks: at most `max`, each after `backoff` or what the
     /// server asked for, doubled with each in a row that reaches nothing.
     public var reconnect: (max: Int, backoff: Duration)?
-    public var allowHTTP = false
-    public var allowPrivate = false
-    /// Empty: every host; else these, written like `a.com` or `*.b.com`.
-    public var domains: [String] = []
+    /// Where it may lead, and be redirected to.
+    public var policy = ConnectionPolicy()
     /// Name, TCP, TLS and the head of the answer together.
     public var connectTimeout = Duration.seconds(30)
     /// Without an event for so long, reading throws `Timeout`; nil: it waits.
@@ -44,18 +41,10 @@ public enum SSE {
     public init() {}
 
     func request(_ url: String) throws(WeirError) -> SSERequest {
-      var policy = NetworkPolicy(allowHTTP: allowHTTP, allowPrivate: allowPrivate)
-      for name in domains {
-        guard let pattern = DomainPattern(name) else {
-          throw WeirError(
-            code: "BadArgument", message: "\"\(name)\" is not a host", hint: "write it like a.com or *.b.com")
-        }
-        policy.domains.append(pattern)
-      }
-      var request = SSERequest(
+      var request = try SSERequest(
         url: url, headers: headers, body: body,
         reconnect: reconnect.map { .init(max: max(0, $0.max), backoff: $0.backoff) },
-        policy: policy)
+        policy: policy.network())
       request.connectTimeout = connectTimeout
       request.eventByteLimit = max(1, eventByteLimit)
       return request

@@ -88,7 +88,7 @@ public struct WeirProgram: Sendable {
     if let output = options.output { world.console = HandlerConsole(input: world.console, output) }
     if !options.environment.isEmpty { world.environment = Overlay(options.environment, over: world.environment) }
     let project = try Project.load(near: name, explicit: nil)
-    return try ProgramRun(file, project: project, options: options.instanceOptions, color: false)
+    return try ProgramRun(file, project: project, options: options.instanceOptions(), color: false)
       .instance(on: loop, world: world, granted: granted)
   }
 }
@@ -124,6 +124,8 @@ public struct RunOptions: Sendable {
   public var token: String?
   /// How long streams may finish when the program is stopped.
   public var grace = Duration.seconds(5)
+  /// Where the program itself may connect; the endpoints of its providers are not asked for.
+  public var connections = ConnectionPolicy()
   /// Variables that win over the process's own, such as keys.
   public var environment: [String: String] = [:]
   /// What the program prints and the server says; nil writes it to the process's own streams. Called on the loop's thread.
@@ -134,8 +136,9 @@ public struct RunOptions: Sendable {
     self.port = port
   }
 
-  var instanceOptions: ProgramInstance.Options {
+  func instanceOptions() throws(WeirError) -> ProgramInstance.Options {
     var options = ProgramInstance.Options()
+    options.network = try connections.network()
     options.server.host = host
     options.server.port = port
     options.server.grace = grace

@@ -48,6 +48,24 @@ import WeirIO
     #expect { try WeirProgram(path: "/nowhere/p.weir") } throws: { ($0 as? WeirError)?.code == "FileNotFound" }
   }
 
+  @Test func whereAProgramMayConnectIsSaidInSwift() async throws {
+    let lines = Collected()
+    var options = RunOptions(capabilities: [.stream])
+    options.output = { text, stream in if stream == .standardOutput { lines.add(text) } }
+    let program = try WeirProgram(
+      source: """
+        import std/stream (sseConnect, ConnectionFailed)
+        func main() {
+          match sseConnect("https://b.com/", {headers: []}) { Err(ConnectionFailed(why)) => println(why), _ => println("?") }
+        }
+        """)
+    options.connections.domains = ["*.a.com"]
+    #expect(try await program.run(options) == 0)
+    #expect(lines.text.contains("--stream-allow-domains b.com"))
+    options.connections.domains = ["a/b"]
+    await #expect { _ = try await program.run(options) } throws: { ($0 as? WeirError)?.code == "BadArgument" }
+  }
+
   @Test func nothingIsReachedThatWasNotGranted() async throws {
     let program = try WeirProgram(source: Self.chat)
     do {

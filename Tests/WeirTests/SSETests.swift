@@ -120,8 +120,8 @@ import WeirIO
     #expect(await refusal(server.url) == "ConnectionFailed: HTTP 401 Unauthorized: no")
     for (url, change, said) in [
       ("http://example.com/", { _ in }, "--stream-allow-http"), ("https://10.0.0.1/", { _ in }, "private"),
-      ("https://b.com/", { $0.domains = ["a.com"] }, "domains"),
-      ("https://b.com/", { $0.domains = ["a/b"] }, "not a host"),
+      ("https://b.com/", { $0.policy.domains = ["a.com"] }, "domains"),
+      ("https://b.com/", { $0.policy.domains = ["a/b"] }, "not a host"),
       ("nonsense", { _ in }, "not a usable URL"),
     ] as [(String, (inout SSE.Options) -> Void, String)] {
       var options = SSE.Options()
