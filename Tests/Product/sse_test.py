@@ -320,6 +320,29 @@ class Policy(unittest.TestCase):
                     self.assertIn("data message", run(f"http://{name}:{server.port}/", "--stream-allow-http", "--stream-allow-private").stdout)
 
 
+    def test_ipv6(self):
+        try:
+            listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError as why:
+            self.skipTest(f"no IPv6 here: {why}")
+        heads = []
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    stream, _ = listener.accept()
+                    with stream:
+                        heads.append(stream.recv(65536).decode())
+                        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: six\n\n")
+        threading.Thread(target=serve, daemon=True).start()
+        port = listener.getsockname()[1]
+        try:
+            for host in ("[::1]", "[0:0::1]"):
+                self.assertIn('data message "six"', run(f"http://{host}:{port}/").stdout)
+                self.assertIn(f"Host: [::1]:{port}\r\n", heads[-1])
+        finally:
+            listener.close()
+
+
 class Secrets(unittest.TestCase):
     def test_what_a_server_echoes_is_in_no_error_and_no_log(self):
         def script(exchange):
