@@ -2,6 +2,7 @@ import CWeirTOML
 import WeirAI
 import WeirCore
 import WeirIO
+import WeirRuntime
 
 /// What the nearest `weir.toml` upwards (and an `ailang.toml` beside it) says: capabilities and providers.
 package struct Project {
@@ -10,13 +11,17 @@ package struct Project {
   /// What programs below this folder may reach; nil = nothing was said.
   package var capabilities: [String]?
   package var providers: [ProviderConfig] = []
+  /// Programs that may be started (`--process-allowlist`); nil = nothing was said.
+  package var allowedProcesses: [String]?
+  /// Variables that processes inherit although they look like secrets (`--process-env`).
+  package var passedVariables: [String] = []
 
   package static let fileName = "weir.toml"
   static let otherFileName = "ailang.toml"
   /// Folders looked at upwards.
   static let depthLimit = 64
   static let byteLimit = 1 << 20
-  static let keys = ["caps", "ai_provider"]
+  static let keys = ["caps", "ai_provider", "process_allowlist", "process_env"]
 
   /// `explicit`: the file named by `--config`, which must exist.
   package static func load(near program: String, explicit: String?) throws(ProjectFailure) -> Project {
@@ -44,17 +49,31 @@ package struct Project {
     }
     files.append(path)
     let table = try Self.parse(bytes, path)
+    let isOurs = Path.name(of: path) != Self.otherFileName
     for member in table.members ?? [] {
       switch member.name {
       case "caps":
-        guard let names = member.value.array?.map(\.string), !names.contains(nil) else {
+        guard let names = member.value.texts else {
           throw ProjectFailure(path, "caps must be a list of effect names", hint: "caps = [\"AI\", \"Net\"]")
         }
-        capabilities = (capabilities ?? []) + names.compactMap { $0 }
+        capabilities = (capabilities ?? []) + names
+      case "process_allowlist" where isOurs:
+        guard let names = member.value.texts else {
+          throw ProjectFailure(
+            path, "process_allowlist must be a list of programs", hint: "process_allowlist = [\"echo\", \"git:status\"]"
+          )
+        }
+        allowedProcesses = names
+      case "process_env" where isOurs:
+        guard let names = member.value.texts else {
+          throw ProjectFailure(
+            path, "process_env must be a list of variables", hint: "process_env = [\"GITHUB_TOKEN\"]")
+        }
+        passedVariables = names
       case "ai_provider": break
       default:
         // An ailang.toml has tables of its own that are none of our business.
-        guard Path.name(of: path) != Self.otherFileName else { continue }
+        guard isOurs else { continue }
         let near = Spelling.nearest(to: member.name, among: Self.keys).map { "did you mean \"\($0)\"?" }
         throw ProjectFailure(
           path, "unknown key \"\(member.name)\"", hint: near ?? "known keys: \(Self.keys.joined(separator: ", "))")
@@ -87,6 +106,23 @@ package struct Project {
     } catch {
       throw ProjectFailure(path, error.message)
     }
+  }
+}
+
+extension JSONValue {
+  /// A list of texts and nothing else.
+  fileprivate var texts: [String]? {
+    guard let items = array else { return nil }
+    let texts = items.compactMap(\.string)
+    return texts.count == items.count ? texts : nil
+  }
+}
+
+extension ProcessAllowlist {
+  /// What the names mean here and now: looked up in PATH, once. Blocks; for before the loop.
+  package init(looking names: [String]) throws(AllowlistFailure) {
+    let searchPath = ProcessEnvironment()["PATH"] ?? ""
+    try self.init(names) { name in try? HostProcess.program(name, searchPath: searchPath) }
   }
 }
 

@@ -128,6 +128,10 @@ public struct RunOptions: Sendable {
   public var connections = ConnectionPolicy()
   /// Variables that win over the process's own, such as keys.
   public var environment: [String: String] = [:]
+  /// Programs that may be started, as `--process-allowlist` has them: `echo`, `git:status`, `/usr/bin/sox`. nil: any.
+  public var processAllowlist: [String]?
+  /// Variables that processes inherit although they look like secrets.
+  public var processEnvironment: [String] = []
   /// What the program prints and the server says; nil writes it to the process's own streams. Called on the loop's thread.
   public var output: (@Sendable (String, OutputStream) -> Void)?
 
@@ -144,6 +148,14 @@ public struct RunOptions: Sendable {
     options.server.grace = grace
     options.server.serve.ui = ui
     options.server.serve.token = token
+    if let names = processAllowlist {
+      do throws(AllowlistFailure) {
+        options.processes.allowlist = try ProcessAllowlist(looking: names)
+      } catch {
+        throw WeirError(error)
+      }
+    }
+    options.processes.passedVariables = processEnvironment
     return options
   }
 }

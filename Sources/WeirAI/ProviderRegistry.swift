@@ -47,6 +47,17 @@ package struct ProviderRegistry {
     Set(known.keys).union(ProviderPreset.all.map(\.name)).union([Eliza.name]).sorted()
   }
 
+  /// The variables that providers take their keys from: what is in them is secret.
+  package var keyVariables: Set<String> {
+    let configured = known.values.flatMap { config -> [String] in
+      switch config.auth.key {
+      case .environment(let names), .optional(let names): names
+      case .literal, nil: []
+      }
+    }
+    return Set(configured + ProviderPreset.all.flatMap(\.keyVariables))
+  }
+
   private func preset(_ name: String) throws(ConfigFailure) -> ProviderConfig? {
     if name == Eliza.name {
       var config = ProviderConfig(name: name, endpoint: "", shape: .eliza)

@@ -184,3 +184,12 @@ enum CommandLineParser {
     text + String(repeating: " ", count: max(0, width - text.count))
   }
 }
+
+extension String {
+  var trimmed: String {
+    var text = Substring(self)
+    while let first = text.first, first.isWhitespace { text.removeFirst() }
+    while let last = text.last, last.isWhitespace { text.removeLast() }
+    return String(text)
+  }
+}

@@ -8,6 +8,15 @@ enum Commands {
     .init("model", value: "NAME", "model of agents that name none"),
     .init("color", value: "WHEN", "auto, always or never"),
   ]
+  private static let processes: [CommandSpec.OptionSpec] = [
+    .init(
+      "process-allowlist", value: "LIST",
+      "programs that may be started: names, paths, leading arguments (echo,git:status,/usr/bin/sox)"),
+    .init("process-env", value: "LIST", "variables that they inherit although they look like secrets; * for all"),
+    .init("process-limit", value: "N", "processes at a time (default 64)"),
+    .init("process-timeout", value: "TIME", "an exec takes no longer (default 5m; 0: as long as it takes)"),
+    .init("process-max-output", value: "BYTES", "what exec keeps of each stream (default 16777216)"),
+  ]
   private static let server: [CommandSpec.OptionSpec] = [
     .init("host", value: "ADDRESS", "address to bind (default 127.0.0.1)"),
     .init("port", short: "p", value: "PORT", "port to listen on; wins over WEIR_PORT and the program"),
@@ -41,7 +50,7 @@ enum Commands {
       options: [
         .init("entry", value: "NAME", "function to start (default main)"),
         .init("args-json", value: "JSON", "its arguments, as an object"),
-      ] + program + streams + server + [help]),
+      ] + program + streams + processes + server + [help]),
     CommandSpec(
       name: "check", summary: "Check programs without running them", operand: "FILE…", operandRange: 1...1000,
       options: [
@@ -59,7 +68,7 @@ enum Commands {
       ]),
     CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
-      options: server + program + streams + [help]),
+      options: server + program + streams + processes + [help]),
     CommandSpec(
       name: "webui", summary: "Serve the chat page for servers that run elsewhere", operand: "", operandRange: 0...0,
       options: [

@@ -14,6 +14,7 @@ enum RunCommand {
     options.server = try ServerFlags.options(command)
     options.streams = try StreamFlags.limits(command)
     options.network = try NetworkFlags.policy(command)
+    options.processes = try ProcessFlags.policy(command)
     try command.checkColor()
 
     let named = try command["caps"].map(Capabilities.named)
@@ -23,6 +24,7 @@ enum RunCommand {
     do {
       file = try ProgramFile(path, entry: entry)
       project = try Project.load(near: path, explicit: command["config"])
+      try ProcessFlags.add(command, project, to: &options.processes)
     } catch {
       Terminal.complain(error)
       return 1
@@ -104,14 +106,5 @@ enum Capabilities {
   static func ask() -> Bool {
     Terminal.talk("Grant that for this run? [y/N] ")
     return ["y", "yes"].contains((Terminal.readLine() ?? "").trimmed.lowercased())
-  }
-}
-
-extension String {
-  fileprivate var trimmed: String {
-    var text = Substring(self)
-    while let first = text.first, first.isWhitespace { text.removeFirst() }
-    while let last = text.last, last.isWhitespace { text.removeLast() }
-    return String(text)
   }
 }

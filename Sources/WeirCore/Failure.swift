@@ -124,6 +124,8 @@ package enum ProcessFailure: Failure, Equatable {
   case folder(String)
   case denied(String)
   case notExecutable(String)
+  /// The list of what may be started does not have it.
+  case notAllowed(String, list: String)
   case argumentsTooLarge(String)
   case badArgument(String)
   case unavailable(String)
@@ -136,6 +138,7 @@ package enum ProcessFailure: Failure, Equatable {
     case .folder: "IsFolder"
     case .denied: "ProgramDenied"
     case .notExecutable: "NotExecutable"
+    case .notAllowed: "NotAllowed"
     case .argumentsTooLarge: "ArgumentsTooLarge"
     case .badArgument: "BadArgument"
     case .unavailable: "Unavailable"
@@ -150,6 +153,7 @@ package enum ProcessFailure: Failure, Equatable {
     case .folder(let path): "\(path) is a folder, not a program"
     case .denied(let path): "no permission to run \(path)"
     case .notExecutable(let path): "\(path) is not a program that this machine can run"
+    case .notAllowed(let command, let list): "\"\(command)\" is not allowed by --process-allowlist \"\(list)\""
     case .argumentsTooLarge(let path): "the arguments and variables for \(path) are more than the system passes on"
     case .badArgument(let why): why
     case .unavailable(let what): what
@@ -165,6 +169,7 @@ package enum ProcessFailure: Failure, Equatable {
     case .folder: "name the file in it"
     case .denied: "make it executable: chmod +x"
     case .notExecutable: "a script needs a first line such as #!/bin/sh; a binary must be of this machine's kind"
+    case .notAllowed: "add it there, or to process_allowlist in weir.toml"
     case .argumentsTooLarge: "one argument has at most 128 KiB on Linux: hand long texts over by standard input"
     default: nil
     }

@@ -284,15 +284,15 @@ package struct ProcessRequest: Sendable {
 /// Children of this process. Each leads a process group of its own, has no descriptor but its standard streams, and
 /// starts with every signal as a program finds it after login.
 package protocol Processes: AnyObject {
-  /// Exactly one answer, in a later job, when the program has been loaded or can't be. The handler is held from then on
-  /// until the child has exited and its pipes have ended, or `forget`.
-  func start(
-    _ request: ProcessRequest, handler: any ProcessHandler,
-    _ answer: @escaping (Result<any ChildProcess, ProcessFailure>) -> Void)
+  /// Exactly one answer, in a later job, when the program has been loaded or can't be.
+  func start(_ request: ProcessRequest, _ answer: @escaping (Result<any ChildProcess, ProcessFailure>) -> Void)
 }
 
 /// A started child. Whoever has it stops it: nothing here waits, and no signal is sent by itself.
 package protocol ChildProcess: AnyObject {
+  /// Set inside the answer, so that nothing is missed. Held until the child has exited and its pipes have ended, or
+  /// `forget`.
+  var handler: (any ProcessHandler)? { get set }
   /// While false nothing more is read from its pipes, and a child that goes on writing waits (backpressure).
   var isReading: Bool { get set }
   /// Offers bytes to its standard input and returns how many were taken. Fewer than given means that the pipe is full:

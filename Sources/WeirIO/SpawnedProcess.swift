@@ -12,7 +12,7 @@ final class SpawnedProcess: ChildProcess {
   private let pidfd: PolledDescriptor
   private var input: PolledDescriptor?
   private var outputs: [PolledDescriptor?]
-  private var handler: (any ProcessHandler)?
+  var handler: (any ProcessHandler)?
   private var hasExited = false
   private var awaitsRoom = false
 
@@ -20,9 +20,8 @@ final class SpawnedProcess: ChildProcess {
     didSet { if isReading { for pipe in outputs { pipe?.interest = .readable } } }
   }
 
-  init(_ loop: EventLoop, _ launch: Launch, _ handler: any ProcessHandler) {
+  init(_ loop: EventLoop, _ launch: Launch) {
     self.loop = loop
-    self.handler = handler
     pid = launch.pid
     func polled(_ fd: Int32) -> PolledDescriptor? { fd < 0 ? nil : PolledDescriptor(loop, fd) }
     pidfd = PolledDescriptor(loop, launch.pidfd)

@@ -18,16 +18,14 @@ package final class SystemProcesses: Processes {
   }
 
   package func start(
-    _ request: ProcessRequest, handler: any ProcessHandler,
-    _ answer: @escaping (Result<any ChildProcess, ProcessFailure>) -> Void
+    _ request: ProcessRequest, _ answer: @escaping (Result<any ChildProcess, ProcessFailure>) -> Void
   ) {
     let loop = self.loop
-    let box = LoopBox(loop, (handler: handler, answer: answer))
+    let box = LoopBox(loop, answer)
     let isTaken = threads.submit {
       let result = Launch.launch(request)
       loop.post {
-        guard let (handler, answer) = box.take() else { return }
-        answer(result.map { SpawnedProcess(loop, $0, handler) })
+        box.take()?(result.map { SpawnedProcess(loop, $0) })
       }
     }
     if !isTaken {

@@ -20,6 +20,7 @@ package final class ProgramInstance {
     package var streams = StreamLimits()
     /// Where the program itself may connect. Providers are the user's own configuration, and not asked.
     package var network = NetworkPolicy()
+    package var processes = ProcessPolicy()
     package init() {}
   }
 
@@ -42,6 +43,7 @@ package final class ProgramInstance {
   let sessions: AgentSessions
   let streams: StreamTable
   private let host: ConsoleHost
+  let processes: ProcessTable
   private(set) var scheduler: Scheduler
   private(set) var runs: RunTable!
   /// Every workflow of the program, served or not.
@@ -63,6 +65,7 @@ package final class ProgramInstance {
     sessions = AgentSessions(client: client, registry: providers, store: store)
     streams = StreamTable(world: world, limits: options.streams)
     host = ConsoleHost(world: world, input: streams.input, arguments: options.arguments)
+    processes = ProcessTable(world: world, policy: options.processes, keyVariables: providers.keyVariables)
     scheduler = Scheduler(program: program, host: host, soon: world.loop.soon)
     runs = RunTable(instance: self)
     scheduler.context.attachment = Attachment(instance: self)
@@ -187,10 +190,19 @@ package final class ProgramInstance {
 
   /// Once everything that the program has open is closed; the second time at once.
   package func exit(_ code: Int) {
-    if isLeaving { return left(code) }
+    if isLeaving {
+      processes.kill()
+      return left(code)
+    }
     isLeaving = true
     scheduler.cancelAll()
-    streams.close { [self] in left(code) }
+    var open = 2
+    let closed = { [self] in
+      open -= 1
+      if open == 0 { left(code) }
+    }
+    streams.close(closed)
+    processes.close(closed)
   }
 
   private func left(_ code: Int) {

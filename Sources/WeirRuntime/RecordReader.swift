@@ -21,6 +21,7 @@ struct RecordReader {
 
   func string(_ name: String) throws -> String? { try value(name)?.asString }
   func int(_ name: String) throws -> Int? { try value(name)?.asInt }
+  func bool(_ name: String) throws -> Bool? { try value(name)?.asBool }
   func float(_ name: String) throws -> Double? { try value(name)?.asFloat }
 
   /// Fields that are there, in the order of their names.

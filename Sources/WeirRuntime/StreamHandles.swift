@@ -31,6 +31,8 @@ final class StreamSource: Handle, BridgedHandle {
   let name: String
   let priority: Int
   let events: EventQueue
+  /// The process that it reads, to write to.
+  private(set) var process: ProcessHandle?
   /// The connection that it reads, which is not the source's to close when it is dropped.
   private let conn: StreamConn?
 
@@ -40,6 +42,11 @@ final class StreamSource: Handle, BridgedHandle {
     self.events = events
     conn = nil
     super.init(kind: "StreamSource")
+  }
+
+  convenience init(_ process: Subprocess, _ options: ProcessEvents.Options, priority: Int, limit: Int) {
+    self.init(ProcessEvents(process, options, limit: limit).queue, name: options.name, priority: priority)
+    self.process = ProcessHandle(process)
   }
 
   init(_ conn: StreamConn, name: String, priority: Int) {
@@ -55,6 +62,7 @@ final class StreamSource: Handle, BridgedHandle {
   /// The program gave it up: a connection closes as `disconnect` would, and none of its events is delivered any more.
   func cancel() {
     conn?.close()
+    process?.giveUp()
     events.cancel()
   }
 }
@@ -102,7 +110,8 @@ final class StreamScope {
   private struct Opened {
     weak var conn: StreamConn?
     weak var source: StreamSource?
-    var isGone: Bool { conn == nil && source == nil }
+    weak var process: Subprocess?
+    var isGone: Bool { conn == nil && source == nil && process == nil }
   }
 
   private var opened: [Opened] = []
@@ -110,6 +119,7 @@ final class StreamScope {
 
   func add(_ conn: StreamConn) { add(Opened(conn: conn)) }
   func add(_ source: StreamSource) { add(Opened(source: source)) }
+  func add(_ process: Subprocess) { add(Opened(process: process)) }
 
   private func add(_ entry: Opened) {
     if opened.count == sweepAt {
@@ -125,6 +135,7 @@ final class StreamScope {
     for entry in all {
       entry.source?.events.cancel()
       entry.conn?.close()
+      entry.process?.ownerEnded()
     }
   }
 }

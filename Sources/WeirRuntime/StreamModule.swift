@@ -11,6 +11,7 @@ enum StreamModule {
     LibraryModule(
       name: "std/stream",
       source: """
+        import std/process (ProcessHandle)
         /// Values that come one after the other, while they are made. `for x in s { … }` reads it.
         export extern type Stream[a]
         /// The next value, once it is there; `None` at the end. A stream that failed stops the program with its error:
@@ -107,9 +108,15 @@ enum StreamModule {
         export type ProcessSourceOptions = {
           name: string, priority: int, chunkSize?: int, lines?: bool, stderr?: bool, exit?: bool
         }
+        /// A program to read and, through `processOf`, to write to. Its output comes as `SourceBytes(name, data)` in full
+        /// chunks (of 4096 bytes unless `chunkSize` says otherwise), or with `lines` as `SourceText(name, line)`; with
+        /// `stderr` its errors as `SourceText(name + ":stderr", line)`; with `exit` the last event is
+        /// `SourceExit(name, code)`, 128 and the signal's number for one that a signal ended.
         export extern func processSource(
           cmd: string, args: [string], options: ProcessSourceOptions
         ) -> StreamSource ! {Stream, Process}
+        /// The process behind a source that `processSource` made: for `writeProcessStdin` and `closeProcessStdin`.
+        export extern func processOf(source: StreamSource) -> ProcessHandle ! {Process}
         /// `SourceText(name, "")` every so often.
         export extern func timerSource(name: string, everyMs: int, priority: int) -> StreamSource ! {Stream}
         /// Gives a source up: it ends, and what feeds it is closed.
@@ -156,9 +163,9 @@ enum StreamModule {
         extern func _closeLoop(loop: EventLoop) -> unit
         extern func _handlerOf(conn: StreamConn) -> (StreamEvent) -> bool
         """,
-      natives: [nextOfStream] + loops + sources + connections + eventStreams,
+      natives: [nextOfStream] + loops + sources + processes + connections + eventStreams,
       types: [StreamValue.errorKind, StreamValue.event, StreamValue.status],
-      absent: absent("connect", "asyncExecProcess", "processSource"))
+      absent: absent("connect"))
   }
 
   private static var nextOfStream: Native {

@@ -47,6 +47,11 @@ final class StreamTable {
     return conn
   }
 
+  func opened(_ process: Subprocess, for fiber: Fiber) -> ProcessHandle {
+    scope(fiber).add(process)
+    return ProcessHandle(process)
+  }
+
   func opened(_ source: StreamSource, for fiber: Fiber) -> StreamSource {
     scope(fiber).add(source)
     return source

@@ -49,14 +49,13 @@ package final class SimulatedProcesses: Processes {
   }
 
   package func start(
-    _ request: ProcessRequest, handler: any ProcessHandler,
-    _ answer: @escaping (Result<any ChildProcess, ProcessFailure>) -> Void
+    _ request: ProcessRequest, _ answer: @escaping (Result<any ChildProcess, ProcessFailure>) -> Void
   ) {
     trace.note("start \(request.executable) \(request.arguments)")
     _ = loop.after(random.duration(faults.latency)) { [self] in
       if let failure = failures[request.executable] { return answer(.failure(failure)) }
       guard let steps = programs[request.executable] else { return answer(.failure(.notFound(request.executable))) }
-      let child = SimulatedChild(request, steps, number: children.count, in: self, handler)
+      let child = SimulatedChild(request, steps, number: children.count, in: self)
       children.append(child)
       answer(.success(child))
       child.run()
@@ -70,6 +69,8 @@ package final class SimulatedChild: ChildProcess {
   package let label: String
   /// What it has read from its input so far, or was given up.
   package private(set) var received: [UInt8] = []
+  /// Bytes that it has written into its pipes.
+  package private(set) var said = 0
   package private(set) var signals: [(signal: ProcessSignal, at: Duration)] = []
   package private(set) var hasExited = false
   package private(set) var isForgotten = false
@@ -84,6 +85,7 @@ package final class SimulatedChild: ChildProcess {
   private final class Orphan {
     let holdsPipes: Bool
     let ignoresTerminate: Bool
+    var life: (any Cancellable)?
     init(holdsPipes: Bool, ignoresTerminate: Bool) {
       self.holdsPipes = holdsPipes
       self.ignoresTerminate = ignoresTerminate
@@ -91,10 +93,11 @@ package final class SimulatedChild: ChildProcess {
   }
 
   private unowned let world: SimulatedProcesses
-  private var handler: (any ProcessHandler)?
+  package var handler: (any ProcessHandler)?
   private var steps: ArraySlice<SimulatedProcesses.Step>
   /// Of the step that writes: what the pipe had no room for.
   private var unsaid: (bytes: ArraySlice<UInt8>, stream: ConsoleStream)?
+  private var pause: (any Cancellable)?
   private var ignoresTerminate = false
   private var outputs: [Output]
   private var orphans: [ObjectIdentifier: Orphan] = [:]
@@ -106,13 +109,11 @@ package final class SimulatedChild: ChildProcess {
   private var isStepping = false
 
   init(
-    _ request: ProcessRequest, _ steps: [SimulatedProcesses.Step], number: Int, in world: SimulatedProcesses,
-    _ handler: any ProcessHandler
+    _ request: ProcessRequest, _ steps: [SimulatedProcesses.Step], number: Int, in world: SimulatedProcesses
   ) {
     self.request = request
     self.steps = steps[...]
     self.world = world
-    self.handler = handler
     label = "\(request.executable)#\(number)"
     outputs = [request.output, request.error].map { Output(isRead: $0 == .pipe, isEnded: $0 != .pipe) }
     isInputOpen = request.input == .pipe
@@ -160,12 +161,12 @@ package final class SimulatedChild: ChildProcess {
     case .ignoreTerminate: ignoresTerminate = true
     case .closeInput: closeTheirInput()
     case .wait(let time):
-      _ = world.loop.after(time) { [self] in run() }
+      pause = world.loop.after(time) { [self] in run() }
       return false
     case .leaveBehind(let time, let holdsPipes, let stubborn):
       let orphan = Orphan(holdsPipes: holdsPipes, ignoresTerminate: stubborn)
       orphans[ObjectIdentifier(orphan)] = orphan
-      _ = world.loop.after(time) { [self] in end(orphan) }
+      orphan.life = world.loop.after(time) { [self] in end(orphan) }
     case .exit(let code): exit(.code(code))
     case .stall, .copyInput, .readInput, .repeatForever: break
     }
@@ -175,6 +176,7 @@ package final class SimulatedChild: ChildProcess {
   private func exit(_ status: ProcessExit) {
     guard !hasExited else { return }
     hasExited = true
+    pause?.cancel()
     closeTheirInput()
     world.trace.note("\(label) exits \(status)")
     pumpSoon()
@@ -183,6 +185,7 @@ package final class SimulatedChild: ChildProcess {
 
   private func end(_ orphan: Orphan) {
     orphans[ObjectIdentifier(orphan)] = nil
+    orphan.life?.cancel()
     pumpSoon()
   }
 
@@ -198,6 +201,7 @@ package final class SimulatedChild: ChildProcess {
     }
     let taken = bytes.prefix(max(0, world.faults.window - outputs[index].waiting.count))
     outputs[index].waiting += taken
+    said += taken.count
     pumpSoon()
     return bytes.dropFirst(taken.count)
   }

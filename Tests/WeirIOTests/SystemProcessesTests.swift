@@ -20,9 +20,10 @@ import WeirCore
     onLoop { loop, done in
       listener.onSettled = done
       listener.loop = loop
-      SystemProcesses(loop, threads: threads).start(request, handler: listener) { result in
+      SystemProcesses(loop, threads: threads).start(request) { result in
         switch result {
         case .success(let child):
+          child.handler = listener
           listener.child = child
           listener.expected = [request.output, request.error].count { $0 == .pipe }
           started(listener)
@@ -227,8 +228,9 @@ import WeirCore
           finished += 1
           if finished == 500 { loop.soon(done) } else { next() }
         }
-        processes.start(request("/bin/true"), handler: listener) { result in
+        processes.start(request("/bin/true")) { result in
           listener.child = try? result.get()
+          listener.child?.handler = listener
           listener.expected = 2
         }
       }
@@ -242,7 +244,7 @@ import WeirCore
   @Test func aForgottenChildIsReapedAllTheSame() {
     let before = Self.pidfds()
     onLoop { loop, done in
-      SystemProcesses(loop, threads: threads).start(sh("sleep 0.05; echo unheard"), handler: Listener()) { result in
+      SystemProcesses(loop, threads: threads).start(sh("sleep 0.05; echo unheard")) { result in
         (try? result.get())?.forget()
       }
       func look() {
