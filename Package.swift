@@ -52,7 +52,7 @@ let package = Package(
         "CWeirTOML",
       ]),
     .executableTarget(
-      name: "WeirCLI", dependencies: ["WeirCore", "WeirLang", "WeirRuntime", "Weir"], swiftSettings: swift),
+      name: "WeirCLI", dependencies: ["WeirCore", "WeirFlow", "WeirLang", "WeirRuntime", "Weir"], swiftSettings: swift),
     .executableTarget(
       name: "FiberBenchmark", dependencies: ["WeirLang"], path: "Benchmarks/language/fibers", swiftSettings: swift),
     // Beside them: the real outside, imported by Weir alone

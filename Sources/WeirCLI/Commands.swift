@@ -42,6 +42,10 @@ enum Commands {
     .init("stream-allow-http", "connect without encryption to other machines as well"),
     .init("stream-allow-private", "connect to private and link-local addresses"),
     .init("stream-allow-domains", value: "LIST", "connect to these hosts only: a.com,*.b.com"),
+    .init("record", value: "FILE", "write down what the program's sources yield, and when"),
+    .init(
+      "replay", value: "FILE", "run against a recording instead of standard input, timers, processes and the network"),
+    .init("speed", value: "N", "no faster than N times as it was recorded (default: as fast as it can)"),
   ]
 
   static let all: [CommandSpec] = [

@@ -22,9 +22,12 @@ enum RunCommand {
     let project: Project
     let file: ProgramFile
     do {
+      try StreamFlags.recording(command, into: &options)
       file = try ProgramFile(path, entry: entry)
       project = try Project.load(near: path, explicit: command["config"])
       try ProcessFlags.add(command, project, to: &options.processes)
+    } catch let failure as UsageFailure {
+      throw failure
     } catch {
       Terminal.complain(error)
       return 1

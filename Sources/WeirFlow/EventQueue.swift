@@ -19,6 +19,8 @@ package final class EventQueue: EventSource {
   package var onRoom: (() -> Void)?
   /// Called once if the source is given up before it ended.
   package var onCancel: (() -> Void)?
+  /// Its number in a recording that is made or played; 0: none.
+  package var recorded = 0
   /// Told of every event as it arrives, and of the end as nil; of what is queued already when it is set.
   package var onArrival: ((StreamEvent?) -> Void)? {
     didSet {

@@ -1,5 +1,6 @@
 import WeirAI
 import WeirCore
+import WeirFlow
 import WeirLang
 import WeirServe
 import WeirStore
@@ -21,6 +22,11 @@ package final class ProgramInstance {
     /// Where the program itself may connect. Providers are the user's own configuration, and not asked.
     package var network = NetworkPolicy()
     package var processes = ProcessPolicy()
+    /// Writes down what sources yield, into this file (`--record`).
+    package var record: String?
+    /// Sources are those of a recording (`--replay`), no faster than `replaySpeed` times as it was; nil: as fast as can be.
+    package var replay: Recording?
+    package var replaySpeed: Double?
     package init() {}
   }
 
@@ -44,6 +50,7 @@ package final class ProgramInstance {
   let streams: StreamTable
   private let host: ConsoleHost
   let processes: ProcessTable
+  private let recording: RecordingFile?
   private(set) var scheduler: Scheduler
   private(set) var runs: RunTable!
   /// Every workflow of the program, served or not.
@@ -63,7 +70,12 @@ package final class ProgramInstance {
     self.showTrap = showTrap
     client = ChatClient(world: world)
     sessions = AgentSessions(client: client, registry: providers, store: store)
-    streams = StreamTable(world: world, limits: options.streams)
+    let recording = options.record.map { RecordingFile($0, world: world) }
+    self.recording = recording
+    streams = StreamTable(
+      world: world, limits: options.streams,
+      recorder: recording.map { file in StreamRecorder(loop: world.loop) { file.append($0) } },
+      replay: options.replay.map { Replay($0, loop: world.loop, speed: options.replaySpeed) })
     host = ConsoleHost(world: world, input: streams.input, arguments: options.arguments)
     processes = ProcessTable(world: world, policy: options.processes, keyVariables: providers.keyVariables)
     scheduler = Scheduler(program: program, host: host, soon: world.loop.soon)
@@ -125,6 +137,18 @@ package final class ProgramInstance {
   }
 
   private func initialise(_ then: @escaping () -> Void) {
+    guard let recording else { return start(then) }
+    // Before anything runs: a recording that cannot be written is not found out at the end.
+    recording.open { [weak self] failure in
+      guard let self else { return }
+      guard let failure else { return start(then) }
+      startFailure = failure
+      log("--record: \(failure.message)")
+      left(1)
+    }
+  }
+
+  private func start(_ then: @escaping () -> Void) {
     scheduler.spawn(program.initialiser) { [weak self] result in
       guard let self, case .success = result else { return self?.finished(result) ?? () }
       computeDefaults { [weak self] result in
@@ -199,10 +223,19 @@ package final class ProgramInstance {
     var open = 2
     let closed = { [self] in
       open -= 1
-      if open == 0 { left(code) }
+      if open == 0 { closeRecording(code) }
     }
     streams.close(closed)
     processes.close(closed)
+  }
+
+  private func closeRecording(_ code: Int) {
+    guard let recording else { return left(code) }
+    streams.flushRecording()
+    recording.close { [self] failure in
+      if let failure { log("the recording is not complete: \(failure.message)") }
+      left(failure == nil ? code : max(code, 1))
+    }
   }
 
   private func left(_ code: Int) {

@@ -41,30 +41,32 @@ extension StreamModule {
     }.answeringExhaustion()
   }
 
-  /// A native that opens a connection and answers `Result[StreamConn, StreamErrorKind]`: limits are the same for every
-  /// kind, `dial` makes one. Cancelling the fiber cancels the dial.
+  /// A native that opens a connection to its first argument, a URL, with its last, a `StreamConfig`, and answers
+  /// `Result[StreamConn, StreamErrorKind]`. Limits, recording and replay are the same for every kind; `dial` makes one
+  /// and answers once, unless it is cancelled, as it is with the fiber.
   static func opening(
     _ name: String, arity: Int,
-    _ dial:
-      @escaping (
-        Arguments, NativeContext, @escaping (Result<any StreamConnection, StreamErrorKind>) -> Void
-      ) throws -> any Cancellable
+    _ dial: @escaping (
+      Arguments, NativeContext, @escaping (Result<any StreamConnection, StreamErrorKind>) -> Void
+    ) throws -> any Cancellable
   ) -> Native {
     raw(name, arity: arity) { arguments, context in
-      let streams = try StreamTable.of(context)
-      if let failure = exhaustion(context, name) ?? streams.refusal {
-        return .value(.err(StreamValue.of(failure)))
-      }
+      if let failure = exhaustion(context, name) { return .value(.err(StreamValue.of(failure))) }
+      let instance = try ProgramInstance.of(context)
+      let config = try StreamConfig(arguments[arity - 1], context)
+      let secrets = Secrets(headers: config.headers, environmentValues: instance.environmentValues)
       let suspension = context.suspend()
-      let dialling = try dial(arguments, context) { result in
+      let dialling = try instance.streams.connect(
+        kind: name, url: arguments.get(0), secrets: secrets, for: context.fiber,
+        dial: { try dial(arguments, context, $0) }
+      ) { result in
         switch result {
-        case .success(let connection):
-          guard !suspension.isOver else { return connection.close() }
-          suspension.resume(.ok(.handle(streams.opened(connection, for: suspension.fiber))))
+        // Nobody waits for it any more: dropping it closes it.
+        case .success(let conn): suspension.resume(.ok(.handle(conn)))
         case .failure(let kind): suspension.resume(.err(StreamValue.of(kind)))
         }
       }
-      suspension.onCancel { dialling.cancel() }
+      if let dialling { suspension.onCancel { dialling.cancel() } }
       return .suspended
     }.answeringExhaustion()
   }

@@ -15,7 +15,7 @@ extension StreamModule {
             "NoHandler", "`runEventLoop` has nobody to give events to",
             hint: "register a handler first: onEvent(conn, \\event. …)")
         }
-        return try StreamTable.of(context).loop(of: [], conn: conn)
+        return try StreamTable.of(context).loop(of: conn)
       },
       raw("_nextEvent", arity: 1) { arguments, context in
         let loop: EventLoopHandle = try arguments.get(0)

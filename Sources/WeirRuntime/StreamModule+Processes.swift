@@ -49,6 +49,9 @@ extension StreamModule {
   ) throws {
     let instance = try ProgramInstance.of(suspension.context)
     let (streams, fiber) = (instance.streams, suspension.fiber)
+    if let source = try streams.replayed(kind: "process", name: options.name, priority: priority, for: fiber) {
+      return suspension.resume(.handle(source))
+    }
     let connect = { (request: inout ProcessRequest) in
       request.connect(input, .pipe, options.deliversErrors ? .pipe : .null)
     }
@@ -56,7 +59,7 @@ extension StreamModule {
       switch result {
       case .success(let process):
         let source = StreamSource(process, options, priority: priority, limit: streams.limits.sourceQueue)
-        suspension.resume(.handle(streams.opened(source, for: fiber)))
+        suspension.resume(.handle(streams.opened(source, kind: "process", for: fiber)))
       case .failure(let failure): suspension.fail(Trap(failure))
       }
     }

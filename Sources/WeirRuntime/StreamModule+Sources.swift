@@ -11,23 +11,25 @@ extension StreamModule {
     [
       contextual("asyncReadStdinLines") { (context: NativeContext, name: String, priority: Int) in
         let streams = try StreamTable.of(context)
-        let events = try streams.input.lines(name: name, limit: streams.limits.sourceQueue)
-        return streams.opened(StreamSource(events, name: name, priority: priority), for: context.fiber)
+        return try streams.source(kind: "stdin", name: name, priority: priority, for: context.fiber) {
+          try streams.input.lines(name: name, limit: streams.limits.sourceQueue)
+        }
       },
       contextual("sourceOfStdinBytes") { (context: NativeContext, name: String, priority: Int, size: Int) in
         let streams = try StreamTable.of(context)
         try checkChunkSize(size)
-        let events = try streams.input.chunks(of: size, name: name, limit: streams.limits.sourceQueue)
-        return streams.opened(StreamSource(events, name: name, priority: priority), for: context.fiber)
+        return try streams.source(kind: "stdinBytes", name: name, priority: priority, for: context.fiber) {
+          try streams.input.chunks(of: size, name: name, limit: streams.limits.sourceQueue)
+        }
       },
       contextual("timerSource") { (context: NativeContext, name: String, every: Int, priority: Int) in
         guard (1...tickLimit).contains(every) else {
           throw Trap("BadArgument", "timerSource: every \(every) ms: from 1 to \(tickLimit) milliseconds")
         }
-        let events = TimerEvents.make(
-          name: name, every: .milliseconds(every), loop: try ProgramInstance.of(context).world.loop)
-        return try StreamTable.of(context).opened(
-          StreamSource(events, name: name, priority: priority), for: context.fiber)
+        let loop = try ProgramInstance.of(context).world.loop
+        return try StreamTable.of(context).source(kind: "timer", name: name, priority: priority, for: context.fiber) {
+          TimerEvents.make(name: name, every: .milliseconds(every), loop: loop)
+        }
       },
       native("cancel") { (source: StreamSource) in
         source.cancel()

@@ -19,9 +19,13 @@ final class StreamTable {
   private var connections: [ObjectIdentifier: any StreamConnection] = [:]
   private var closed: (() -> Void)?
   private var closeTimer: (any Cancellable)?
+  private let recorder: StreamRecorder?
+  private let replay: Replay?
 
-  init(world: World, limits: StreamLimits) {
+  init(world: World, limits: StreamLimits, recorder: StreamRecorder? = nil, replay: Replay? = nil) {
     self.limits = limits
+    self.recorder = recorder
+    self.replay = replay
     loop = world.loop
     input = ProgramInput(world: world)
   }
@@ -33,12 +37,45 @@ final class StreamTable {
   // MARK: Opening
 
   /// Why no further connection can be opened; nil: it can.
-  var refusal: StreamErrorKind? {
+  private var refusal: StreamErrorKind? {
     guard connections.count >= limits.connections else { return nil }
     return .connectionFailed("\(limits.connections) connections of this program are open already")
   }
 
-  func opened(_ connection: any StreamConnection, for fiber: Fiber) -> StreamConn {
+  /// Opens a connection by `dial`, or out of the recording that is replayed. `kind` is the native's name; what a
+  /// recording says of it is the URL without query.
+  func connect(
+    kind: String, url: String, secrets: Secrets, for fiber: Fiber,
+    dial: (@escaping (Result<any StreamConnection, StreamErrorKind>) -> Void) throws -> any Cancellable,
+    _ answer: @escaping (Result<StreamConn, StreamErrorKind>) -> Void
+  ) throws -> (any Cancellable)? {
+    if let refusal {
+      answer(.failure(refusal))
+      return nil
+    }
+    let name = (try? URLParts(url))?.shown ?? "(not a URL)"
+    if let replay {
+      switch replay.open(kind: kind, name: name, url: url) {
+      case .source(let events): answer(.success(opened(ReplayedConnection(events), for: fiber)))
+      case .failed(let failure): answer(.failure(failure))
+      case nil: answer(.failure(.connectionFailed("the recording has no further `\(kind)` of \(name)")))
+      }
+      return nil
+    }
+    recorder?.hide(secrets)
+    return try dial { [self] result in
+      switch result {
+      case .success(let connection):
+        recorder?.opened(connection.events, kind: kind, name: name)
+        answer(.success(opened(connection, for: fiber)))
+      case .failure(let failure):
+        recorder?.failed(failure, kind: kind, name: name)
+        answer(.failure(failure))
+      }
+    }
+  }
+
+  private func opened(_ connection: any StreamConnection, for fiber: Fiber) -> StreamConn {
     let id = ObjectIdentifier(connection)
     connections[id] = connection
     connection.onOver = { [weak self] in self?.over(id) }
@@ -52,17 +89,49 @@ final class StreamTable {
     return ProcessHandle(process)
   }
 
-  func opened(_ source: StreamSource, for fiber: Fiber) -> StreamSource {
+  /// The recorded source that stands for a real one; nil: nothing is replayed.
+  func replayed(kind: String, name: String, priority: Int, for fiber: Fiber) throws -> StreamSource? {
+    guard let replay else { return nil }
+    guard case .source(let events) = replay.open(kind: kind, name: name) else {
+      throw Trap(
+        "NotRecorded", "the recording has no further `\(kind)` of the name \"\(name)\"",
+        hint: "it was made by another program, or a run that went another way")
+    }
+    return added(StreamSource(events, name: name, priority: priority), for: fiber)
+  }
+
+  /// A real source, from now on recorded.
+  func opened(_ source: StreamSource, kind: String, for fiber: Fiber) -> StreamSource {
+    recorder?.opened(source.events, kind: kind, name: source.name)
+    return added(source, for: fiber)
+  }
+
+  /// A source that `make` begins to feed, or one out of the recording that is replayed.
+  func source(
+    kind: String, name: String, priority: Int, for fiber: Fiber, make: () throws -> EventQueue
+  ) throws -> StreamSource {
+    if let source = try replayed(kind: kind, name: name, priority: priority, for: fiber) { return source }
+    return opened(StreamSource(try make(), name: name, priority: priority), kind: kind, for: fiber)
+  }
+
+  private func added(_ source: StreamSource, for fiber: Fiber) -> StreamSource {
     scope(fiber).add(source)
     return source
   }
 
-  func loop(of sources: [StreamSource], conn: StreamConn? = nil) throws -> EventLoopHandle {
-    let inputs =
-      conn.map { [SelectLoop.Input($0.connection.events, priority: 0)] }
-      ?? sources.map { SelectLoop.Input($0.events, priority: $0.priority) }
-    return EventLoopHandle(
-      try SelectLoop(inputs, loop: loop, deadlines: limits.deadlines), sources: sources, conn: conn)
+  func loop(of sources: [StreamSource]) throws -> EventLoopHandle {
+    EventLoopHandle(try reader(sources.map { ($0.events, $0.priority) }), sources: sources)
+  }
+
+  func loop(of conn: StreamConn) throws -> EventLoopHandle {
+    EventLoopHandle(try reader([(conn.connection.events, 0)]), sources: [], conn: conn)
+  }
+
+  private func reader(_ inputs: [(events: EventQueue, priority: Int)]) throws -> any EventReader {
+    if let replay { return try replay.reader(inputs) }
+    let select = try SelectLoop(
+      inputs.map { .init($0.events, priority: $0.priority) }, loop: loop, deadlines: limits.deadlines)
+    return recorder?.reader(select, of: inputs.map(\.events)) ?? select
   }
 
   // MARK: Closing
@@ -80,6 +149,8 @@ final class StreamTable {
     if connections.isEmpty { return finishClosing() }
     closeTimer = loop.after(Self.closeLimit) { [weak self] in self?.finishClosing() }
   }
+
+  func flushRecording() { recorder?.flush() }
 
   private func finishClosing() {
     closeTimer?.cancel()

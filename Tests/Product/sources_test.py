@@ -125,6 +125,69 @@ func main() {
             self.assertEqual(run(path, stdin=b"a\nb\n").stdout, b"rest\n")
 
 
+class Recordings(unittest.TestCase):
+    PROGRAM = r"""
+import std/stream (asyncReadStdinLines, timerSource, selectEvents, SourceText, StreamError, Timeout)
+func main() {
+  selectEvents([timerSource("tick", 20, 1), asyncReadStdinLines("in", 1)], (event) => match event {
+    SourceText(name, text) => { println("${name} ${text}"); text != "stop" },
+    StreamError(Timeout(why)) => { println(why); true },
+    _ => true
+  })
+}
+"""
+
+    def test_the_same_again_at_any_speed(self):
+        with program(self.PROGRAM) as path:
+            recording = path.parent / "run.jsonl"
+            weir = subprocess.Popen([str(binary()), "run", "--caps", "Stream", "--record", str(recording), str(path)],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            shown = []
+            for typed in ("one", "two", "stop"):
+                weir.stdin.write(typed + "\n")
+                weir.stdin.flush()
+                while not shown or shown[-1] != f"in {typed}\n":
+                    shown.append(weir.stdout.readline())
+                    self.assertTrue(shown[-1], weir.stderr)
+            self.assertEqual(weir.wait(DEADLINE), 0)
+            for pipe in (weir.stdin, weir.stdout, weir.stderr):
+                pipe.close()
+            for speed in ([], [], ["--speed", "1"], ["--speed", "1000"]):
+                done = run(path, "--replay", str(recording), *speed, stdin=b"not read\n")
+                self.assertEqual((done.returncode, done.stderr, done.stdout.decode()), (0, b"", "".join(shown)))
+
+    def test_what_is_no_recording(self):
+        with program(self.PROGRAM) as path:
+            file = path.parent / "bad.jsonl"
+            for content, message in ((b"", "line 1"), (b"\0\xff\n", "no recording"), (b'{"weir":"recording","version":1}\n{"take":1}\n', "line 2")):
+                file.write_bytes(content)
+                done = run(path, "--replay", str(file), stdin=b"")
+                self.assertEqual((done.returncode, done.stdout), (1, b""))
+                self.assertIn(message, done.stderr.decode())
+            for flags, code in ((["--replay", str(path.parent / "none")], 1), (["--record", str(path.parent / "no/where")], 1), (["--speed", "1"], 2),
+                                (["--replay", str(file), "--speed", "0"], 2), (["--replay", str(file), "--record", "x"], 2)):
+                done = run(path, *flags, stdin=b"")
+                self.assertEqual((done.returncode, done.stdout), (code, b""), flags)
+                self.assertTrue(done.stderr)
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "this system has no /dev/full")
+    def test_a_file_that_is_no_file(self):
+        with program(self.PROGRAM) as path:
+            self.assertEqual(run(path, "--record", "/dev/full", stdin=b"stop\n").returncode, 1)
+
+
+class Deadlines(unittest.TestCase):
+    def test_flags(self):
+        text = Recordings.PROGRAM
+        with program(text) as path:
+            table = {("--stream-max-duration", "70ms"): "max duration 70ms exceeded", ("--stream-idle-timeout", "5ms"): "idle timeout after 5ms"}
+            for flags, line in table.items():
+                # Standard input stays open: nobody closes the terminal of this pipe.
+                with subprocess.Popen([str(binary()), "run", "--caps", "Stream", *flags, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as weir:
+                    self.assertEqual(weir.stdout.read().splitlines()[-1], line)
+                    self.assertEqual(weir.wait(DEADLINE), 0)
+
+
 class Errors(unittest.TestCase):
     """An error in a handler or of a loop fails the program, where the program wrote it."""
 

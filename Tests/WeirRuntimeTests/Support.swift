@@ -22,14 +22,14 @@ final class Bench {
   private(set) var exits: [Int] = []
 
   init(
-    _ text: String, seed: UInt64 = 1, faults: SimulatedFaults = .calm,
+    _ text: String, library: Library = Bench.library, seed: UInt64 = 1, faults: SimulatedFaults = .calm,
     environment: [String: String] = ["KEY": "key-12345678"],
     store: (SimulatedLoop) -> any StreamStore = { MemoryStreamStore(loop: $0) },
     configure: (inout ProgramInstance.Options) -> Void = { _ in }
   ) throws {
     simulation = SimulatedWorld(seed: seed, faults: faults, environment: environment)
     self.store = store(simulation.loop)
-    let checked = Checker.check(name: "test.weir", bytes: Array(text.utf8), library: Self.library)
+    let checked = Checker.check(name: "test.weir", bytes: Array(text.utf8), library: library)
     guard let core = checked.program else {
       throw NotAProgram(description: DiagnosticPrinter(checked.sources, color: false).text(checked.diagnostics))
     }
@@ -38,7 +38,7 @@ final class Bench {
     configure(&options)
     let console = simulation.console
     instance = ProgramInstance(
-      program: try Emitter.emit(core, library: Self.library), world: simulation.world, store: self.store,
+      program: try Emitter.emit(core, library: library), world: simulation.world, store: self.store,
       providers: ProviderRegistry(environment: simulation.environment), options: options
     ) { trap in console.write("\(trap.code): \(trap.message)\n", to: .error) }
     instance.onExit = { [unowned self] in exits.append($0) }

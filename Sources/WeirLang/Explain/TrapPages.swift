@@ -178,6 +178,11 @@ extension ErrorPage {
     --- why
     For another port make another `http.Server`.
 
+    === NotRecorded the recording does not have what was opened
+    A replayed program opened a source of std/stream that its recording has no further one of.
+    --- why
+    The recording was made by another program, or by a run that went another way. Connections answer `ConnectionFailed` instead.
+
     === OutOfBounds no such item
     A list was indexed outside of `0` to its length less one.
     --- wrong

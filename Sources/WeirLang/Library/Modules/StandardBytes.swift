@@ -1,3 +1,5 @@
+import WeirCore
+
 /// std/bytes.
 extension LibraryModule {
   static var bytes: LibraryModule {

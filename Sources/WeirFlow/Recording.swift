@@ -1,0 +1,113 @@
+import WeirCore
+
+/// What the sources of a program yielded, when, and in which order its loops took it. As text, one JSON object a line:
+///
+///     {"weir":"recording","version":1}
+///     {"source":1,"kind":"stdin","name":"typed"}                                 opened; sources count from 1
+///     {"source":2,"kind":"connect","name":"wss://a.test/x","error":"Timeout","message":"…"}   could not be opened
+///     {"at":15230,"source":1,"event":"SourceText","text":"hello"}                arrived: µs after the start
+///     {"take":1}                                                                 a loop took its oldest event
+///     {"at":60015230,"source":1,"deadline":"idle timeout after 1m0s"}            a loop that reads it was ended
+///     {"at":60015300,"source":1,"end":true}                                      nothing more arrived
+///
+/// Nothing that was sent is in it: no header, no query of a URL. `RecordingCodec` reads and writes lines, `StreamRecorder`
+/// makes a recording, `Replay` plays one.
+package struct Recording: Equatable, Sendable {
+  package static let version = 1
+  /// A larger file is refused: it is read whole.
+  package static let byteLimit = 256 << 20
+  package static let sourceLimit = 100_000
+
+  package enum Line: Equatable, Sendable {
+    case source(Int, kind: String, name: String, failure: StreamErrorKind?)
+    case event(at: Int, source: Int, StreamEvent)
+    case take(Int)
+    case deadline(at: Int, source: Int, String)
+    case end(at: Int, source: Int)
+  }
+
+  package struct Source: Equatable, Sendable {
+    package var kind: String
+    package var name: String
+    package var failure: StreamErrorKind?
+    /// Its lines with their places in the file, ascending.
+    package var entries: [Entry] = []
+  }
+
+  package struct Entry: Equatable, Sendable {
+    package var place: Int
+    package var fact: Fact
+  }
+
+  package enum Fact: Equatable, Sendable {
+    case event(at: Int, StreamEvent)
+    case take
+    case deadline(at: Int, String)
+    case end(at: Int)
+  }
+
+  package private(set) var sources: [Source] = []
+
+  /// Reads a whole file. Every line is checked: recordings come from elsewhere. A last line without its end is what a
+  /// process that was killed leaves, and is left out.
+  package init(_ bytes: [UInt8]) throws(RecordingFailure) {
+    var start = 0
+    var number = 0
+    var last = 0
+    var waiting: [Int] = []
+    while let end = bytes[start...].firstIndex(of: 0x0A) {
+      number += 1
+      let text = bytes[start..<end]
+      start = end + 1
+      if number == 1 {
+        try RecordingCodec.checkHeader(text)
+        continue
+      }
+      func refuse(_ why: String) -> RecordingFailure { RecordingFailure(line: number, why) }
+      func known(_ source: Int, _ at: Int?) throws(RecordingFailure) -> Int {
+        guard sources.indices.contains(source - 1) else { throw refuse("there is no source \(source) yet") }
+        guard sources[source - 1].failure == nil else { throw refuse("source \(source) was never open") }
+        if let at {
+          guard at >= last else { throw refuse("time goes back: \(at) after \(last)") }
+          last = at
+        }
+        return source - 1
+      }
+      switch try RecordingCodec.decode(text, line: number) {
+      case .source(let source, let kind, let name, let failure):
+        guard source == sources.count + 1 else { throw refuse("source \(source) comes after \(sources.count)") }
+        guard source <= Self.sourceLimit else { throw refuse("more than \(Self.sourceLimit) sources") }
+        sources.append(Source(kind: kind, name: name, failure: failure))
+        waiting.append(0)
+      case .event(let at, let source, let event):
+        let place = try known(source, at)
+        if case .end = sources[place].entries.last?.fact { throw refuse("an event after the end of source \(source)") }
+        waiting[place] += 1
+        sources[place].entries.append(Entry(place: number, fact: .event(at: at, event)))
+      case .take(let source):
+        let place = try known(source, nil)
+        guard waiting[place] > 0 else { throw refuse("source \(source) has no event to take") }
+        waiting[place] -= 1
+        sources[place].entries.append(Entry(place: number, fact: .take))
+      case .deadline(let at, let source, let message):
+        sources[try known(source, at)].entries.append(Entry(place: number, fact: .deadline(at: at, message)))
+      case .end(let at, let source):
+        sources[try known(source, at)].entries.append(Entry(place: number, fact: .end(at: at)))
+      }
+    }
+    if number == 0 { throw RecordingFailure(line: 1, "the first line is missing") }
+  }
+}
+
+/// A file that is no recording; `line` counts from 1.
+package struct RecordingFailure: Failure, Equatable {
+  package let line: Int
+  private let why: String
+  init(line: Int, _ why: String) {
+    self.line = line
+    self.why = why
+  }
+  package var code: String { "BadRecording" }
+  package var message: String { "line \(line) of the recording: \(why)" }
+  package var hint: String? { "recordings are made by `weir run --record FILE`" }
+}

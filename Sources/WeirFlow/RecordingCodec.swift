@@ -1,0 +1,139 @@
+import WeirCore
+
+/// Lines of a recording: what each means is drawn at `Recording`.
+package enum RecordingCodec {
+  package static let header = Array("{\"weir\":\"recording\",\"version\":\(Recording.version)}\n".utf8)
+
+  /// With its line end.
+  package static func append(_ line: Recording.Line, to out: inout [UInt8]) {
+    let members: [JSONMember] =
+      switch line {
+      case .source(let source, let kind, let name, let failure):
+        [.init("source", .int(source)), .init("kind", .string(kind)), .init("name", .string(name))]
+          + (failure.map(members) ?? [])
+      case .event(let at, let source, let event): arrival(at, source) + members(event)
+      case .take(let source): [.init("take", .int(source))]
+      case .deadline(let at, let source, let message): arrival(at, source) + [.init("deadline", .string(message))]
+      case .end(let at, let source): arrival(at, source) + [.init("end", true)]
+      }
+    JSONWriter.append(.object(members), to: &out)
+    out.append(0x0A)
+  }
+
+  private static func arrival(_ at: Int, _ source: Int) -> [JSONMember] {
+    [.init("at", .int(at)), .init("source", .int(source))]
+  }
+
+  private static func members(_ event: StreamEvent) -> [JSONMember] {
+    func make(_ name: String, _ members: (String, JSONValue)...) -> [JSONMember] {
+      [.init("event", .string(name))] + members.map { JSONMember($0.0, $0.1) }
+    }
+    func base64(_ bytes: [UInt8]) -> JSONValue { .string(Base64.encode(bytes)) }
+    switch event {
+    // The program says the URL again when it is replayed; here it might hold a key.
+    case .opened: return make("Opened")
+    case .message(let text): return make("Message", ("text", .string(text)))
+    case .binary(let bytes): return make("Binary", ("data", base64(bytes)))
+    case .ping(let bytes): return make("Ping", ("data", base64(bytes)))
+    case .sse(let type, let data): return make("SSEData", ("type", .string(type)), ("text", .string(data)))
+    case .closed(let code, let reason): return make("Closed", ("code", .int(code)), ("reason", .string(reason)))
+    case .error(let kind): return make("StreamError") + members(kind)
+    case .sourceText(let name, let text): return make("SourceText", ("name", .string(name)), ("text", .string(text)))
+    case .sourceBytes(let name, let bytes): return make("SourceBytes", ("name", .string(name)), ("data", base64(bytes)))
+    case .sourceExit(let name, let code): return make("SourceExit", ("name", .string(name)), ("code", .int(code)))
+    }
+  }
+
+  private static func members(_ kind: StreamErrorKind) -> [JSONMember] {
+    let name =
+      switch kind {
+      case .connectionFailed: "ConnectionFailed"
+      case .timeout: "Timeout"
+      case .budgetExhausted: "BudgetExhausted"
+      case .protocolError: "ProtocolError"
+      case .messageTooLarge: "MessageTooLarge"
+      }
+    return [.init("error", .string(name)), .init("message", .string(kind.message))]
+  }
+
+  // MARK: Reading
+
+  static func checkHeader(_ text: ArraySlice<UInt8>) throws(RecordingFailure) {
+    guard let value = try? JSONValue.parse(Array(text)), value["weir"]?.string == "recording" else {
+      throw RecordingFailure(line: 1, "this is no recording of Weir")
+    }
+    guard value["version"]?.int == Recording.version else {
+      throw RecordingFailure(line: 1, "this build reads version \(Recording.version) only")
+    }
+  }
+
+  static func decode(_ text: ArraySlice<UInt8>, line: Int) throws(RecordingFailure) -> Recording.Line {
+    let fields: Fields
+    do throws(JSONFailure) {
+      fields = Fields(value: try JSONValue.parse(Array(text)), line: line)
+    } catch {
+      throw RecordingFailure(line: line, "\(error.message)")
+    }
+    if fields.has("take") { return .take(try fields.int("take")) }
+    let source = try fields.int("source")
+    if fields.has("kind") {
+      return .source(
+        source, kind: try fields.string("kind"), name: try fields.string("name"),
+        failure: fields.has("error") ? try fields.failure() : nil)
+    }
+    let at = try fields.int("at")
+    guard (0...Int(Duration.textLimit.nanoseconds / 1000)).contains(at) else { throw fields.refuse("at") }
+    if fields.has("end") { return .end(at: at, source: source) }
+    if fields.has("deadline") { return .deadline(at: at, source: source, try fields.string("deadline")) }
+    return .event(at: at, source: source, try event(fields))
+  }
+
+  private static func event(_ fields: Fields) throws(RecordingFailure) -> StreamEvent {
+    switch try fields.string("event") {
+    case "Opened": .opened(url: "")
+    case "Message": .message(try fields.string("text"))
+    case "Binary": .binary(try fields.bytes())
+    case "Ping": .ping(try fields.bytes())
+    case "SSEData": .sse(type: try fields.string("type"), data: try fields.string("text"))
+    case "Closed": .closed(code: try fields.int("code"), reason: try fields.string("reason"))
+    case "StreamError": .error(try fields.failure())
+    case "SourceText": .sourceText(source: try fields.string("name"), try fields.string("text"))
+    case "SourceBytes": .sourceBytes(source: try fields.string("name"), try fields.bytes())
+    case "SourceExit": .sourceExit(source: try fields.string("name"), code: try fields.int("code"))
+    default: throw fields.refuse("event")
+    }
+  }
+
+  private struct Fields {
+    let value: JSONValue
+    let line: Int
+
+    func has(_ name: String) -> Bool { value[name] != nil }
+    func refuse(_ name: String) -> RecordingFailure {
+      RecordingFailure(line: line, "\"\(name)\" is missing or not what it should be")
+    }
+    func int(_ name: String) throws(RecordingFailure) -> Int {
+      guard let number = value[name]?.int else { throw refuse(name) }
+      return number
+    }
+    func string(_ name: String) throws(RecordingFailure) -> String {
+      guard let text = value[name]?.string else { throw refuse(name) }
+      return text
+    }
+    func bytes() throws(RecordingFailure) -> [UInt8] {
+      guard let bytes = Base64.decode(try string("data")) else { throw refuse("data") }
+      return bytes
+    }
+    func failure() throws(RecordingFailure) -> StreamErrorKind {
+      let message = try string("message")
+      switch try string("error") {
+      case "ConnectionFailed": return .connectionFailed(message)
+      case "Timeout": return .timeout(message)
+      case "BudgetExhausted": return .budgetExhausted(message)
+      case "ProtocolError": return .protocolError(message)
+      case "MessageTooLarge": return .messageTooLarge(message)
+      default: throw refuse("error")
+      }
+    }
+  }
+}

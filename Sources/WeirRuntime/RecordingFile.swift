@@ -1,0 +1,65 @@
+import WeirCore
+
+/// The file of `--record`: what it is given is written in that order, one write under way at a time. After a failure
+/// nothing more is written, and `close` tells of it.
+final class RecordingFile {
+  private let path: String
+  private let disk: any Disk
+  private var file: (any DiskFile)?
+  private var waiting: [UInt8] = []
+  private var written = 0
+  private var isWriting = false
+  private var failure: DiskFailure?
+  private var closed: ((DiskFailure?) -> Void)?
+
+  init(_ path: String, world: World) {
+    self.path = path
+    disk = world.disk
+  }
+
+  /// Begins anew if there is such a file. What was appended before is written first.
+  func open(_ answer: @escaping (DiskFailure?) -> Void) {
+    disk.open(path, .append) { [self] result in
+      switch result {
+      case .failure(let failure):
+        self.failure = failure
+        answer(failure)
+      case .success(let file):
+        file.truncate(to: 0) { [self] failure in
+          self.failure = failure
+          self.file = file
+          answer(failure)
+          writeNext()
+        }
+      }
+    }
+  }
+
+  func append(_ bytes: [UInt8]) {
+    waiting += bytes
+    writeNext()
+  }
+
+  /// Calls back when all of it is written, or nothing more will be.
+  func close(_ done: @escaping (DiskFailure?) -> Void) {
+    closed = done
+    writeNext()
+  }
+
+  private func writeNext() {
+    guard !isWriting else { return }
+    guard let file, failure == nil, !waiting.isEmpty else {
+      closed.take()?(failure)
+      return
+    }
+    isWriting = true
+    let bytes = waiting
+    waiting = []
+    file.write(bytes, at: written) { [self] failure in
+      isWriting = false
+      written += bytes.count
+      self.failure = failure
+      writeNext()
+    }
+  }
+}
