@@ -39,6 +39,7 @@ lint:
 ## make bench         the measurements of docs/performance.md (takes minutes; needs `make peers`)
 bench: build
 	$(RELEASE) --product FiberBenchmark
+	$(RELEASE) --product SelectBenchmark
 	python3 Benchmarks/run.py
 
 ## make docs          reference of the Swift library into .build/docs

@@ -68,6 +68,9 @@ let package = Package(
     .executableTarget(
       name: "StreamBenchmarks", dependencies: ["WeirCore", "WeirWire"], path: "Benchmarks/streams", swiftSettings: swift
     ),
+    .executableTarget(
+      name: "SelectBenchmark", dependencies: ["WeirCore", "WeirFlow", "WeirIO", "Weir"], path: "Benchmarks/select",
+      swiftSettings: swift),
     // Tests
     tests("WeirCore"),
     tests("WeirWire"),

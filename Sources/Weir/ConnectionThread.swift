@@ -18,7 +18,7 @@ final class ConnectionThread: @unchecked Sendable {
     var isEnded = false
   }
 
-  private let loop = EventLoop()
+  private let loop = WeirIO.EventLoop()
   private let idle: Duration?
   private let state = Mutex(State())
   private var connection: (any StreamConnection)?

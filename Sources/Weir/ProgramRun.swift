@@ -28,7 +28,7 @@ package struct ProgramRun {
 
   /// The exit status. Throws only for what is wrong before anything runs.
   package func run(_ mode: Mode, _ arguments: EntryArguments, granted: EffectSet) throws -> Int {
-    let loop = EventLoop()
+    let loop = WeirIO.EventLoop()
     let instance = try instance(on: loop, world: RealWorld.make(loop: loop), granted: granted)
     let values = try arguments.values(instance.program.names)
     let signals = try Signals(loop, [.interrupt, .terminate]) { signal in
@@ -41,7 +41,7 @@ package struct ProgramRun {
   }
 
   /// The program with everything it needs, not yet running.
-  func instance(on loop: EventLoop, world: World, granted: EffectSet) throws -> ProgramInstance {
+  func instance(on loop: WeirIO.EventLoop, world: World, granted: EffectSet) throws -> ProgramInstance {
     guard let core = file.result.program else { throw WeirError(file) }
     let program = try Emitter.emit(core, library: ProgramFile.library, granted: Set(granted.sorted))
     var limits = MemoryStreamStore.Limits()
@@ -55,7 +55,7 @@ package struct ProgramRun {
   }
 
   /// Blocks this thread, which is the loop's, until the program is over; answers its exit status.
-  static func run(_ instance: ProgramInstance, _ mode: Mode, _ arguments: [Value?], on loop: EventLoop) -> Int {
+  static func run(_ instance: ProgramInstance, _ mode: Mode, _ arguments: [Value?], on loop: WeirIO.EventLoop) -> Int {
     var status = 0
     instance.onExit = { code in
       status = code

@@ -14,7 +14,7 @@ final class RunControl: @unchecked Sendable {
     var waiting: [CheckedContinuation<Void, Never>] = []
   }
 
-  private let loop = EventLoop()
+  private let loop = WeirIO.EventLoop()
   private let state = Mutex(State())
   private var instance: ProgramInstance?
 

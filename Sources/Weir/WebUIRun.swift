@@ -16,7 +16,7 @@ package struct WebUIRun {
   }
 
   package func run() throws -> Int {
-    let loop = EventLoop()
+    let loop = WeirIO.EventLoop()
     let world = RealWorld.make(loop: loop)
     let proxy = try WebUIProxy(backends: backends, world: world)
     let server = HTTPServer(world: world) { proxy.handle($0, $1) }

@@ -77,7 +77,7 @@ public struct WeirProgram: Sendable {
     return try result.get()
   }
 
-  func instance(_ options: RunOptions, _ mode: ProgramRun.Mode, on loop: EventLoop) throws -> ProgramInstance {
+  func instance(_ options: RunOptions, _ mode: ProgramRun.Mode, on loop: WeirIO.EventLoop) throws -> ProgramInstance {
     let file = ProgramFile(name, bytes: source)
     let granted = options.capabilities.reduce(into: EffectSet.io) { $0.formUnion($1.effect) }
     if let refusal = file.refusal(mode, granted: granted) {

@@ -44,6 +44,17 @@ extension StreamEvent {
 }
 
 extension StreamErrorKind {
+  /// The constructor's name in the language.
+  package var code: String {
+    switch self {
+    case .connectionFailed: "ConnectionFailed"
+    case .timeout: "Timeout"
+    case .budgetExhausted: "BudgetExhausted"
+    case .protocolError: "ProtocolError"
+    case .messageTooLarge: "MessageTooLarge"
+    }
+  }
+
   package var message: String {
     switch self {
     case .connectionFailed(let message), .timeout(let message), .budgetExhausted(let message),

@@ -45,15 +45,7 @@ package enum RecordingCodec {
   }
 
   private static func members(_ kind: StreamErrorKind) -> [JSONMember] {
-    let name =
-      switch kind {
-      case .connectionFailed: "ConnectionFailed"
-      case .timeout: "Timeout"
-      case .budgetExhausted: "BudgetExhausted"
-      case .protocolError: "ProtocolError"
-      case .messageTooLarge: "MessageTooLarge"
-      }
-    return [.init("error", .string(name)), .init("message", .string(kind.message))]
+    [.init("error", .string(kind.code)), .init("message", .string(kind.message))]
   }
 
   // MARK: Reading

@@ -7,7 +7,7 @@ import WeirLang
 ///
 ///     World.console → pieces → InputCutter → lines for `readLine`, first
 ///                                          → one source's queue, until it is full
-final class ProgramInput {
+package final class ProgramInput {
   private enum Cut {
     case lines
     case chunks(Int)
@@ -29,7 +29,7 @@ final class ProgramInput {
   private var feed: Feed?
   private var isDelivering = false
 
-  init(world: World) {
+  package init(world: World) {
     console = world.console
     loop = world.loop
   }
@@ -41,10 +41,10 @@ final class ProgramInput {
   }
 
   /// `SourceText(name, line)` for each line.
-  func lines(name: String, limit: Int) throws(Trap) -> EventQueue { try source(name, .lines, limit) }
+  package func lines(name: String, limit: Int) throws(Trap) -> EventQueue { try source(name, .lines, limit) }
 
   /// `SourceBytes(name, chunk)`: full chunks, the last may be short.
-  func chunks(of size: Int, name: String, limit: Int) throws(Trap) -> EventQueue {
+  package func chunks(of size: Int, name: String, limit: Int) throws(Trap) -> EventQueue {
     try source(name, .chunks(size), limit)
   }
 

@@ -46,9 +46,10 @@ extension StreamModule {
   /// and answers once, unless it is cancelled, as it is with the fiber.
   static func opening(
     _ name: String, arity: Int,
-    _ dial: @escaping (
-      Arguments, NativeContext, @escaping (Result<any StreamConnection, StreamErrorKind>) -> Void
-    ) throws -> any Cancellable
+    _ dial:
+      @escaping (
+        Arguments, NativeContext, @escaping (Result<any StreamConnection, StreamErrorKind>) -> Void
+      ) throws -> any Cancellable
   ) -> Native {
     raw(name, arity: arity) { arguments, context in
       if let failure = exhaustion(context, name) { return .value(.err(StreamValue.of(failure))) }

@@ -86,7 +86,7 @@ import WeirTesting
       bench.run()
       bench.simulation.loop.advance(by: .seconds(2))
       // What was hidden in the recording is all that differs.
-      #expect(bench.output == output.replacing("Bearer canary-2", with: "Bearer [redacted]"), "round \(round)")
+      #expect(bench.output == output.replacing("Bearer canary-2", with: "[redacted]"), "round \(round)")
       #expect(dials == 0 && bench.simulation.console.piecesRead == 0 && bench.exits == [0])
     }
   }
@@ -135,7 +135,8 @@ import WeirTesting
     let spentConnect = spent.replacing("transmit", with: "connect")
     #expect(
       bench.output == "Err(ConnectionFailed(\"2 connections of this program are open already\"))\n"
-        + "Err(ConnectionFailed(\"the connection is closed\"))\n" + spent + spentConnect + "Ok(())\n" + spent + spentConnect,
+        + "Err(ConnectionFailed(\"the connection is closed\"))\n" + spent + spentConnect + "Ok(())\n" + spent
+        + spentConnect,
       "\(bench.errors)")
   }
 

@@ -120,7 +120,7 @@ import WeirIO
   /// One request through Weir's own transport.
   static func post(_ port: Int, _ body: String) async throws -> String {
     let result: Result<String, NetworkFailure> = await withCheckedContinuation { continuation in
-      let loop = EventLoop()
+      let loop = WeirIO.EventLoop()
       loop.post {
         let world = RealWorld.make(loop: loop)
         let request = HTTPClientRequest(

@@ -9,7 +9,7 @@ import WeirIO
 @Suite struct SSETests {
   /// Answers every request on its own loop and thread, and tells when a connection to it has ended.
   private final class Server: Sendable {
-    private let loop = EventLoop()
+    private let loop = WeirIO.EventLoop()
     private let place = Mutex<(port: Int, failure: String?)>((0, nil))
     private let closings = Mutex<(count: Int, waiting: [CheckedContinuation<Void, Never>])>((0, []))
     let heads = Mutex<[String]>([])
