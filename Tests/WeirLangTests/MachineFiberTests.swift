@@ -372,4 +372,18 @@ extension Result<Value, Trap> {
     guard case .failure(let x)? = a, case .failure(let y) = b else { return false }
     return x == y
   }
+
+  @Test func aProgramThatIsDroppedTakesItsTasksWithIt() throws {
+    let text = """
+      import std/task (all)
+      func main() { all([() => { while true { () }; 1 }, () => { while true { () }; 2 }], 2) }
+      """
+    let core = try #require(Checker.check(name: "t.weir", bytes: Array(text.utf8), library: .language).program)
+    var running: Running? = try Running(core, .language)
+    let entry = try #require(running?.program.entry)
+    running?.scheduler.spawn(entry)
+    running?.loop.run(turnLimit: 10)
+    #expect(running?.scheduler.fiberCount == 3)
+    running = nil
+  }
 }

@@ -98,13 +98,15 @@ extension BodyChecker {
     let values =
       [coerce(first, to: .bool, .operand("||"), head.span)]
       + items.dropFirst().map { check($0, .bool, .operand("||")) }
-    return Checked(.bool) { lowering in
-      var core = values[values.count - 1].core(lowering)
-      for value in values.dropLast().reversed() {
-        core = Core(.branch(if: value.core(lowering), then: Core(.literal(.bool(true)), span), else: core), span)
-      }
-      return core
-    }
+    return Checked(.bool) { lowering in Self.either(values.map { $0.core(lowering) }[...], span) }
+  }
+
+  /// The first that is true decides. Balanced, which asks in the same order, so that a long chain is no deep tree.
+  private static func either(_ values: ArraySlice<Core>, _ span: Span) -> Core {
+    if values.count == 1 { return values[values.startIndex] }
+    let middle = values.count > 8 ? (values.startIndex + values.endIndex) / 2 : values.startIndex + 1
+    let yes = Core(.literal(.bool(true)), span)
+    return Core(.branch(if: either(values[..<middle], span), then: yes, else: either(values[middle...], span)), span)
   }
 
   func unary(_ op: UnaryOperator, _ value: Expression, _ hint: Type?, _ span: Span) -> Checked {

@@ -27,8 +27,6 @@ struct Captures {
 
   private init() {}
 
-  private typealias Names = (used: Set<Int>, bound: Set<Int>)
-
   private mutating func free(_ lambda: CoreLambda) -> Set<Int> {
     let (used, bound) = uses(of: lambda.body)
     let free = used.subtracting(bound).subtracting(lambda.parameters.map(\.id))
@@ -36,33 +34,34 @@ struct Captures {
     return free
   }
 
-  private mutating func uses(of core: Core) -> Names {
-    var names: Names = ([], [])
-    switch core.node {
-    case .local(let local): names.used.insert(local.id)
-    case .assign(let local, _):
-      names.used.insert(local.id)
-      assigned.insert(local.id)
-    case .bind(let local, _): names.bound.insert(local.id)
-    case .match(_, let arms): for arm in arms { names.bound.formUnion(arm.pattern.locals.map(\.id)) }
-    case .forEach(let item, let index, _, _):
-      names.bound.formUnion(item.locals.map(\.id))
-      if let index { names.bound.insert(index.id) }
-    case .forRange(let item, _, _, _, _): if let item { names.bound.insert(item.id) }
-    case .lambda(let lambda):
-      names.used = free(lambda)
-      return names
-    case .deferred(let body):
-      names.used = free(CoreLambda(parameters: [], body: body))
-      return names
-    default: break
+  /// What is named inside, and what is bound there. A list of what is still to be looked at, for Core nests several times
+  /// as deep as its text: recursion is one call for each lambda.
+  private mutating func uses(of core: Core) -> (used: Set<Int>, bound: Set<Int>) {
+    var (used, bound): (Set<Int>, Set<Int>) = ([], [])
+    var pending = [core]
+    while let core = pending.popLast() {
+      switch core.node {
+      case .local(let local): used.insert(local.id)
+      case .assign(let local, _):
+        used.insert(local.id)
+        assigned.insert(local.id)
+      case .bind(let local, _): bound.insert(local.id)
+      case .match(_, let arms): for arm in arms { bound.formUnion(arm.pattern.locals.map(\.id)) }
+      case .forEach(let item, let index, _, _):
+        bound.formUnion(item.locals.map(\.id))
+        if let index { bound.insert(index.id) }
+      case .forRange(let item, _, _, _, _): if let item { bound.insert(item.id) }
+      case .lambda(let lambda):
+        used.formUnion(free(lambda))
+        continue
+      case .deferred(let body):
+        used.formUnion(free(CoreLambda(parameters: [], body: body)))
+        continue
+      default: break
+      }
+      pending += core.children
     }
-    for child in core.children {
-      let inner = uses(of: child)
-      if names.used.isEmpty { names.used = inner.used } else { names.used.formUnion(inner.used) }
-      if names.bound.isEmpty { names.bound = inner.bound } else { names.bound.formUnion(inner.bound) }
-    }
-    return names
+    return (used, bound)
   }
 }
 

@@ -1,5 +1,33 @@
 /// Calls, lambdas and operators.
 extension FunctionEmitter {
+  mutating func emitCall(
+    _ e: Core, into d: Register, tail: Bool, _ emitter: inout Emitter
+  ) throws(EmitFailure) {
+    switch e.node {
+    case .call(let callee, let arguments):
+      switch callee.node {
+      case .function(let index): try emitDirect(index, arguments, into: d, tail: tail, e.span, &emitter)
+      case .native(let index): try emitNative(index, arguments, into: d, e.span, &emitter)
+      case .constructor(let type, let index, _):
+        try emit(Core(.variant(type: type, index: index, arguments), e.span), into: d, &emitter)
+      case .local(let local) where places[local.id] == .this && this?.captureCount == 0:
+        try emitDirect(this?.index ?? 0, arguments, into: d, tail: tail, e.span, &emitter)
+      default:
+        let f = try operand(callee, &emitter, unlessChangedBy: arguments)
+        let base = try emitRun(arguments, &emitter)
+        if tail, canTailCall {
+          add(.tailCall(function: f, base: base, count: UInt16(arguments.count)), e.span)
+        } else {
+          add(.call(d, function: f, base: base), e.span)
+        }
+      }
+    case .callFunction(let index, let arguments):
+      try emitDirect(index, arguments, into: d, tail: tail, e.span, &emitter)
+    case .callNative(let index, let arguments): try emitNative(index, arguments, into: d, e.span, &emitter)
+    default: preconditionFailure("not a call")
+    }
+  }
+
   mutating func emitDirect(
     _ index: Int, _ arguments: [Core], into d: Register, tail: Bool, _ span: Span, _ emitter: inout Emitter
   ) throws(EmitFailure) {

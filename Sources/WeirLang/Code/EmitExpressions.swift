@@ -1,7 +1,8 @@
 /// Expressions into registers.
 ///
 /// Rule: `emit(e, into: d)` writes R[d] once, last, so that `x = f(x)` may read x while it goes. Temporaries above `next`
-/// are free again when it returns.
+/// are free again when it returns. What a kind of expression needs is in a method of its own: unoptimised, a frame has room
+/// for everything its function names, and expressions nest deep.
 extension FunctionEmitter {
   mutating func emit(
     _ e: Core, into d: Register, tail: Bool = false, _ emitter: inout Emitter
@@ -10,6 +11,31 @@ extension FunctionEmitter {
     defer { next = mark }
     switch e.node {
     case .literal(let literal): load(literal, into: d, e.span)
+    case .local, .global, .function, .native, .constructor: try emitName(e, into: d, &emitter)
+    case .lambda(let lambda): try emitLambda(lambda, into: d, e.span, &emitter)
+
+    case .sequence(let items):
+      guard let last = items.last else { return add(.unit(d), e.span) }
+      for item in items.dropLast() { try emitEffect(item, &emitter) }
+      try emit(last, into: d, tail: tail, &emitter)
+    case .branch(let condition, let then, let otherwise):
+      try emitBranch(if: condition, then, otherwise, into: d, tail: tail, e.span, &emitter)
+    case .match(let subject, let arms): try emitMatch(subject, arms, into: d, tail: tail, e.span, &emitter)
+
+    case .bind, .assign, .assignGlobal, .loop, .forEach, .forRange, .deferred:
+      try emitEffect(e, &emitter)
+      add(.unit(d), e.span)
+    case .breakLoop, .continueLoop, .returned, .fail: try emitEffect(e, &emitter)
+
+    case .attempt(let value, let success): try emitAttempt(value, success, into: d, e.span, &emitter)
+    case .record, .field, .update, .variant, .list, .map, .concat: try emitData(e, into: d, &emitter)
+    case .primitive(let primitive, let operands): try emitPrimitive(primitive, operands, into: d, e.span, &emitter)
+    case .call, .callFunction, .callNative: try emitCall(e, into: d, tail: tail, &emitter)
+    }
+  }
+
+  private mutating func emitName(_ e: Core, into d: Register, _ emitter: inout Emitter) throws(EmitFailure) {
+    switch e.node {
     case .local(let local):
       switch try place(of: local, e.span) {
       case .register(let r): if r != d { add(.move(d, r), e.span) }
@@ -27,98 +53,32 @@ extension FunctionEmitter {
         let wrapper = try emitter.wrapper(type: type, constructor: index, arity: arity, e.span)
         add(.constant(functionConstant(wrapper, emitter), d), e.span)
       }
-    case .lambda(let lambda): try emitLambda(lambda, into: d, e.span, &emitter)
-
-    case .sequence(let items):
-      guard let last = items.last else { return add(.unit(d), e.span) }
-      for item in items.dropLast() { try emitEffect(item, &emitter) }
-      try emit(last, into: d, tail: tail, &emitter)
-    case .branch(let condition, let then, let otherwise):
-      let untrue = try emitCondition(condition, &emitter)
-      try emit(then, into: d, tail: tail, &emitter)
-      let end = addJump(.jump(0), e.span)
-      try patch(untrue)
-      if let otherwise { try emit(otherwise, into: d, tail: tail, &emitter) } else { add(.unit(d), e.span) }
-      try patch(end)
-    case .match(let subject, let arms): try emitMatch(subject, arms, into: d, tail: tail, e.span, &emitter)
-
-    case .bind, .assign, .assignGlobal, .loop, .forEach, .forRange, .deferred:
-      try emitEffect(e, &emitter)
-      add(.unit(d), e.span)
-    case .breakLoop, .continueLoop, .returned, .fail: try emitEffect(e, &emitter)
-
-    case .attempt(let value, let success):
-      let r = try operand(value, &emitter)
-      let failed = addJump(.jumpUnlessTag(r, UInt16(success), 0), e.span)
-      add(.field(d, r, 0), e.span)
-      let end = addJump(.jump(0), e.span)
-      try patch(failed)
-      finishCall(r, e.span)
-      try patch(end)
-
-    case .record(let fieldNames, let fields):
-      let base = try allocate(fields.count)
-      for field in fields { try emit(field.value, into: base + Register(field.index), &emitter) }
-      add(.record(d, base: base, count: UInt16(fields.count)), e.span)
-      add(.layout(emitter.layout(fieldNames), d), e.span)
-    case .field(let value, let index):
-      let r = try operand(value, &emitter)
-      add(.field(d, r, UInt16(index)), e.span)
-    case .update(let record, let fields):
-      let copy = try allocate()
-      try emit(record, into: copy, &emitter)
-      for field in fields {
-        let inner = next
-        let r = try operand(field.value, &emitter)
-        add(.setField(copy, r, UInt16(field.index)), e.span)
-        next = inner
-      }
-      add(.move(d, copy), e.span)
-      add(.clear(copy), e.span)
-    case .variant(let type, let index, let payload):
-      let tag = ConstructorTag(type: type, index: index)
-      if payload.isEmpty { return add(.constant(constant(.tag(tag)), d), e.span) }
-      let base = try emitRun(payload, &emitter)
-      add(.variant(d, base: base, count: UInt16(payload.count)), e.span)
-      add(.layout(tag.bits, d), e.span)
-    case .list(let items):
-      if items.count > FunctionEmitter.literalRun {
-        let parts = stride(from: 0, to: items.count, by: FunctionEmitter.literalRun).map { start in
-          Core(.list(Array(items[start..<min(start + FunctionEmitter.literalRun, items.count)])), e.span)
-        }
-        return try emit(Core(.concat(.list, parts), e.span), into: d, &emitter)
-      }
-      let base = try emitRun(items, &emitter)
-      add(.list(d, base: base, count: UInt16(items.count)), e.span)
-    case .map(let entries):
-      let base = try emitRun(entries.flatMap { [$0.key, $0.value] }, &emitter)
-      add(.map(d, base: base, count: UInt16(entries.count * 2)), e.span)
-    case .concat(let kind, let parts):
-      let base = try emitRun(parts, &emitter)
-      addConcat(kind, into: d, base, parts.count, e.span)
-
-    case .primitive(let primitive, let operands): try emitPrimitive(primitive, operands, into: d, e.span, &emitter)
-    case .call(let callee, let arguments):
-      switch callee.node {
-      case .function(let index): try emitDirect(index, arguments, into: d, tail: tail, e.span, &emitter)
-      case .native(let index): try emitNative(index, arguments, into: d, e.span, &emitter)
-      case .constructor(let type, let index, _):
-        try emit(Core(.variant(type: type, index: index, arguments), e.span), into: d, &emitter)
-      case .local(let local) where places[local.id] == .this && this?.captureCount == 0:
-        try emitDirect(this?.index ?? 0, arguments, into: d, tail: tail, e.span, &emitter)
-      default:
-        let f = try operand(callee, &emitter, unlessChangedBy: arguments)
-        let base = try emitRun(arguments, &emitter)
-        if tail, canTailCall {
-          add(.tailCall(function: f, base: base, count: UInt16(arguments.count)), e.span)
-        } else {
-          add(.call(d, function: f, base: base), e.span)
-        }
-      }
-    case .callFunction(let index, let arguments):
-      try emitDirect(index, arguments, into: d, tail: tail, e.span, &emitter)
-    case .callNative(let index, let arguments): try emitNative(index, arguments, into: d, e.span, &emitter)
+    default: preconditionFailure("not a name")
     }
+  }
+
+  private mutating func emitBranch(
+    if condition: Core, _ then: Core, _ otherwise: Core?, into d: Register, tail: Bool, _ span: Span,
+    _ emitter: inout Emitter
+  ) throws(EmitFailure) {
+    let untrue = try emitCondition(condition, &emitter)
+    try emit(then, into: d, tail: tail, &emitter)
+    let end = addJump(.jump(0), span)
+    try patch(untrue)
+    if let otherwise { try emit(otherwise, into: d, tail: tail, &emitter) } else { add(.unit(d), span) }
+    try patch(end)
+  }
+
+  private mutating func emitAttempt(
+    _ value: Core, _ success: Int, into d: Register, _ span: Span, _ emitter: inout Emitter
+  ) throws(EmitFailure) {
+    let r = try operand(value, &emitter)
+    let failed = addJump(.jumpUnlessTag(r, UInt16(success), 0), span)
+    add(.field(d, r, 0), span)
+    let end = addJump(.jump(0), span)
+    try patch(failed)
+    finishCall(r, span)
+    try patch(end)
   }
 
   /// The function's result: every branch returns by itself, without a jump to a common end.

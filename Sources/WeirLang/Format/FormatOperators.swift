@@ -43,12 +43,14 @@ extension Formatter {
   }
 
   mutating func unary(_ op: UnaryOperator, _ inner: Expression) -> Layout {
+    let startsWithMinus: Bool =
+      switch inner.kind {
+      case .unary(let inner, _): inner == .negate
+      case .int(let value): value < 0
+      default: false
+      }
     // `--` starts a comment.
-    if op == .negate {
-      if case .unary(.negate, _) = inner.kind { return .join([.text("-("), expression(inner), .text(")")]) }
-      if case .int(let value) = inner.kind, value < 0 { return .join([.text("-("), expression(inner), .text(")")]) }
-    }
-    return .join([.text(op.rawValue), operand(inner, .unary)])
+    return .join([.text(op == .negate && startsWithMinus ? "- " : op.rawValue), operand(inner, .unary)])
   }
 
   // MARK: - Chains

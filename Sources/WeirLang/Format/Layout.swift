@@ -56,11 +56,19 @@ package struct Layout: Sendable {
     switch kind {
     case .text(let text), .raw(let text), .comment(let text): text.isEmpty ? nil : text
     case .line: nil
-    case .join(let parts): parts.reversed().lazy.compactMap(\.lastText).first
+    case .join(let parts): Self.lastText(of: parts)
     case .indent(let inner), .group(let inner): inner.lastText
     case .either(_, let flat): flat.lastText
     case .choice(let layouts): layouts.last?.lastText
     }
+  }
+
+  /// A loop, for a lazy `compactMap` asks each part twice, and each of those its own parts twice.
+  private static func lastText(of parts: [Layout]) -> String? {
+    for part in parts.reversed() {
+      if let text = part.lastText { return text }
+    }
+    return nil
   }
 
   /// A line break behind a field named like a word (`event.type`) would not end the statement: a separator does.

@@ -39,15 +39,16 @@ package final class Scheduler {
     context = NativeContext(host: host, scheduler: self, fiber: idle)
   }
 
-  /// What still waits is told that nobody does; answers that come later find their fibers gone.
+  /// What still waits is told that nobody does; answers that come later find their fibers gone. All are gone before the
+  /// first is told, for nothing may reach this scheduler any more: a task group gives up its own fibers then.
   deinit {
+    let hooks = live.values.map(\.cancelHook)
     for fiber in live.values {
-      let hook = fiber.cancelHook
       // Nobody is left to be told, and what it captured may hold the fiber.
       fiber.completion = nil
       fiber.drop()
-      hook?()
     }
+    for hook in hooks { hook?() }
   }
 
   /// Fibers that have not ended.

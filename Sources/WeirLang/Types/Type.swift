@@ -183,12 +183,17 @@ final class TypeVariable {
 }
 
 extension Type {
-  /// The type with bound variables at its top followed, and the path shortened.
+  /// The type with bound variables at its top followed. The path is shortened for each of them: the numbers of a long list
+  /// are one long path, and each is asked for its type again.
   var resolved: Type {
     guard case .variable(let first) = self, let start = first.bound else { return self }
-    var type = start
+    guard case .variable(let second) = start, var type = second.bound else { return start }
     while case .variable(let next) = type, let bound = next.bound { type = bound }
-    first.bound = type
+    var path = first
+    while case .variable(let next)? = path.bound, next.bound != nil {
+      path.bound = type
+      path = next
+    }
     return type
   }
 

@@ -125,6 +125,6 @@ private final class TaskGroup {
     isOver = true
     let fibers = running.sorted { $0.key < $1.key }.map(\.value)
     running = [:]
-    for fiber in fibers { suspension.context.scheduler.cancel(fiber) }
+    for fiber in fibers where fiber.state != .finished { suspension.context.scheduler.cancel(fiber) }
   }
 }
