@@ -365,13 +365,6 @@ import WeirCore
     #expect(desk.cancelled == ["a", "b"])
     #expect(running.scheduler.fiberCount == 0)
   }
-}
-
-extension Result<Value, Trap> {
-  fileprivate static func == (a: Self?, b: Self) -> Bool {
-    guard case .failure(let x)? = a, case .failure(let y) = b else { return false }
-    return x == y
-  }
 
   @Test func aProgramThatIsDroppedTakesItsTasksWithIt() throws {
     let text = """
@@ -385,5 +378,12 @@ extension Result<Value, Trap> {
     running?.loop.run(turnLimit: 10)
     #expect(running?.scheduler.fiberCount == 3)
     running = nil
+  }
+}
+
+extension Result<Value, Trap> {
+  fileprivate static func == (a: Self?, b: Self) -> Bool {
+    guard case .failure(let x)? = a, case .failure(let y) = b else { return false }
+    return x == y
   }
 }
