@@ -21,11 +21,11 @@ NOT_RUN = [  # start of a command, why it is not run here
 FINISHES = {"completed", "length", "filtered", "tool_calls", "aborted", "truncated", "error", "budget"}
 
 
-def blocks(path, *languages):
-    """(line, text) of the fenced blocks in one of these languages."""
-    for found in re.finditer(r"^```(\w+)[^\n]*\n(.*?)^```", path.read_text(), re.S | re.M):
-        if found[1] in languages:
-            yield path.read_text()[: found.start()].count("\n") + 1, found[2]
+def blocks(path, *languages, noted=False):
+    """(line, text) of the fenced blocks in one of these languages; those with a note behind the language only if `noted`."""
+    for found in re.finditer(r"^```(\w+) ?([^\n]*)\n(.*?)^```", path.read_text(), re.S | re.M):
+        if found[1] in languages and (noted or not found[2]):
+            yield path.read_text()[: found.start()].count("\n") + 1, found[3]
 
 
 def each(*languages):
@@ -130,6 +130,35 @@ class Blocks(unittest.TestCase):
                             self.assertLessEqual(set(flags), known[words[1]])
                         elif re.match(r"--[a-z]", words[0]):
                             self.assertLessEqual(set(flags), everything)
+
+
+class Tour(unittest.TestCase):
+    """docs/language.md: each program does what stands under it. A note behind ```weir says what it is for: `refused` (by the check),
+    `fails` (when it runs), or a file that the next program imports. Of an error the lines shown are among those written."""
+
+    def test_every_program(self):
+        tour = (ROOT / "docs/language.md").read_text()
+        found = re.findall(r"^```weir ?([^\n]*)\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", tour, re.S | re.M)
+        self.assertGreater(len([text for note, text, output in found if output]), 10)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "program.weir"
+            for note, text, output in found:
+                with self.subTest(note=note, program=text):
+                    if note.endswith(".weir"):
+                        (path.parent / note).parent.mkdir(exist_ok=True)
+                        (path.parent / note).write_text(text)
+                        continue
+                    path.write_text(text)
+                    self.assertEqual(weir("fmt", "--check", path).returncode, 0, "it is not in its canonical form")
+                    done = weir("check" if note == "refused" else "run", *([] if note == "refused" else ["--caps", "all"]), path, cwd=folder)
+                    if "workflow " in text:
+                        continue  # test_programs_check has seen it; serving.md is about these
+                    self.assertEqual(done.returncode, 1 if note else 0, done.stderr)
+                    printed, error, said = output.partition("error[")
+                    self.assertEqual(done.stdout, printed or done.stdout)
+                    self.assertTrue(done.stdout.strip() or note)
+                    for line in (error + said).splitlines():
+                        self.assertIn(line, done.stderr)
 
 
 class Examples(unittest.TestCase):

@@ -26,8 +26,10 @@ final class BodyChecker {
   var isWorkflow = false
   var isStep = false
   var guardWords: NamedType?
-  /// The function has type parameters: a number alone cannot be of their types, beside an operator it can.
-  var hasTypeParameters = false
+  /// Of the function's signature. With type parameters, a number alone cannot be of their types, beside an operator it can.
+  private var typeParameters: [String: Type] = [:]
+  private var rowParameters: [String: RowVariable] = [:]
+  var hasTypeParameters: Bool { !typeParameters.isEmpty }
   var literalOperand: Span?
   /// The body of the `for parallel` that is being checked.
   var jobBody: Span?
@@ -54,13 +56,22 @@ final class BodyChecker {
   func solve(_ entity: FunctionEntity, _ function: FunctionDeclaration, _ body: Expression) {
     guard let type = entity.ownType.asFunction else { return }
     returnType = type.result
-    hasTypeParameters = !function.typeParameters.isEmpty
+    typeParameters = entity.typeParameters
+    rowParameters = entity.rowParameters
     isWorkflow = module.workflows.contains { $0.function === entity }
     for parameter in entity.parameters {
       let binding = bind(parameter.name, parameter.type, parameter.span)
       entity.locals.append(binding.local)
     }
     entity.body = check(body, type.result, .result(of: entity.name)).core
+  }
+
+  /// For a type that is written inside the body.
+  var typeReader: TypeReader {
+    let reader = TypeReader(checker, module)
+    reader.parameters = typeParameters
+    reader.rows = rowParameters
+    return reader
   }
 
   // MARK: Scopes

@@ -103,7 +103,7 @@ extension BodyChecker {
   }
 
   private func `let`(_ binding: Binding, _ span: Span) -> [Lower] {
-    let written = binding.type.map { TypeReader(checker, module).read($0) }
+    let written = binding.type.map { typeReader.read($0) }
     if case .name(let name) = binding.pattern.kind {
       if case .lambda = binding.value.kind, declared(name) == nil, entities(name).isEmpty,
         NameCollector.names(in: binding.value).contains(name)
@@ -209,7 +209,7 @@ extension BodyChecker {
       _ = pattern(binding.pattern, value.type)
       return failed(span).core
     }
-    let written = binding.type.map { TypeReader(checker, module).read($0) }
+    let written = binding.type.map { typeReader.read($0) }
     let value = written.map { check(binding.value, $0, .annotation(name)) } ?? infer(binding.value)
     let bound = bind(name, value.type, binding.pattern.span, isMutable: true)
     let local = bound.local

@@ -279,6 +279,8 @@ final class Declarations {
       function.isExtern || entity.resultIsWritten ? Scheme(type, variables: rigid) : Scheme(type)
     entity.ownType = type
     entity.isWorkInProgress = !function.isExtern
+    entity.typeParameters = reader.parameters
+    entity.rowParameters = reader.rows
     return entity
   }
 

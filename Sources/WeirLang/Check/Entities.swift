@@ -137,6 +137,9 @@ final class FunctionEntity {
   var scheme: Scheme
   /// The type as its own body sees it.
   var ownType: Type = .error
+  /// What its signature names, `a` and `e` of `func f[a](g: () -> a ! e)`: they mean the same inside its body.
+  var typeParameters: [String: Type] = [:]
+  var rowParameters: [String: RowVariable] = [:]
   /// Its group is not solved yet.
   var isWorkInProgress = false
   /// The written row's labels; nil = inferred.

@@ -28,6 +28,7 @@ extension BodyChecker {
     case .tuple(let items): return tuple(items, hint, span)
     case .record(let fields): return record(fields, hint, span)
     case .update(let value, let fields): return update(value, fields, hint, span)
+    case .map(let entries) where entries.isEmpty: return emptyBraces(hint, span)
     case .map(let entries): return map(entries, hint, span)
     case .lambda(let function): return lambda(function, hint, span)
     case .call(let callee, let arguments): return call(callee, arguments.map(CallArgument.init), hint, span)
@@ -231,7 +232,7 @@ extension BodyChecker {
       row: unifier.openRow())
     let outer = (unit, returnType, firstPropagation, loopDepth, exits, isWorkflow, isStep)
     defer { (unit, returnType, firstPropagation, loopDepth, exits, isWorkflow, isStep) = outer }
-    let reader = TypeReader(checker, module)
+    let reader = typeReader
     let result = function.result.map(reader.read) ?? expected?.result ?? unifier.fresh()
     unit = inner
     returnType = result
