@@ -25,15 +25,6 @@ extension BodyChecker {
     }
   }
 
-  /// `{}` is unit, but an empty map or record where one is wanted.
-  func emptyBraces(_ hint: Type?, _ span: Span) -> Checked {
-    switch hint?.resolved {
-    case .map?: map([], hint, span)
-    case .record?: record([], hint, span)
-    default: literal(.unit, .unit, span)
-    }
-  }
-
   func map(_ entries: [MapEntry], _ hint: Type?, _ span: Span) -> Checked {
     var key = unifier.fresh()
     var value = unifier.fresh()

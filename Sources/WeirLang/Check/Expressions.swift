@@ -28,7 +28,6 @@ extension BodyChecker {
     case .tuple(let items): return tuple(items, hint, span)
     case .record(let fields): return record(fields, hint, span)
     case .update(let value, let fields): return update(value, fields, hint, span)
-    case .map(let entries) where entries.isEmpty: return emptyBraces(hint, span)
     case .map(let entries): return map(entries, hint, span)
     case .lambda(let function): return lambda(function, hint, span)
     case .call(let callee, let arguments): return call(callee, arguments.map(CallArgument.init), hint, span)

@@ -202,7 +202,7 @@ extension Parser {
     let start = at
     advance()
     advance()
-    return try node(Expression.Kind.map([]), span(from: start))
+    return try node(Expression.Kind.unit, span(from: start))
   }
 
   private mutating func record() throws(Abort) -> Expression {
