@@ -8,7 +8,7 @@ THREADED = -Xswiftc -Xllvm -Xswiftc -tail-dup-pred-size=1000 -Xswiftc -Xllvm -Xs
 RELEASE = swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked $(THREADED) $(SWIFT_FLAGS)
 PORT ?= 8080
 
-.PHONY: help run build test test-swift test-product lint bench docs ci dependencies peers clean
+.PHONY: help run build test test-swift test-product lint bench autobahn docs ci dependencies peers clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -29,6 +29,7 @@ test-swift: dependencies
 
 test-product: dependencies
 	swift build $(SWIFT_FLAGS) --product weir
+	swift build $(SWIFT_FLAGS) --product WebSocketPeer
 	python3 Tests/Product/run.py
 
 ## make lint          format and house rules
@@ -41,6 +42,11 @@ bench: build
 	$(RELEASE) --product FiberBenchmark
 	$(RELEASE) --product SelectBenchmark
 	python3 Benchmarks/run.py
+
+## make autobahn      every case of Autobahn's suite against our WebSocket, both ends; the table of docs/websocket.md (minutes; needs `make peers`)
+autobahn: dependencies
+	$(RELEASE) --product WebSocketPeer
+	cd Tests/Product && WEIR_WEBSOCKET_PEER=$(CURDIR)/.build/release/WebSocketPeer python3 autobahn.py
 
 ## make docs          reference of the Swift library into .build/docs
 docs: dependencies

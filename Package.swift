@@ -31,7 +31,7 @@ let package = Package(
     // 0: values and the ports to the outside
     room("WeirCore"),
     // 1: pure
-    room("WeirWire", ["WeirCore"]),
+    room("WeirWire", ["WeirCore", "CZlib"]),
     room("WeirFlow", ["WeirCore"]),
     room("WeirStore", ["WeirCore"]),
     room("WeirLang", ["WeirCore"]),
@@ -63,6 +63,8 @@ let package = Package(
       name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"]), .brew(["curl"])]),
     .systemLibrary(
       name: "COpenSSL", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+    .systemLibrary(
+      name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     room("WeirTesting", ["WeirCore"]),
     // Measured by Benchmarks/run.py
     .executableTarget(
@@ -70,6 +72,10 @@ let package = Package(
     ),
     .executableTarget(
       name: "SelectBenchmark", dependencies: ["WeirCore", "WeirFlow", "WeirIO", "Weir"], path: "Benchmarks/select",
+      swiftSettings: swift),
+    // A peer for tests and measurements, in no product
+    .executableTarget(
+      name: "WebSocketPeer", dependencies: ["WeirCore", "WeirFlow", "WeirIO", "WeirNet"], path: "Tests/WebSocketPeer",
       swiftSettings: swift),
     // Tests
     tests("WeirCore"),
@@ -86,7 +92,7 @@ let package = Package(
     tests("WeirIO"),
     tests("WeirFlow"),
     tests("WeirTesting"),
-    tests("Weir", ["WeirIO", "WeirLang"]),
+    tests("Weir", ["WeirIO", "WeirLang", "WeirNet"]),
   ],
   cxxLanguageStandard: .cxx17
 )

@@ -15,6 +15,8 @@ import WeirIO
 final class ConnectionThread: @unchecked Sendable {
   private struct State {
     var wanted: CheckedContinuation<[StreamEvent], Never>?
+    /// Messages that the connection has not taken.
+    var sending: [ObjectIdentifier: Once<StreamErrorKind?>] = [:]
     var isEnded = false
   }
 
@@ -64,14 +66,39 @@ final class ConnectionThread: @unchecked Sendable {
     try result.get()
   }
 
-  /// From any thread, any number of times.
+  /// From any thread, any number of times. Whoever waits is told at once; the thread ends when the connection is over.
   func close() {
     loop.post { [self] in
       dialling.take()?.cancel()
-      connection.take()?.close()
-      loop.stop()
+      tellEnd()
+      guard let connection = connection.take() else { return loop.stop() }
+      connection.onOver = { [loop] in loop.stop() }
+      connection.close()
     }
   }
+
+  /// Answers nil when the message was taken.
+  func transmit(_ message: StreamMessage) async -> StreamErrorKind? {
+    await withCheckedContinuation { continuation in
+      let answer = Once(continuation)
+      let isEnded = state.withLock { state in
+        if !state.isEnded { state.sending[ObjectIdentifier(answer)] = answer }
+        return state.isEnded
+      }
+      if isEnded { return answer.resume(Self.isClosed) }
+      loop.post { [self] in
+        guard let connection else { return taken(answer, Self.isClosed) }
+        connection.transmit(message) { [self] in taken(answer, $0) }
+      }
+    }
+  }
+
+  private func taken(_ answer: Once<StreamErrorKind?>, _ failure: StreamErrorKind?) {
+    state.withLock { $0.sending[ObjectIdentifier(answer)] = nil }
+    answer.resume(failure)
+  }
+
+  private static let isClosed = StreamErrorKind.connectionFailed("the connection is closed")
 
   /// Empty: over. One reader at a time; of two, the earlier is told that it is over.
   func next(isolation: isolated (any Actor)?) async -> [StreamEvent] {
@@ -107,19 +134,24 @@ final class ConnectionThread: @unchecked Sendable {
     idleTimer = loop.after(idle) { [self] in
       guard let wanted = state.withLock({ $0.wanted.take() }) else { return }
       wanted.resume(returning: [.error(.timeout("idle timeout after \(idle.text)"))])
-      connection.take()?.close()
-      loop.stop()
+      close()
     }
   }
 
   private func ended() {
     connection = nil
     idleTimer = nil
-    let wanted = state.withLock { state in
+    tellEnd()
+  }
+
+  private func tellEnd() {
+    let (wanted, sending) = state.withLock { state in
       state.isEnded = true
-      return state.wanted.take()
+      defer { state.sending = [:] }
+      return (state.wanted.take(), state.sending)
     }
     wanted?.resume(returning: [])
+    for answer in sending.values { answer.resume(Self.isClosed) }
   }
 }
 

@@ -39,7 +39,7 @@ final class HTTPAnswer: HTTPResponder {
   func finish() { if isLive { connection.finish() } }
   func abort() { if isLive { connection.abort() } }
 
-  func upgrade(headers: [(name: String, value: String)]) -> (stream: any ByteStream, early: [UInt8])? {
+  func upgrade(headers: [(name: String, value: String)]) -> HTTPUpgrade? {
     isLive ? connection.upgrade(headers: headers) : nil
   }
 }

@@ -273,7 +273,7 @@ final class HTTPConnection: ByteStreamHandler {
     tearDown(tellObserver: false)
   }
 
-  func upgrade(headers: [HTTPField]) -> (stream: any ByteStream, early: [UInt8])? {
+  func upgrade(headers: [HTTPField]) -> HTTPUpgrade? {
     if isStreaming || minorVersion == 0 || isBlocked || isHead || server.isClosing { return nil }
     HTTPResponseWriter.appendHead(
       status: 101, headers: headers, framing: .none, connection: .upgrade, date: server.date, to: &output)
@@ -285,8 +285,9 @@ final class HTTPConnection: ByteStreamHandler {
     let early = reader?.parser.takeBuffered() ?? []
     pause(false)
     stream.handler = nil
+    let upgrade = server.upgraded(stream, early)
     tearDown(tellObserver: false)
-    return (stream, early)
+    return upgrade
   }
 
   /// The handler let go of its answer, or ended it, without giving one.

@@ -67,14 +67,42 @@ package protocol HTTPResponder: AnyObject {
   /// Gives up: the client sees a cut connection, never a complete answer.
   func abort()
   /// Leaves HTTP, instead of an answer: sends `101` with the given fields (`Upgrade` among them; `Connection` is the
-  /// server's) and hands over the connection with whatever the client sent after its request. The taker sets the
-  /// stream's handler at once. nil if the connection is gone, speaks HTTP/1.0 or still has earlier answers to send.
-  func upgrade(headers: [(name: String, value: String)]) -> (stream: any ByteStream, early: [UInt8])?
+  /// server's) and hands over the connection. The taker sets the stream's handler at once. nil if the connection is
+  /// gone, speaks HTTP/1.0 or still has earlier answers to send.
+  func upgrade(headers: [(name: String, value: String)]) -> HTTPUpgrade?
+}
+
+/// A connection that left HTTP. The server counts it among its connections until `ended` is called, and tells it when
+/// to go.
+package final class HTTPUpgrade {
+  package let stream: any ByteStream
+  /// What the client sent after its request.
+  package let early: [UInt8]
+  /// The server stops: say goodbye. Whoever has not ended when its patience is over is cut off.
+  package var onClosing: (() -> Void)?
+  private var onEnd: ((HTTPUpgrade) -> Void)?
+
+  package init(_ stream: any ByteStream, early: [UInt8], onEnd: @escaping (HTTPUpgrade) -> Void) {
+    self.stream = stream
+    self.early = early
+    self.onEnd = onEnd
+  }
+
+  /// The stream is over. Calling it again does nothing.
+  package func ended() {
+    onClosing = nil
+    onEnd.take()?(self)
+  }
+
+  func cut() {
+    stream.reset()
+    ended()
+  }
 }
 
 extension HTTPResponder {
   /// What stands in for a server's answer, in a test or a proxy, need not know other protocols.
-  package func upgrade(headers: [(name: String, value: String)]) -> (stream: any ByteStream, early: [UInt8])? { nil }
+  package func upgrade(headers: [(name: String, value: String)]) -> HTTPUpgrade? { nil }
 }
 
 package protocol HTTPResponseObserver: AnyObject {

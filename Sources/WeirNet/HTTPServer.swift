@@ -43,6 +43,7 @@ package final class HTTPServer {
   private let network: any Network
   private var listener: (any Listener)?
   private var connections: [HTTPConnection] = []
+  private var upgrades: [ObjectIdentifier: HTTPUpgrade] = [:]
   private var closing: (() -> Void)?
   private(set) var isClosing = false
   private var graceTimer: (any Cancellable)?
@@ -62,10 +63,11 @@ package final class HTTPServer {
 
   /// Where it listens, with the port that was taken if 0 was asked for. nil before `listen` and after `close`.
   package var address: SocketAddress? { listener?.address }
-  package var connectionCount: Int { connections.count }
+  /// Those that were upgraded among them.
+  package var connectionCount: Int { connections.count + upgrades.count }
 
-  /// Stops accepting. Idle connections are closed, answers under way may finish within `grace`; what is left then is
-  /// cut and its observers are told. `done` is called once, in a later job.
+  /// Stops accepting. Idle connections are closed, upgraded ones say goodbye, answers under way may finish within
+  /// `grace`; what is left then is cut and its observers are told. `done` is called once, in a later job.
   package func close(grace: Duration, done: @escaping () -> Void) {
     listener?.close()
     listener = nil
@@ -76,12 +78,14 @@ package final class HTTPServer {
     isClosing = true
     closing = done
     for connection in connections { connection.serverCloses() }
-    if connections.isEmpty {
+    for upgrade in upgrades.values { upgrade.onClosing?() }
+    if connectionCount == 0 {
       finishClosing()
     } else {
       graceTimer = loop.after(grace) { [self] in
         graceTimer = nil
         for connection in connections { connection.cut() }
+        for upgrade in upgrades.values { upgrade.cut() }
       }
     }
   }
@@ -100,11 +104,11 @@ package final class HTTPServer {
   private static let refusedLimit = 64
 
   private func accept(_ stream: any ByteStream) {
-    guard !isClosing, connections.count < limits.connections + Self.refusedLimit else { return stream.close() }
+    guard !isClosing, connectionCount < limits.connections + Self.refusedLimit else { return stream.close() }
     let connection = HTTPConnection(stream, of: self)
     connection.slot = connections.count
     connections.append(connection)
-    if connections.count > limits.connections {
+    if connectionCount > limits.connections {
       connection.refuse(status: 503, ServerFailure.full(limit: limits.connections))
     } else {
       connection.start()
@@ -118,7 +122,18 @@ package final class HTTPServer {
     connections.removeLast()
     connection.slot = -1
     disarm(connection)
-    if isClosing, connections.isEmpty { finishClosing() }
+    if isClosing, connectionCount == 0 { finishClosing() }
+  }
+
+  /// The connection goes on as something else, and is counted until that is over.
+  func upgraded(_ stream: any ByteStream, _ early: [UInt8]) -> HTTPUpgrade {
+    let upgrade = HTTPUpgrade(stream, early: early) { [weak self] upgrade in
+      guard let self else { return }
+      upgrades[ObjectIdentifier(upgrade)] = nil
+      if isClosing, connectionCount == 0 { finishClosing() }
+    }
+    upgrades[ObjectIdentifier(upgrade)] = upgrade
+    return upgrade
   }
 
   // MARK: Deadlines

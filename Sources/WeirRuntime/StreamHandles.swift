@@ -87,20 +87,21 @@ final class EventLoopHandle: Handle, BridgedHandle {
 
   func close() { reader.close() }
 
-  /// `Some(event)`, or `None` when the loop is over; nil: not yet.
-  func take() -> Value? {
+  /// `Some` of the event, as `shape` makes it of that and its source's name; `None` when the loop is over; nil: not yet.
+  func take(_ shape: (Value, String?) -> Value) -> Value? {
     switch reader.next() {
     case .event(let event, let place):
-      Value.some(StreamValue.of(event, source: place.flatMap { sources.isEmpty ? nil : sources[$0].name }))
-    case .end: Value.none
-    case .wait: nil
+      let source = place.flatMap { sources.isEmpty ? nil : sources[$0].name }
+      return Value.some(shape(StreamValue.of(event, source: source), source))
+    case .end: return Value.none
+    case .wait: return nil
     }
   }
 
-  func wait(_ answer: @escaping (Value) -> Void) {
+  func wait(_ shape: @escaping (Value, String?) -> Value, _ answer: @escaping (Value) -> Void) {
     reader.wait { [weak self] in
       guard let self else { return }
-      if let value = take() { answer(value) } else { wait(answer) }
+      if let value = take(shape) { answer(value) } else { wait(shape, answer) }
     }
   }
 }

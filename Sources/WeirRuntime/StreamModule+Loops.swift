@@ -17,14 +17,8 @@ extension StreamModule {
         }
         return try StreamTable.of(context).loop(of: conn)
       },
-      raw("_nextEvent", arity: 1) { arguments, context in
-        let loop: EventLoopHandle = try arguments.get(0)
-        if let value = loop.take() { return .value(value) }
-        let suspension = context.suspend()
-        loop.wait { suspension.resume($0) }
-        suspension.onCancel { loop.close() }
-        return .suspended
-      },
+      next("_nextEvent") { event, _ in event },
+      next("_nextOf") { event, source in .tuple(.string(source ?? ""), event) },
       native("_closeLoop") { (loop: EventLoopHandle) in
         loop.close()
         return Unit()
@@ -36,5 +30,17 @@ extension StreamModule {
         return .value(handler)
       },
     ]
+  }
+
+  /// The loop's next event as `shape` has it, and `None` at its end.
+  private static func next(_ name: String, _ shape: @escaping (Value, String?) -> Value) -> Native {
+    raw(name, arity: 1) { arguments, context in
+      let loop: EventLoopHandle = try arguments.get(0)
+      if let value = loop.take(shape) { return .value(value) }
+      let suspension = context.suspend()
+      loop.wait(shape) { suspension.resume($0) }
+      suspension.onCancel { loop.close() }
+      return .suspended
+    }
   }
 }

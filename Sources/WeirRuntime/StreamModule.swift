@@ -154,8 +154,52 @@ enum StreamModule {
           }
           state
         }
+        /// Joins two connections. `step` is given each event and whose it is, "client" or "upstream", and says what goes to
+        /// either side: `Message`s as texts, `SourceBytes` (which is how binary messages come) as bytes, so an event can be
+        /// handed on as it is. Ends when a side has closed or `step` says so; both are then closed. A side that does not
+        /// read makes the other wait.
+        export func bridge[s](
+          client: StreamConn, upstream: StreamConn, init: s,
+          step: (s, string, StreamEvent) -> {
+            state: s, toClient: [StreamEvent], toUpstream: [StreamEvent], continue: bool
+          } ! e
+        ) -> s ! {Stream, e} {
+          let loop = _loopOf([sourceOfConn(client, "client", 0), sourceOfConn(upstream, "upstream", 0)])
+          defer disconnect(client)
+          defer disconnect(upstream)
+          defer _closeLoop(loop)
+          var state = init
+          while true {
+            match _nextOf(loop) {
+              None => return state,
+              Some((side, event)) => {
+                let after = step(state, side, event)
+                state = after.state
+                _pass(client, after.toClient)
+                _pass(upstream, after.toUpstream)
+                if !after.continue { return state }
+                match event {
+                  Closed(_, _) => return state,
+                  _ => ()
+                }
+              }
+            }
+          }
+          state
+        }
+        func _pass(conn: StreamConn, events: [StreamEvent]) -> unit ! {Stream} {
+          for event in events {
+            match event {
+              Message(text) => { transmit(conn, text); () },
+              SourceBytes(_, data) => { transmitBinary(conn, data); () },
+              _ => ()
+            }
+          }
+        }
 
         extern type EventLoop
+        /// The same as `_nextEvent`, with the name of its source.
+        extern func _nextOf(loop: EventLoop) -> Option[(string, StreamEvent)]
         extern func _loopOf(sources: [StreamSource]) -> EventLoop ! {Stream}
         extern func _loopOfConn(conn: StreamConn) -> EventLoop ! {Stream}
         /// `None`: the loop is over.
@@ -163,9 +207,8 @@ enum StreamModule {
         extern func _closeLoop(loop: EventLoop) -> unit
         extern func _handlerOf(conn: StreamConn) -> (StreamEvent) -> bool
         """,
-      natives: [nextOfStream] + loops + sources + processes + connections + eventStreams,
-      types: [StreamValue.errorKind, StreamValue.event, StreamValue.status],
-      absent: absent("connect"))
+      natives: [nextOfStream, webSocket] + loops + sources + processes + connections + eventStreams,
+      types: [StreamValue.errorKind, StreamValue.event, StreamValue.status])
   }
 
   private static var nextOfStream: Native {

@@ -18,6 +18,11 @@ extension ServeApplication {
   func serveWorkflow(
     _ candidates: [WorkflowRoute], _ request: HTTPRequest, _ responder: any HTTPResponder
   ) throws(ServeFailure) {
+    if WebSocketUpgrade.isAsked(request),
+      let route = candidates.first(where: { $0.kind == .stream }) ?? candidates.first
+    {
+      return try serveWebSocket(route, request, responder)
+    }
     var allowed: [String] = []
     for route in candidates {
       for method in route.methods where !allowed.contains(method) { allowed.append(method) }
@@ -95,7 +100,7 @@ extension ServeApplication {
 
   // MARK: Start
 
-  private func start(
+  func start(
     _ route: WorkflowRoute, _ arguments: [JSONMember], session: String?, _ reading: Reading,
     _ responder: any HTTPResponder
   ) {

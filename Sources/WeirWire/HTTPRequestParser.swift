@@ -45,53 +45,40 @@ package struct HTTPRequestParser: Sendable {
 
   private let limits: Limits
   private var state = State.requestLine
-  /// Bytes not yet read are `input[position...]`; up to `scanned` there is no LF among them.
-  private var input: [UInt8] = []
-  private var position = 0
-  private var scanned = 0
+  private var lines: HTTPLineReader
 
   private var head = HTTPRequestHead()
-  private var headBytes = 0
   private var sawEmptyLine = false
   private var body: [UInt8] = []
   private var trailers: [HTTPField] = []
   private var extensionBytes = 0
 
   package init(limits: Limits = Limits()) {
-    var limits = limits
-    limits.headBytes = max(limits.headBytes, limits.lineBytes + 2)
     self.limits = limits
+    lines = HTTPLineReader(
+      lineLimit: limits.lineBytes, headLimit: limits.headBytes, fieldCountLimit: limits.fieldCount,
+      chunkLineLimit: limits.chunkLineBytes)
   }
 
   /// Nothing of a request has arrived since the last `.end`.
   package var isBetweenRequests: Bool {
-    if case .requestLine = state { position == input.count } else { false }
+    if case .requestLine = state { lines.bufferedBytes == 0 } else { false }
   }
 
   /// Bytes that wait for `next`.
-  package var bufferedBytes: Int { input.count - position }
+  package var bufferedBytes: Int { lines.bufferedBytes }
 
   /// Takes the bytes that wait out of the parser: what follows a request that switched protocols.
-  package mutating func takeBuffered() -> [UInt8] {
-    defer { (input, position, scanned) = ([], 0, 0) }
-    return Array(input[position...])
-  }
+  package mutating func takeBuffered() -> [UInt8] { lines.takeBuffered() }
 
   package mutating func receive(_ bytes: Span<UInt8>) {
-    bytes.withUnsafeBufferPointer { bytes in
-      // A large body goes straight to its place.
-      if case .length(let rest) = state, position == input.count, bytes.count <= rest {
-        body.append(contentsOf: bytes)
-        state = .length(rest - bytes.count)
-        return
-      }
-      if position > 0 {
-        input.removeSubrange(0..<position)
-        scanned = max(0, scanned - position)
-        position = 0
-      }
-      input.append(contentsOf: bytes)
+    // A large body goes straight to its place.
+    if case .length(let rest) = state, lines.bufferedBytes == 0, bytes.count <= rest {
+      bytes.withUnsafeBufferPointer { body.append(contentsOf: $0) }
+      state = .length(rest - bytes.count)
+      return
     }
+    lines.receive(bytes)
   }
 
   /// The next event, or nil: needs more bytes.
@@ -100,9 +87,8 @@ package struct HTTPRequestParser: Sendable {
       return try advance()
     } catch {
       if case .failed = state {} else { state = .failed(error) }
-      input = []
+      _ = lines.takeBuffered()
       body = []
-      (position, scanned) = (0, 0)
       throw error
     }
   }
@@ -112,20 +98,20 @@ package struct HTTPRequestParser: Sendable {
       switch state {
       case .requestLine:
         try refuseWhatIsNotHTTP()
-        guard let line = try takeLine(.request) else { return nil }
+        guard let line = try lines.takeLine(.start) else { return nil }
         if line.isEmpty {  // RFC 9112 2.2: one empty line before a request is forgiven
           if sawEmptyLine { throw .malformed("empty lines instead of a request") }
           sawEmptyLine = true
-          headBytes = 0
+          lines.headBytes = 0
           continue
         }
         try readRequestLine(line)
         state = .fields
 
       case .fields:
-        guard let line = try takeLine(.field) else { return nil }
+        guard let line = try lines.takeLine(.field) else { return nil }
         if !line.isEmpty {
-          head.headers.append(try readField(line, after: head.headers.count))
+          head.headers.append(try lines.readField(line, after: head.headers.count))
           continue
         }
         try head.frame()
@@ -140,38 +126,30 @@ package struct HTTPRequestParser: Sendable {
         return .head(head)
 
       case .length(let rest):
-        let count = min(rest, input.count - position)
-        body.append(contentsOf: input[position..<position + count])
-        position += count
+        let count = lines.take(rest, to: &body)
         state = .length(rest - count)
         return rest == count ? end() : nil
 
       case .chunkSize:
-        guard let line = try takeLine(.chunk) else { return nil }
+        guard let line = try lines.takeLine(.chunk) else { return nil }
         let size = try readChunkSize(line)
         if size > limits.bodyBytes - body.count { throw .bodyTooLarge(limit: limits.bodyBytes) }
-        if size == 0 { headBytes = 0 }
+        if size == 0 { lines.headBytes = 0 }
         state = size == 0 ? .trailers : .chunkData(size)
 
       case .chunkData(let rest):
-        let count = min(rest, input.count - position)
-        body.append(contentsOf: input[position..<position + count])
-        position += count
+        let count = lines.take(rest, to: &body)
         state = rest == count ? .chunkEnd : .chunkData(rest - count)
         if rest > count { return nil }
 
       case .chunkEnd:
-        guard position < input.count else { return nil }
-        guard input[position] == .carriageReturn else { throw .malformed("a chunk is longer than its size") }
-        guard position + 1 < input.count else { return nil }
-        guard input[position + 1] == .lineFeed else { throw .malformed("a chunk is longer than its size") }
-        position += 2
+        guard try lines.takeChunkEnd() else { return nil }
         state = .chunkSize
 
       case .trailers:
-        guard let line = try takeLine(.field) else { return nil }
+        guard let line = try lines.takeLine(.field) else { return nil }
         if line.isEmpty { return end() }
-        trailers.append(try readField(line, after: trailers.count))
+        trailers.append(try lines.readField(line, after: trailers.count))
 
       case .failed(let failure):
         throw failure
@@ -184,65 +162,24 @@ package struct HTTPRequestParser: Sendable {
     let event = Event.end(body: body, trailers: trailers)
     state = .requestLine
     head = HTTPRequestHead()
-    headBytes = 0
+    lines.headBytes = 0
     sawEmptyLine = false
     body = []
     trailers = []
     extensionBytes = 0
-    if position == input.count { (input, position, scanned) = ([], 0, 0) }
+    lines.freeIfEmpty()
     return event
-  }
-
-  // MARK: Lines
-
-  private enum LineKind { case request, field, chunk }
-
-  /// The next line without its CRLF, or nil. Checks lengths on what is there, contents only on whole lines, so that
-  /// every cut fails at the same byte for the same reason.
-  private mutating func takeLine(_ kind: LineKind) throws(HTTPFailure) -> Range<Int>? {
-    let limit = kind == .chunk ? limits.chunkLineBytes : limits.lineBytes
-    let feed = input.withUnsafeBufferPointer {
-      $0.firstIndex(of: .lineFeed, in: max(position, scanned)..<$0.count)
-    }
-    let isWhole = feed < input.count
-    scanned = isWhole ? feed + 1 : feed
-    let endsInCR = feed > position && input[feed - 1] == .carriageReturn
-    if feed - position - (endsInCR ? 1 : 0) > limit {
-      switch kind {
-      case .request: throw .lineTooLong(limit: limit)
-      case .field: throw .headTooLarge("a header field is longer than \(limit) bytes")
-      case .chunk: throw .malformed("a chunk size line is too long")
-      }
-    }
-    if kind != .chunk {
-      if headBytes + feed - position + (isWhole ? 1 : 0) > limits.headBytes {
-        throw .headTooLarge("the header fields are larger than \(limits.headBytes) bytes")
-      }
-    }
-    guard isWhole else { return nil }
-    guard endsInCR else { throw .malformed("a line ends in a bare LF") }
-    let line = position..<feed - 1
-    headBytes += feed + 1 - position
-    position = feed + 1
-    let control = input.withUnsafeBufferPointer { input in
-      input.slice(line).first { ($0 < .space && $0 != .tab) || $0 == 0x7F }
-    }
-    if let control {
-      throw .malformed(control == .carriageReturn ? "a bare CR in a line" : "a control character in a line")
-    }
-    return line
   }
 
   /// A first byte that no method starts with is answered at once, not after the head's deadline.
   private func refuseWhatIsNotHTTP() throws(HTTPFailure) {
-    guard position < input.count else { return }
-    let first = input[position]
+    guard let first = lines.first else { return }
     if first == 0x16 { throw .malformed("this is TLS, and the port speaks plain HTTP") }
     guard first.isTokenCharacter || first == .carriageReturn else { throw .malformed("this is not an HTTP request") }
   }
 
   private mutating func readRequestLine(_ line: Range<Int>) throws(HTTPFailure) {
-    let input = self.input  // a second reference, so that reading it and writing the head don't overlap
+    let input = lines.input  // a second reference, so that reading it and writing the head don't overlap
     try input.withUnsafeBufferPointer { (input) throws(HTTPFailure) in
       let line = input.slice(line)
       let first = line.scan(for: .space)
@@ -270,39 +207,10 @@ package struct HTTPRequestParser: Sendable {
   /// The longest registered method has 17 letters.
   private static let methodLimit = 32
 
-  private func readField(_ line: Range<Int>, after count: Int) throws(HTTPFailure) -> HTTPField {
-    try input.withUnsafeBufferPointer { (input) throws(HTTPFailure) -> HTTPField in
-      let line = input.slice(line)
-      if line[0] == .space || line[0] == .tab { throw .malformed("a folded header field") }
-      let colon = line.scan(for: .colon)
-      guard 0 < colon, colon < line.count else { throw .malformed("a header field without a name") }
-      let name = line.slice(0..<colon)
-      guard name.allSatisfy(\.isTokenCharacter) else {
-        throw .malformed("a header field's name holds a space or another character that it must not")
-      }
-      if count == limits.fieldCount { throw .headTooLarge("more than \(limits.fieldCount) header fields") }
-      var (start, end) = (colon + 1, line.count)
-      while start < end, line[start] == .space || line[start] == .tab { start += 1 }
-      while start < end, line[end - 1] == .space || line[end - 1] == .tab { end -= 1 }
-      return (
-        name: String(decoding: name, as: UTF8.self), value: String(decoding: line.slice(start..<end), as: UTF8.self)
-      )
-    }
-  }
-
-  private mutating func readChunkSize(_ range: Range<Int>) throws(HTTPFailure) -> Int {
-    let line = Array(input[range])
-    let digits = line.prefix { $0.hexValue != nil }
-    guard !digits.isEmpty, digits.count == line.count || line[digits.count] == .semicolon else {
-      throw .malformed("a chunk size is not a hexadecimal number")
-    }
-    extensionBytes += line.count - digits.count
+  private mutating func readChunkSize(_ line: Range<Int>) throws(HTTPFailure) -> Int {
+    let (size, extensions) = try lines.readChunkSize(line)
+    extensionBytes += extensions
     if extensionBytes > limits.chunkExtensionBytes { throw .malformed("too many chunk extensions") }
-    var size = 0
-    for digit in digits {
-      guard size < 1 << 48, let value = digit.hexValue else { throw .bodyTooLarge(limit: limits.bodyBytes) }
-      size = size << 4 | value
-    }
     return size
   }
 }

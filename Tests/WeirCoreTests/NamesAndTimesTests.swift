@@ -42,3 +42,14 @@ struct NamesAndTimesTests {
     #expect(Set((54...66).map { SHA256.hex([UInt8](repeating: 0, count: $0)) }).count == 13)
   }
 }
+
+@Suite struct SHA1Tests {
+  /// FIPS 180-4's examples, and the padding's edges.
+  @Test(arguments: [
+    ("", "da39a3ee5e6b4b0d3255bfef95601890afd80709"), ("abc", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+    ("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "84983e441c3bd26ebaae4aa1f95129e5e54670f1"),
+  ]) func vectors(_ message: String, _ digest: String) {
+    let hex = SHA1.hash(Array(message.utf8)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    #expect(hex == digest)
+  }
+}

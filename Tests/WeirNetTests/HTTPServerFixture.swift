@@ -90,6 +90,8 @@ final class ClientFixture: ByteStreamHandler {
     }
   }
 
+  func close() { stream?.close() }
+
   func byteStreamReceived(_ bytes: Span<UInt8>) {
     for i in bytes.indices { received.append(bytes[i]) }
   }

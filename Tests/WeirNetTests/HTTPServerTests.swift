@@ -167,7 +167,7 @@ private func answer(_ body: String, _ more: String = "") -> String {
   }
 
   @Test func upgradeHandsOverTheConnection() throws {
-    var taken: (stream: any ByteStream, early: [UInt8])?
+    var taken: HTTPUpgrade?
     let fixture = try ServerFixture { _, responder in
       taken = responder.upgrade(headers: [("Upgrade", "websocket")])
       responder.respond(status: 200, headers: [], body: [])
@@ -176,12 +176,39 @@ private func answer(_ body: String, _ more: String = "") -> String {
     client.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
     fixture.settle()
     #expect(client.text == "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-    let (stream, early) = try #require(taken)
-    #expect(early.isEmpty && fixture.server.connectionCount == 0)
-    #expect(stream.send([0x81, 0].span) == 2)
+    let upgrade = try #require(taken)
+    #expect(upgrade.early.isEmpty && fixture.server.connectionCount == 1)
+    #expect(upgrade.stream.send([0x81, 0].span) == 2)
     fixture.settle()
     #expect(client.received.suffix(2) == [0x81, 0])
-    stream.close()
+    upgrade.stream.close()
+    upgrade.ended()
+    #expect(fixture.server.connectionCount == 0)
+  }
+
+  /// What was upgraded is told that the server stops, and cut when it does not go.
+  @Test func upgradedConnectionsEndWithTheServer() throws {
+    var taken: [HTTPUpgrade] = []
+    let fixture = try ServerFixture { _, responder in
+      if let upgrade = responder.upgrade(headers: [("Upgrade", "x")]) { taken.append(upgrade) }
+    }
+    let clients = try (0..<2).map { _ in try fixture.connect() }
+    for client in clients { client.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n") }
+    fixture.settle()
+    var told = 0
+    taken.first?.onClosing = { [weak upgrade = taken.first] in
+      told += 1
+      upgrade?.stream.close()
+      upgrade?.ended()
+    }
+    var isDone = false
+    fixture.server.close(grace: .seconds(3)) { isDone = true }
+    fixture.settle()
+    #expect(told == 1 && !isDone && fixture.server.connectionCount == 1)
+    fixture.loop.advance(by: .seconds(4))
+    for client in clients { client.close() }
+    fixture.settle()
+    #expect(isDone && clients.count { $0.failure != nil } == 1 && fixture.simulation.network.openStreamCount == 0)
   }
 
   // MARK: Deadlines and limits

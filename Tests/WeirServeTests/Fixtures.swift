@@ -212,8 +212,6 @@ final class FakeResponder: HTTPResponder {
     isAborted = true
   }
 
-  func upgrade(headers: [(name: String, value: String)]) -> (stream: any ByteStream, early: [UInt8])? { nil }
-
   /// The socket drained: it takes this much more.
   func makeRoom(_ count: Int) {
     room = room == .max ? .max : room + count
