@@ -216,10 +216,13 @@ package struct Parser {
     guard !unclosed.isEmpty else { return lexer + parser }
     let lines = Set(unclosed.map { source.lineIndex(of: Int($0.span.start)) })
     let swallowed = unclosed.filter { $0.code == "E0005" || $0.code == "E0011" }.map(\.span.start).min() ?? .max
-    return lexer
+    func isApart(_ diagnostic: Diagnostic) -> Bool {
+      !lines.contains(source.lineIndex(of: Int(diagnostic.span.start)))
+    }
+    // `println(${a}")`: where the first quote is missing, the text itself is full of characters without a meaning.
+    return lexer.filter { $0.code != "E0001" || isApart($0) }
       + parser.filter {
-        $0.span.start < swallowed && !(swallowed != .max && $0.code == "E0104")
-          && !lines.contains(source.lineIndex(of: Int($0.span.start)))
+        $0.span.start < swallowed && !(swallowed != .max && $0.code == "E0104") && isApart($0)
       }
   }
 
