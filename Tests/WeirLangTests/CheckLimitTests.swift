@@ -4,6 +4,10 @@ import Testing
 @testable import WeirLang
 
 struct CheckLimitTests {
+  private func check(_ text: String) -> CheckResult {
+    Checker.check(name: "test.weir", bytes: Array(text.utf8), library: .language)
+  }
+
   /// A program of `count` functions that call each other, match, concatenate and build records.
   private func program(_ count: Int) -> String {
     var text = "type Shape = Circle(float) | Rect(float, float)\n"
@@ -21,8 +25,8 @@ struct CheckLimitTests {
   }
 
   @Test func workIsLinearInTheProgram() {
-    let small = CheckLibrary.check(program(200))
-    let large = CheckLibrary.check(program(1_000))
+    let small = check(program(200))
+    let large = check(program(1_000))
     #expect(program(1_000).utf8.filter { $0 == 10 }.count > 5_000)
     #expect(small.diagnostics.isEmpty && large.diagnostics.isEmpty)
     // Five times the program is five times the work, the library's own share aside.
@@ -33,13 +37,13 @@ struct CheckLimitTests {
     var text = "func main() {\n  let a0 = (1, \"x\")\n"
     for i in 1...60 { text += "  let a\(i) = (a\(i - 1), a\(i - 1))\n" }
     text += "  let same = [a60, a60]\n  let pick = \\x. [x, a60]\n}\n"
-    #expect(CheckLibrary.check(text).steps < 200 * Unifier.workLimit)
+    #expect(check(text).steps < 200 * Unifier.workLimit)
   }
 
   @Test func doublingAliasesAreRefused() {
     var text = "type A0 = {x: int}\n"
     for i in 1...40 { text += "type A\(i) = (A\(i - 1), A\(i - 1))\n" }
-    let result = CheckLibrary.check(text)
+    let result = check(text)
     #expect(result.diagnostics.contains { $0.code == "E0904" })
   }
 
@@ -47,22 +51,22 @@ struct CheckLimitTests {
     var text = "func main() {\n  let f0 = \\x. (x, x)\n"
     for i in 1...12 { text += "  let f\(i) = \\x. f\(i - 1)(f\(i - 1)(x))\n" }
     text += "  f12(1)\n}\n"
-    #expect(CheckLibrary.check(text).steps < 200 * Unifier.workLimit)
+    #expect(check(text).steps < 200 * Unifier.workLimit)
   }
 
   @Test func longChainsAreNoDeepRecursion() {
     var calls = "func g0(n: int) -> int { n }\n"
     for i in 1...4_000 { calls += "func g\(i)(n: int) { g\(i - 1)(n) }\n" }
     calls += "func main() { println(show(g4000(1))) }\n"
-    #expect(CheckLibrary.check(calls).program != nil)
+    #expect(check(calls).program != nil)
 
     var lets = "func main() {\n"
     for i in 0..<3_000 { lets += "  let (a\(i), _) = (\(i), 1)\n" }
     lets += "  println(show(a2999))\n}\n"
-    #expect(CheckLibrary.check(lets).program != nil)
+    #expect(check(lets).program != nil)
 
     let joined = "func main() { println(" + (0..<3_000).map { "\"\($0)\"" }.joined(separator: " ++ ") + ") }"
-    #expect(CheckLibrary.check(joined).program != nil)
+    #expect(check(joined).program != nil)
   }
 
   @Test func deepNestingIsADiagnostic() {
@@ -70,7 +74,7 @@ struct CheckLimitTests {
       for depth in [150, 100_000] {
         let text =
           "func main() { " + String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth) + " }"
-        let result = CheckLibrary.check(text)
+        let result = check(text)
         #expect(result.program != nil || result.diagnostics.hasErrors, "\(open) \(depth)")
       }
     }
@@ -84,13 +88,13 @@ struct CheckLimitTests {
       text += "  (\(row)) => \(i)\n"
     }
     text += "} }"
-    let result = CheckLibrary.check(text)
+    let result = check(text)
     #expect(result.diagnostics.contains { $0.code == "E0401" })
   }
 
   @Test func manyErrorsAreCounted() {
     let text = (0..<1_000).map { "func f\($0)() -> int { \"x\" }" }.joined(separator: "\n")
-    let result = CheckLibrary.check(text)
+    let result = check(text)
     #expect(result.diagnostics.count == Checker.diagnosticLimit + 1)
     #expect(result.diagnostics.last?.title == "800 more are not shown")
   }
@@ -110,7 +114,7 @@ struct CheckLimitTests {
         seed = seed &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         text += words[Int(seed >> 33) % words.count] + " "
       }
-      let result = CheckLibrary.check(text)
+      let result = check(text)
       #expect(result.program != nil || result.diagnostics.hasErrors, "\(text)")
     }
   }

@@ -121,7 +121,7 @@ import WeirTesting
   @Test func everyModuleChecks() {
     for module in RuntimeLibrary.modules {
       let text = "import \(module.name) as m\nlet x = 1\n"
-      let checked = Checker.check(name: "t.weir", bytes: Array(text.utf8), library: Bench.library)
+      let checked = Bench.check(text, name: "t.weir")
       #expect(checked.diagnostics.filter { $0.severity == .error }.map(\.title) == [], "\(module.name)")
     }
   }

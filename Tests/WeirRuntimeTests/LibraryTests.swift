@@ -10,13 +10,13 @@ import WeirLang
 
   @Test(arguments: Bench.library.modules.map(\.name))
   func moduleHasNoMistakes(_ name: String) {
-    let result = check("import \(name) as m")
+    let result = Bench.check("import \(name) as m")
     // That nothing uses `m` is only a note.
     #expect(DiagnosticPrinter(result.sources).text(result.diagnostics.filter { $0.severity != .note }) == "")
   }
 
   @Test func whatIsAbsentIsCheckedAndRefused() throws {
-    let result = check(
+    let result = Bench.check(
       """
       exec shout(text: string) = sh { tr a-z A-Z }
       func main() { println(shout("x")) }
@@ -30,10 +30,10 @@ import WeirLang
 
   @Test func anAgentWithToolsIsRefusedAToolAloneIsNot() {
     let tool = "tool twice(n: int) -> int { \n\"\"\"Doubles.\"\"\"\nn * 2\n}\nfunc main() { println(twice(2)) }\n"
-    #expect(check(tool).unrunnable(by: Bench.library) == nil)
+    #expect(Bench.check(tool).unrunnable(by: Bench.library) == nil)
     let agent = tool + "agent A { model: \"eliza/eliza\", tools: [twice] }\n"
-    #expect(!check(agent).diagnostics.hasErrors)
-    #expect(check(agent).unrunnable(by: Bench.library)?.contains("`tools` of an agent") == true)
+    #expect(!Bench.check(agent).diagnostics.hasErrors)
+    #expect(Bench.check(agent).unrunnable(by: Bench.library)?.contains("`tools` of an agent") == true)
   }
 
   @Test func timeIsTheLoops() throws {
@@ -103,9 +103,5 @@ import WeirLang
         Err("no such file: d/b")
 
         """)
-  }
-
-  private func check(_ text: String) -> CheckResult {
-    Checker.check(name: "test.weir", bytes: Array(text.utf8), library: Bench.library)
   }
 }

@@ -29,7 +29,7 @@ final class Bench {
   ) throws {
     simulation = SimulatedWorld(seed: seed, faults: faults, environment: environment)
     self.store = store(simulation.loop)
-    let checked = Checker.check(name: "test.weir", bytes: Array(text.utf8), library: library)
+    let checked = Self.check(text, library: library)
     guard let core = checked.program else {
       throw NotAProgram(description: DiagnosticPrinter(checked.sources, color: false).text(checked.diagnostics))
     }
@@ -43,6 +43,15 @@ final class Bench {
     ) { trap in console.write("\(trap.code): \(trap.message)\n", to: .error) }
     instance.onExit = { [unowned self] in exits.append($0) }
     simulation.http.serve(Self.model) { [unowned self] in asked.append($0) }
+  }
+
+  static func check(
+    _ text: String, name: String = "test.weir", entry: String = "main", files: [String: String] = [:],
+    library: Library = library
+  ) -> CheckResult {
+    Checker.check(name: name, bytes: Array(text.utf8), entry: entry, library: library) { path in
+      files[path].map { Array($0.utf8) }
+    }
   }
 
   /// Lets the program go, so that a test can ask what is left of it.

@@ -247,6 +247,11 @@ extension BodyChecker {
 
   func callValue(_ callee: Checked, _ arguments: [CallArgument], _ place: Span, _ span: Span) -> Checked {
     let name = callee.name ?? "this function"
+    // Of a function whose head could not be read nobody knows what its parameters are called.
+    if case .error = callee.type.resolved {
+      for argument in arguments { _ = check(argument) }
+      return failed(span)
+    }
     for argument in arguments {
       if let label = argument.label {
         report(
@@ -255,9 +260,6 @@ extension BodyChecker {
       }
     }
     switch callee.type.resolved {
-    case .error:
-      for argument in arguments { _ = check(argument) }
-      return failed(span)
     case .variable(let variable) where variable.rigidName == nil && variable.isPlain:
       let values = arguments.map { check($0) }
       let result = unifier.fresh()

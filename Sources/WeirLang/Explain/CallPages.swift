@@ -357,16 +357,22 @@ extension ErrorPage {
 
     === E0901 nested too deep
     Brackets, branches and functions may stand 100 levels inside each other, and expressions nest 200 levels.
+    --- none
+    It would be a line of 101 brackets.
     --- why
     A hostile file cannot exhaust the stack. Long chains of `++` and `||` do not count.
 
     === E0902 a file that is too large
     A source file has at most 16 MiB.
+    --- none
+    It would be a file of 16 MiB.
     --- why
     No program that somebody wrote is larger. Data belongs into a file of its own, read with std/fs.
 
     === E0903 too many mistakes
     After 100 mistakes in a file, or 200 in a program, the rest is counted.
+    --- none
+    It would be a hundred mistakes.
     --- why
     Nobody reads more, and it mostly means that the file is no program.
 

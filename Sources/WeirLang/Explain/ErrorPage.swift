@@ -8,6 +8,7 @@ import WeirCore
 ///     the rule
 ///     --- wrong [--entry NAME]    a program that gets this code and no other error (`// FILE path` starts another file)
 ///     --- right                   one that is fine, in canonical format
+///     --- none                    instead of the two: why there is no example
 ///     --- why
 ///
 /// What the compiler says about the wrong example is not written down: the example is checked when the page is shown.
@@ -34,9 +35,10 @@ package struct ErrorPage: Sendable {
   package var code: String
   package var title: String
   package var rule: String
-  /// nil where no text of a readable size can show it.
+  /// nil where no short program can show it; `noExample` says why.
   package var wrong: Example?
   package var right: Example?
+  package var noExample: String?
   /// What a failure at run time says.
   package var says: String?
   package var why: String
@@ -90,6 +92,7 @@ package struct ErrorPage: Sendable {
     switch words.first {
     case "rule": rule = text
     case "wrong": wrong = Example(text: text, entry: words.count > 2 ? words[2] : "main")
+    case "none": noExample = text
     case "right": right = Example(text: text, entry: "main")
     case "says": says = text
     default: why = text
@@ -127,6 +130,7 @@ extension ErrorPage {
       }
     }
     if let right { parts.append("Right:\n\n\(Self.indented(right.text))") }
+    if let noExample { parts.append("There is no example:\n\n\(noExample)\n") }
     parts.append("Why:\n\n\(why)\n")
     return parts.joined(separator: "\n")
   }

@@ -105,6 +105,8 @@ extension ErrorPage {
     === E0009 not UTF-8
     A program is UTF-8 text. The place shown is the first byte that does not belong to any character. Most often the file was
     saved in an older encoding, or is no program at all.
+    --- none
+    This page is UTF-8 itself: it cannot hold a byte that is not.
     --- why
     Guessing the encoding would turn texts of the program into other texts.
 

@@ -39,6 +39,8 @@ extension ErrorPage {
 
     === Cancelled the work was cancelled
     Somebody did not wait for it any longer: the other side of a `race` was faster, the run was stopped, or a deadline passed.
+    --- none
+    Whoever is told so has stopped waiting: `race` answers with the winner, a stopped run has ended.
     --- why
     Cancelling ends work at the next point where it waits; `defer` still runs.
 
@@ -60,11 +62,33 @@ extension ErrorPage {
 
     === InputTaken two readers of standard input
     A source of std/stream reads standard input, and another one was asked for.
+    --- wrong
+    import std/stream (asyncReadStdinLines, cancel)
+
+    func main() {
+      let first = asyncReadStdinLines("first", 1)
+      let second = asyncReadStdinLines("second", 1)
+      cancel(first)
+      cancel(second)
+    }
+    --- says
+    another source reads standard input
+    --- right
+    import std/stream (asyncReadStdinLines, cancel)
+
+    func main() {
+      let first = asyncReadStdinLines("first", 1)
+      cancel(first)
+      let second = asyncReadStdinLines("second", 1)
+      cancel(second)
+    }
     --- why
     There is one input, and lines would go to whoever is faster. Cancel the first source before making another.
 
     === InternalError a promise of the implementation was broken
     Never the program's fault. Please report it, with the program.
+    --- none
+    A program that gets it is a bug of Weir.
     --- why
     A native that gets a value of another type than its signature says stops the program instead of going on with nonsense.
 
@@ -94,6 +118,8 @@ extension ErrorPage {
 
     === NativeFailed a part of the runtime failed
     A failure of the system, or of a library below, without a code of its own; the message is its own.
+    --- none
+    It takes a system that fails, not a program.
     --- why
     Failures that programs can expect are Results, not this.
 
@@ -115,6 +141,8 @@ extension ErrorPage {
 
     === NoHandler an event loop without a handler
     `runEventLoop` was called for a connection that nobody gave a handler to.
+    --- none
+    It takes a server to connect to.
     --- why
     Events would be thrown away. Register one first: `onEvent(conn, (event) => …)`.
 
@@ -141,6 +169,8 @@ extension ErrorPage {
     === NotGranted an effect that was not granted
     The program reached something that it was not given. `weir run` checks that before anything runs and exits with 3; at
     run time only code that was loaded later can come here.
+    --- none
+    `weir run` finds it before the program begins.
     --- why
     Nothing is reachable without a capability: `--caps Net,IO`, or `caps` in `weir.toml`.
 
@@ -165,21 +195,66 @@ extension ErrorPage {
 
     === NoRoute a workflow without a route
     A workflow is served that has no `@post("/path")` above it.
+    --- wrong
+    import std/http as http
+
+    workflow Hello(name: string) -> string {
+      "hello " ++ name
+    }
+
+    func main() {
+      _ = http.Server([Hello])
+    }
+    --- says
+    workflow Hello has no route
+    --- right
+    import std/http as http
+
+    @post("/hello")
+    workflow Hello(name: string) -> string {
+      "hello " ++ name
+    }
+
+    func main() {
+      _ = http.Server([Hello])
+    }
     --- why
     Nobody could ask for it.
 
     === RouteTaken a route twice
     Two workflows that are served together have one method and path.
+    --- none
+    It takes two files: in one, the compiler refuses it as E0224.
     --- why
     The compiler finds it in one file; this is about two servers of a program, or two files.
 
     === AlreadyListening a server that listens already
     `listen` was called twice on one server.
+    --- wrong
+    import std/http as http
+
+    func main() {
+      let server = http.Server([])
+      _ = server.listen(0) || server.listen(0)
+    }
+    --- says
+    this server listens already
+    --- right
+    import std/clock (sleep)
+    import std/http as http
+    import std/task (race)
+
+    func main() {
+      let server = http.Server([])
+      race([() => server.listen(0), () => sleep(1)])
+    }
     --- why
     For another port make another `http.Server`.
 
     === NotRecorded the recording does not have what was opened
     A replayed program opened a source of std/stream that its recording has no further one of.
+    --- none
+    It takes a recording, made by `weir run --record`.
     --- why
     The recording was made by another program, or by a run that went another way. Connections answer `ConnectionFailed` instead.
 
@@ -239,16 +314,44 @@ extension ErrorPage {
 
     === StepFailed a step of a workflow failed
     `e?` in a step met a failure, and all its retries did too.
+    --- none
+    Steps run in a workflow, which takes a server and a request.
     --- why
     What the failure said is the message. `onerror` of the workflow gets it.
 
     === StreamBusy two readers of one stream
     Another task waits for the next value of this stream.
+    --- wrong
+    import std/stream (next)
+
+    agent Listener {
+      model: "eliza/eliza"
+    }
+
+    func main() {
+      let words = Listener.stream("hello")
+      println(next(words) || next(words))
+    }
+    --- says
+    another task waits for this stream's next value
+    --- right
+    import std/stream (next)
+
+    agent Listener {
+      model: "eliza/eliza"
+    }
+
+    func main() {
+      let words = Listener.stream("hello")
+      println("${next(words)} ${next(words)}")
+    }
     --- why
     Values would go to whoever is faster. Let one task read, and hand on what it gets.
 
     === StreamTaken a stream was handed on already
     A stream can be read once: by a `for`, or by whoever it was given to.
+    --- none
+    It takes a workflow whose stream was returned to a request.
     --- why
     What is durable can be read often: that is std/streaming.
 
@@ -293,6 +396,25 @@ extension ErrorPage {
 
     === Unmatched no arm fits
     A `match` on a type of the library met a case that has no arm. The compiler warned about it: W0402.
+    --- wrong
+    import std/stream (selectEvents, timerSource, Message)
+
+    func main() {
+      selectEvents([timerSource("tick", 1, 1)], (event) => match event {
+        Message(_) => true
+      })
+    }
+    --- says
+    no case of this match fits the value
+    --- right
+    import std/stream (selectEvents, timerSource, Message)
+
+    func main() {
+      selectEvents([timerSource("tick", 1, 1)], (event) => match event {
+        Message(_) => true
+        _ => false
+      })
+    }
     --- why
     An arm `_ => …` takes whatever is added later.
     """##

@@ -146,6 +146,8 @@ package struct Parser {
     // So are the uses of a reserved word that was just complained about as a name.
     if reserved.contains(kind) || (at > 0 && reserved.contains(tokens[at - 1].kind)) { return }
     lastErrorAt = at
+    var related = related
+    if case .stray("}") = error, let early = earlyClose { related.append(early) }
     diagnostics.append(error.diagnostic(at: place, label: label, related: related))
   }
 
@@ -175,6 +177,18 @@ package struct Parser {
   mutating func expect(_ kind: Token.Kind, _ what: String? = nil, hint: String? = nil) throws(Abort) {
     if self.kind != kind { throw failExpected(what ?? kind.described, hint: hint) }
     advance()
+  }
+
+  /// Behind a `}` too many: where a block of several lines was closed in the middle of a line, which looks like the mistake.
+  private var earlyClose: Diagnostic.Label? {
+    func line(_ index: Int) -> Int { source.lineIndex(of: Int(tokens[index].start)) }
+    guard kind == .curlyClose, diagnostics.count <= Self.diagnosticLimit else { return nil }
+    for index in (0..<at).reversed()
+    where tokens[index].kind == .curlyClose && !tokens[index].flags.contains(.newlineBefore) {
+      guard let opener = partner(index), line(opener) != line(index) else { continue }
+      return Diagnostic.Label(span(index), "this closed the `{` of line \(line(opener) + 1)")
+    }
+    return nil
   }
 
   /// A bracket that is never closed. Where a brace further in stands wrongly indented, that is the likelier one.

@@ -15,7 +15,7 @@ extension Parser {
         if kind == .kModule {
           tree.module = try module()
           try endOfItem()
-        } else if kind == .kImport {
+        } else if kind == .kImport || atForgottenImport {
           tree.imports.append(try importDeclaration())
           try endOfItem()
         } else if atItemStart || kind == .kLet || kind == .at {
@@ -110,9 +110,25 @@ extension Parser {
     return Name(parts.joined(separator: "/"), span(from: start))
   }
 
+  /// `std/list (map)` without its first word, at the beginning of a line. A division is spaced the other way round.
+  private var atForgottenImport: Bool {
+    guard isWord("std"), at == 0 || token.flags.contains(.newlineBefore) else { return false }
+    var last = at
+    while last + 3 < tokens.count, tokens[last + 1].kind == .slash, tokens[last + 2].kind == .name,
+      tokens[last].end == tokens[last + 1].start, tokens[last + 1].end == tokens[last + 2].start
+    {
+      last += 2
+    }
+    guard last > at, !tokens[last + 1].flags.contains(.newlineBefore) else { return false }
+    return tokens[last + 1].kind == .kAs
+      || (tokens[last + 1].kind == .roundOpen && tokens[last + 1].start > tokens[last].end)
+  }
+
   private mutating func importDeclaration() throws(Abort) -> Import {
     let start = at
-    advance()
+    if !take(.kImport) {
+      report(.expected("`import`", found: found(at), hint: "write `import \(text(at))/…`"), at: span)
+    }
     let isQuoted = kind == .string
     let path: Name
     if isQuoted {
@@ -312,10 +328,12 @@ extension Parser {
   private mutating func parameter() throws(Abort) -> Parameter {
     let start = at
     let name = try name("a parameter's name")
+    let isForgotten = atForgottenColon
     if kind == .name {
-      throw fail(.expected("`:` and a type", found: found(at), hint: "write `\(name.text): int`"))
+      let failure = fail(.expected("`:` and a type", found: found(at), hint: "write `\(name.text): int`"))
+      if !isForgotten { throw failure }
     }
-    let type = take(.colon) ? try type() : nil
+    let type = isForgotten || take(.colon) ? try type() : nil
     let value = take(.assign) ? try expression() : nil
     return Parameter(name: name, type: type, defaultValue: value, span: span(from: start))
   }

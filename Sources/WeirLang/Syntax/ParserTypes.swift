@@ -80,7 +80,11 @@ extension Parser {
       let fields = try list(.curlyClose, of: "the fields") { (p: inout Parser) throws(Abort) in
         let name = try p.label("a field's name")
         let isOptional = p.take(.question)
-        try p.expectColon("a field's type")
+        if p.atForgottenColon {
+          p.report(.expected("`:` and a field's type", found: p.found(p.at), hint: nil), at: p.span)
+        } else {
+          try p.expectColon("a field's type")
+        }
         return FieldType(name: name, isOptional: isOptional, type: try p.type())
       }
       return try node(TypeExpression.Kind.record(fields), span(from: start))
@@ -88,6 +92,15 @@ extension Parser {
       throw failExpected("a type")
     }
   }
+
+  /// A type stands where its `:` should: `h int`. Not `int h`, which is another language's order.
+  var atForgottenColon: Bool {
+    guard kind == .name, !token.flags.contains(.newlineBefore) else { return false }
+    let word = text(at)
+    return word.first?.isUppercase == true || Self.plainTypes.contains(word)
+  }
+
+  private static let plainTypes: Set = ["int", "float", "string", "bool", "bytes", "unit", "any"]
 
   /// `:`; an `=` in its place is reported and taken.
   mutating func expectColon(_ what: String) throws(Abort) {

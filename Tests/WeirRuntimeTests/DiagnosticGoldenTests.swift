@@ -1,9 +1,8 @@
 /// Every diagnostic as its reader sees it: a file of `golden/diagnostics` holds a program, a line `=== expected`, and
 /// what `weir check` prints for it. The name of a file starts with the code it shows.
 ///
-/// `## FILE path` starts another file of the program. Programs in `serving/` are checked with the signatures of streams,
-/// agents and workflows (`CheckLibrary`), the others with the language's own library. The codes of lexer and parser have
-/// theirs in `golden/syntax/errors`.
+/// `## FILE path` starts another file of the program. The codes of lexer and parser have theirs in
+/// `WeirLangTests/golden/syntax/errors`.
 /// `WEIR_UPDATE_GOLDEN=1 swift test --filter DiagnosticGolden` rewrites them; read the diff as the user who gets it.
 import Foundation
 import Testing
@@ -31,7 +30,7 @@ import Testing
     let marker = try #require(text.range(of: "=== expected\n"))
     let program = String(text[..<marker.lowerBound])
     let code = String((name.split(separator: "/").last ?? "").prefix(5))
-    let result = Self.check(program, isServing: name.hasPrefix("serving/"), entry: code == "E0212" ? "start" : "main")
+    let result = Self.check(program, entry: code == "E0212" ? "start" : "main")
     #expect(result.diagnostics.contains { $0.code == code }, "\(name) does not show \(code)")
     let shown = DiagnosticPrinter(result.sources).text(result.diagnostics)
     if ProcessInfo.processInfo.environment["WEIR_UPDATE_GOLDEN"] != nil {
@@ -43,17 +42,14 @@ import Testing
       "\(name); rewrite with WEIR_UPDATE_GOLDEN=1 swift test --filter DiagnosticGolden")
   }
 
-  private static func check(_ text: String, isServing: Bool, entry: String) -> CheckResult {
+  private static func check(_ text: String, entry: String) -> CheckResult {
     let parts = text.components(separatedBy: "## FILE ")
     var files: [String: String] = [:]
     for part in parts.dropFirst() {
       let lines = part.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
       files[String(lines[0])] = lines.count > 1 ? String(lines[1]) : ""
     }
-    if isServing { return CheckLibrary.check(parts[0], name: "main.weir", entry: entry, files: files) }
-    return Checker.check(
-      name: "main.weir", bytes: Array(parts[0].utf8), entry: entry, library: .language
-    ) { path in files[path].map { Array($0.utf8) } }
+    return Bench.check(parts[0], name: "main.weir", entry: entry, files: files)
   }
 
   /// The sources are searched for codes: one that nobody has seen rendered is not finished.
@@ -66,7 +62,7 @@ import Testing
       for match in text.matches(of: pattern) { if let code = match[1].substring { codes.insert(String(code)) } }
     }
     #expect(codes.count >= 120, "\(codes.count)")
-    let syntax = Self.files(Self.tests.appendingPathComponent("golden/syntax/errors"))
+    let syntax = Self.files(Self.tests.appendingPathComponent("../WeirLangTests/golden/syntax/errors"))
     let shown = Set((Self.cases + syntax).map { String(($0.split(separator: "/").last ?? "").prefix(5)) })
     #expect(codes.subtracting(shown).subtracting(Self.elsewhere.keys).sorted() == [])
     #expect(shown.filter { "EWN".contains($0.prefix(1)) }.subtracting(codes).sorted() == [], "no such code")

@@ -45,7 +45,7 @@ enum CheckTranscript {
       let end = part.firstIndex(of: "\n") ?? part.endIndex
       files[String(part[..<end])] = String(part[end...].dropFirst())
     }
-    let result = CheckLibrary.check(parts[0], files: files)
+    let result = Bench.check(parts[0], files: files)
     let types = result.signatures.map { "\($0.name): \($0.type)\n" }.joined()
     let effects = result.effects.summary.map { $0 + "\n" }.joined()
     let problems = result.diagnostics.map { problem($0, result.sources) }.joined()

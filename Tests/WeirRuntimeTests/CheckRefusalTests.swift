@@ -17,8 +17,8 @@ struct CheckRefusalTests {
     ("Process", "import std/process (spawnProcess)", "_ = spawnProcess(\"ls\", [])"),
     ("AI", "import std/ai/streaming (callStream)", "_ = callStream(\"p\", \"m\", \"[]\")"),
     ("Env", "", "_ = env(\"HOME\")"),
-    ("Clock", "import test/more (now)", "_ = now()"),
-    ("Rand", "import test/more (random)", "_ = random()"),
+    ("Clock", "import std/clock (now)", "_ = now()"),
+    ("Rand", "import std/rand (randInt)", "_ = randInt(1, 6)"),
     ("Store", "import test/more (append)", "append(\"x\")"),
     ("Serve", "import std/http as http", "http.Server([]).listen(80)"),
   ]
@@ -65,13 +65,11 @@ struct CheckRefusalTests {
     ),
   ]
 
-  static let more = ModuleText(
-    name: "test/more",
-    source: """
-      export extern func now() -> int ! {Clock}
-      export extern func random() -> int ! {Rand}
-      export extern func append(text: string) -> unit ! {Store}
-      """)
+  /// No module of the library has the effect Store yet.
+  static var library: Library {
+    let source = "export extern func append(text: string) -> unit ! {Store}"
+    return Bench.library + [LibraryModule(name: "test/more", source: source, natives: [])]
+  }
 
   static func check(_ way: String, _ imports: String, _ call: String) -> CheckResult {
     let text = imports + "\n" + way.replacing("DO", with: call)
@@ -79,9 +77,7 @@ struct CheckRefusalTests {
       "lib.weir": imports + "\nexport func go() { \(call) }",
       "constant.weir": imports + "\nexport let one = { \(call); 1 }",
     ]
-    return Checker.check(name: "app.weir", bytes: Array(text.utf8), modules: CheckLibrary.modules + [more]) { path in
-      files[path].map { Array($0.utf8) }
-    }
+    return Bench.check(text, name: "app.weir", files: files, library: library)
   }
 
   @Test(arguments: ways.map(\.name)) func everyEffectIsRefused(_ name: String) throws {

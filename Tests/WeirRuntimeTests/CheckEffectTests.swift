@@ -21,7 +21,7 @@ struct CheckEffectTests {
     """
 
   @Test func aRefusalIsOneLineThatCanBePasted() {
-    let report = CheckLibrary.check(Self.server, name: "app.weir").effects
+    let report = Bench.check(Self.server, name: "app.weir").effects
     #expect(
       report.missing(granted: [])
         == "main needs AI (`Writer.stream`, app.weir:7), Net (`Writer.stream`, app.weir:7), "
@@ -41,7 +41,7 @@ struct CheckEffectTests {
   func ioIsAlwaysGranted(_ granted: String, _ refusal: String?) {
     let names = granted.split(separator: ",").map(String.init)
     let caps = granted == "all" ? EffectSet.all : names.compactMap { EffectSet($0) }.reduce(.none) { $0.union($1) }
-    #expect(CheckLibrary.check(Self.server, name: "app.weir").effects.missing(granted: caps) == refusal)
+    #expect(Bench.check(Self.server, name: "app.weir").effects.missing(granted: caps) == refusal)
   }
 
   @Test func onlyWhatTheEntryReachesCounts() {
@@ -50,13 +50,13 @@ struct CheckEffectTests {
       func quiet() { println("x") }
       func loud() { _ = readFile("x") }
       """
-    #expect(CheckLibrary.check(text, entry: "quiet").effects.needed.sorted == ["IO"])
-    #expect(CheckLibrary.check(text, entry: "loud").effects.needed.sorted == ["FS"])
+    #expect(Bench.check(text, entry: "quiet").effects.needed.sorted == ["IO"])
+    #expect(Bench.check(text, entry: "loud").effects.needed.sorted == ["FS"])
   }
 
   @Test func importsRunTheirConstants() {
     let files = ["a.weir": "import std/fs (readFile)\nexport let text = readFile(\"x\")\nexport func f() -> int { 1 }"]
-    let result = CheckLibrary.check("import \"./a.weir\" (f)\nfunc main() { f() }", files: files)
+    let result = Bench.check("import \"./a.weir\" (f)\nfunc main() { f() }", files: files)
     #expect(result.effects.summary == ["FS: a.weir:2, a.weir -> readFile"])
   }
 
@@ -80,7 +80,7 @@ struct CheckEffectTests {
       "type Box = Box((string) -> unit ! {IO})\nfunc main() { match Box(println) { Box(f) => f(\"x\") } }",
     ]
     for text in programs {
-      let result = CheckLibrary.check(text)
+      let result = Bench.check(text)
       #expect(!result.diagnostics.hasErrors, "\(text) \(result.diagnostics)")
       #expect(result.effects.needed.contains(.io), "\(text)")
     }
@@ -95,6 +95,6 @@ struct CheckEffectTests {
       "pure func main() { println(\"x\") }",
       "func main() -> unit ! {} { let f = () => println(\"x\"); f() }",
     ]
-    for text in programs { #expect(CheckLibrary.check(text).diagnostics.hasErrors, "\(text)") }
+    for text in programs { #expect(Bench.check(text).diagnostics.hasErrors, "\(text)") }
   }
 }
