@@ -90,11 +90,11 @@ let package = Package(
     tests(
       "WeirRuntime", ["WeirWire", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"],
       exclude: ["golden"]),
-    tests("WeirCLI", ["WeirLang", "Weir"]),
+    tests("WeirCLI", ["WeirLang", "WeirRuntime", "Weir"]),
     tests("WeirIO"),
     tests("WeirFlow"),
     tests("WeirTesting"),
-    tests("Weir", ["WeirIO", "WeirLang", "WeirNet"]),
+    tests("Weir", ["WeirIO", "WeirLang", "WeirNet", "WeirRuntime"]),
   ],
   cxxLanguageStandard: .cxx17
 )

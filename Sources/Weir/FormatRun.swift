@@ -13,9 +13,6 @@ package struct FormatRun {
     case refused
   }
 
-  /// Folders inside each other; deeper ones are a loop of links.
-  static let depthLimit = 64
-
   package static func format(_ name: String, _ bytes: [UInt8], color: Bool) -> Outcome {
     let source = Source(name: name, bytes: bytes)
     switch Formatter.format(source) {
@@ -33,21 +30,5 @@ package struct FormatRun {
 
   package static func write(_ path: String, _ text: String) throws(DiskFailure) {
     try HostProcess.replace(path, with: Array(text.utf8))
-  }
-
-  /// The file itself, or every `.weir` below a folder. Names that begin with a dot are left out.
-  package static func files(_ path: String, depth: Int = 0) throws(DiskFailure) -> [String] {
-    guard HostProcess.isFolder(path) else { return [path] }
-    guard depth < depthLimit else { return [] }
-    var files: [String] = []
-    for name in try HostProcess.list(path) where !name.hasPrefix(".") {
-      let inner = Path.join(path, name)
-      if HostProcess.isFolder(inner) {
-        files += try Self.files(inner, depth: depth + 1)
-      } else if name.hasSuffix(".weir") {
-        files.append(inner)
-      }
-    }
-    return files
   }
 }

@@ -16,11 +16,11 @@ package struct ProgramFile {
   package static var library: Library { Library.language + RuntimeLibrary.modules }
 
   /// Reads and checks; problems of the program are in `result.diagnostics`.
-  package init(_ path: String, entry: String = "main") throws(DiskFailure) {
+  package init(_ path: String, entry: String? = "main") throws(DiskFailure) {
     self.init(path, bytes: try HostProcess.read(path, limit: Self.byteLimit), entry: entry)
   }
 
-  init(_ path: String, bytes: [UInt8], entry: String = "main") {
+  init(_ path: String, bytes: [UInt8], entry: String? = "main") {
     self.path = path
     let library = Self.library
     result = Checker.check(name: path, bytes: bytes, entry: entry, library: library) { other in
@@ -40,13 +40,19 @@ extension ProgramFile {
 
   package var diagnosticsAsJSON: [JSONValue] { result.diagnostics.map { printer(false).json($0) } }
 
-  /// A failure at run time, with the place and the calls that led there. What failed inside the library is shown where
-  /// the program called it.
-  func rendered(_ trap: Trap, color: Bool) -> String {
-    let own = trap.trace.filter { !isLibrary($0.span) }
-    let place = isLibrary(trap.span) ? own.first?.span ?? trap.span : trap.span
-    let calls = own.map { Diagnostic.Label($0.span, "in \($0.function)") }
-    return printer(color).text(Diagnostic(trap.code, trap.message, at: place, related: calls, hint: trap.hint))
+  /// A failure at run time, with the place and the calls that led there.
+  func rendered(_ trap: Trap, color: Bool) -> String { printer(color).text(diagnostic(trap)) }
+  func json(_ trap: Trap) -> JSONValue { printer(false).json(diagnostic(trap)) }
+
+  /// What failed inside the library is shown where the program called it.
+  private func diagnostic(_ trap: Trap) -> Diagnostic {
+    var calls = trap.trace.filter { !isLibrary($0.span) }[...]
+    let place = isLibrary(trap.span) ? calls.first?.span ?? trap.span : trap.span
+    // The innermost call stands where it failed: one underline says both.
+    let innermost = calls.first?.span == place ? calls.popFirst() : nil
+    return Diagnostic(
+      trap.code, trap.message, at: place, label: innermost.map { "in \($0.function)" } ?? "",
+      related: calls.map { .init($0.span, "in \($0.function)") }, notes: trap.notes, hint: trap.hint)
   }
 
   private func isLibrary(_ span: Span) -> Bool {

@@ -19,6 +19,13 @@ package enum Terminal {
     if !text.isEmpty { HostProcess.write(text, to: 2) }
   }
 
+  /// Names from a program or a folder, without what would command a terminal.
+  package static func printable(_ text: String) -> String {
+    String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) ? "\u{FFFD}" : $0 }))
+  }
+
   package static func complain(_ error: any Error) {
     guard let failure = error as? any Failure else { return talk("weir: \(error)\n") }
     talk("weir: \(failure.message)\n" + (failure.hint.map { "  hint: \($0)\n" } ?? ""))

@@ -59,8 +59,8 @@ package enum Endpoint {
 }
 
 /// What may stand in a header, and `${NAME}` in one.
-enum HeaderText {
-  static func isName(_ text: String) -> Bool {
+package enum HeaderText {
+  package static func isName(_ text: String) -> Bool {
     !text.isEmpty
       && text.utf8.allSatisfy { byte in
         switch byte {
@@ -72,7 +72,9 @@ enum HeaderText {
       }
   }
 
-  static func isValue(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 } }
+  package static func isValue(_ text: String) -> Bool {
+    text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+  }
 
   /// Nil: a `${` is not closed.
   static func variables(in template: String) -> [String]? {

@@ -20,8 +20,7 @@ enum CheckCommand {
       } catch {
         failed = true
         if command.has("json") {
-          let whole = Diagnostic(error.code, error.message, at: Span(file: 0, start: 0, end: 0), hint: error.hint)
-          found.append(DiagnosticPrinter(Source(name: path, bytes: [])).json(whole))
+          found.append(.diagnostic(error, file: path))
         } else {
           Terminal.complain(error)
         }
@@ -29,5 +28,13 @@ enum CheckCommand {
     }
     if command.has("json") { Terminal.say(JSONValue.object([JSONMember("diagnostics", .array(found))]).text + "\n") }
     return failed ? 1 : 0
+  }
+}
+
+extension JSONValue {
+  /// What is wrong with a file as a whole, in the form of a diagnostic without a place.
+  static func diagnostic(_ failure: any Failure, file: String) -> JSONValue {
+    let whole = Diagnostic(failure.code, failure.message, at: Span(file: 0, start: 0, end: 0), hint: failure.hint)
+    return DiagnosticPrinter(Source(name: file, bytes: [])).json(whole)
   }
 }

@@ -1,3 +1,5 @@
+import Weir
+
 /// What `weir` can do, as its help shows it.
 enum Commands {
   private static let help = CommandSpec.OptionSpec("help", short: "h", "show this")
@@ -7,6 +9,9 @@ enum Commands {
     .init("ai", value: "NAME", "provider of agents that name none"),
     .init("model", value: "NAME", "model of agents that name none"),
     .init("color", value: "WHEN", "auto, always or never"),
+    .init("net-timeout", value: "TIME", "how long a request of std/net may take (default 30s)"),
+    .init("net-max-response", value: "BYTES", "largest answer of std/net (default 16777216)"),
+    .init("net-redirects", value: "COUNT", "redirects that std/net follows (default 5)"),
   ]
   private static let processes: [CommandSpec.OptionSpec] = [
     .init(
@@ -69,6 +74,28 @@ enum Commands {
       options: [
         .init("check", "change nothing; list the files that would change, and exit 1 if there are any"),
         .init("color", value: "WHEN", "auto, always or never"), help,
+      ]),
+    CommandSpec(
+      name: "test", summary: "Run the tests of programs", operand: "[FILE|DIR…]", operandRange: 0...1000,
+      options: [
+        .init("filter", value: "TEXT", "only tests whose name contains it"),
+        .init("fail-fast", "stop at the first test that fails"),
+        .init("time-limit", value: "TIME", "how long one test may run (default 60s)"),
+        .init("json", "results as JSON on stdout"),
+      ] + program + streams + processes + [help]),
+    CommandSpec(
+      name: "doc", summary: "Show what a module offers", operand: "[MODULE|NAME|FILE…]", operandRange: 0...1000,
+      options: [
+        .init("json", "as JSON on stdout"), .init("markdown", "every module of the library as one page of Markdown"),
+        .init("color", value: "WHEN", "auto, always or never"), help,
+      ]),
+    CommandSpec(
+      name: "new", summary: "Make a project that runs", operand: "NAME", operandRange: 1...1,
+      options: [
+        .init(
+          "template", value: "NAME",
+          ProjectTemplate.allCases.map { "\($0.rawValue): \($0.summary)" }.joined(separator: "; ")),
+        help,
       ]),
     CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,

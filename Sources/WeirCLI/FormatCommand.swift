@@ -9,7 +9,7 @@ enum FormatCommand {
     var failed = false
     for operand in command.operands {
       do throws(DiskFailure) {
-        for path in try FormatRun.files(operand) {
+        for path in try ProgramFiles.named(operand) {
           let isFine = try format(path, isCheck: command.has("check"), color: color)
           failed = failed || !isFine
         }

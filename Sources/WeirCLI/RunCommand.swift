@@ -8,13 +8,9 @@ enum RunCommand {
   static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
     let path = command.operands[0]
     var options = ProgramInstance.Options()
-    options.provider = command["ai"]
-    options.model = command["model"]
+    try ProgramFlags.read(command, into: &options)
     options.arguments = command.rest
     options.server = try ServerFlags.options(command)
-    options.streams = try StreamFlags.limits(command)
-    options.network = try NetworkFlags.policy(command)
-    options.processes = try ProcessFlags.policy(command)
     try command.checkColor()
 
     let named = try command["caps"].map(Capabilities.named)

@@ -11,6 +11,7 @@ private func endProcess(_ code: Int32) -> Never { exit(code) }
 private func readBytes(_ descriptor: Int32, _ into: UnsafeMutableRawPointer, _ count: Int) -> Int {
   read(descriptor, into, count)
 }
+private func removePath(_ path: String) -> Int32 { remove(path) }
 private func writeBytes(_ descriptor: Int32, _ from: UnsafeRawPointer, _ count: Int) -> Int {
   write(descriptor, from, count)
 }
@@ -31,13 +32,38 @@ package enum HostProcess {
     return String(cString: path)
   }
 
-  package static func isFile(_ path: String) -> Bool {
+  package enum Kind { case file, folder, other, missing }
+
+  /// What stands there, links followed.
+  package static func kind(_ path: String) -> Kind {
     var status = stat()
-    return stat(path, &status) == 0 && (status.st_mode & S_IFMT) == S_IFREG
+    guard isWhole(path), stat(path, &status) == 0 else { return .missing }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return .file
+    case S_IFDIR: return .folder
+    default: return .other
+    }
+  }
+
+  package static func isFile(_ path: String) -> Bool { kind(path) == .file }
+  package static func isFolder(_ path: String) -> Bool { kind(path) == .folder }
+
+  /// The same for every path that leads to one file or folder; nil when there is none.
+  package static func identity(_ path: String) -> [UInt64]? {
+    var status = stat()
+    guard isWhole(path), stat(path, &status) == 0 else { return nil }
+    return [UInt64(truncatingIfNeeded: status.st_dev), UInt64(truncatingIfNeeded: status.st_ino)]
+  }
+
+  /// The system would take a path only up to its first NUL: another file than was meant.
+  private static func isWhole(_ path: String) -> Bool { !path.utf8.contains(0) }
+  private static func check(_ path: String) throws(DiskFailure) {
+    guard isWhole(path) else { throw .other(path, "a path cannot hold a NUL") }
   }
 
   /// A regular file, whole, of at most `limit` bytes.
   package static func read(_ path: String, limit: Int) throws(DiskFailure) -> [UInt8] {
+    try check(path)
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(path) }
     defer { close(descriptor) }
@@ -47,13 +73,9 @@ package enum HostProcess {
     return try readAll(descriptor, named: path, limit: limit)
   }
 
-  package static func isFolder(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && (status.st_mode & S_IFMT) == S_IFDIR
-  }
-
   /// Names in a folder, sorted; `.` and `..` are left out.
   package static func list(_ folder: String) throws(DiskFailure) -> [String] {
+    try check(folder)
     guard let directory = opendir(folder) else { throw failure(folder) }
     defer { closedir(directory) }
     var names: [String] = []
@@ -85,6 +107,7 @@ package enum HostProcess {
   /// The whole content of a file, new or in place of an old one. The old content stays until the new one is complete: it
   /// is written beside it and renamed. A link is followed, the file's permissions are kept.
   package static func replace(_ path: String, with bytes: [UInt8]) throws(DiskFailure) {
+    try check(path)
     var target = path
     if let real = realpath(path, nil) {
       target = String(cString: real)
@@ -95,22 +118,44 @@ package enum HostProcess {
     let beside = "\(target).weir-\(getpid())"
     let descriptor = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw failure(path) }
+    let isComplete = writeAll(bytes, to: descriptor) && (mode == 0 || fchmod(descriptor, mode) == 0)
+    guard close(descriptor) == 0, isComplete, rename(beside, target) == 0 else {
+      let problem = failure(path)
+      unlink(beside)
+      throw problem
+    }
+  }
+
+  private static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
     var at = 0
     while at < bytes.count {
       let sent = bytes.withUnsafeBytes { all in
         all.baseAddress.map { writeBytes(descriptor, $0 + at, all.count - at) } ?? 0
       }
       if sent < 0, errno == EINTR { continue }
-      guard sent > 0 else { break }
+      guard sent > 0 else { return false }
       at += sent
     }
-    let isWhole = at == bytes.count && (mode == 0 || fchmod(descriptor, mode) == 0)
-    guard close(descriptor) == 0, isWhole, rename(beside, target) == 0 else {
-      let problem = failure(path)
-      unlink(beside)
-      throw problem
-    }
+    return true
   }
+
+  /// A folder that was not there.
+  package static func makeFolder(_ path: String) throws(DiskFailure) {
+    try check(path)
+    guard mkdir(path, 0o777) == 0 else { throw failure(path) }
+  }
+
+  /// A file that was not there.
+  package static func create(_ path: String, with bytes: [UInt8]) throws(DiskFailure) {
+    try check(path)
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw failure(path) }
+    let isComplete = writeAll(bytes, to: descriptor)
+    guard close(descriptor) == 0, isComplete else { throw failure(path) }
+  }
+
+  /// Takes back what `makeFolder` or `create` made: a file, or a folder with nothing in it.
+  package static func takeBack(_ path: String) { if isWhole(path) { _ = removePath(path) } }
 
   /// One line typed at a terminal, without its end; nil at the end of input.
   package static func readLine() -> String? { Swift.readLine() }
@@ -118,7 +163,9 @@ package enum HostProcess {
   private static func failure(_ path: String) -> DiskFailure {
     switch errno {
     case ENOENT, ENOTDIR: .notFound(path)
+    case EEXIST: .exists(path)
     case EACCES, EPERM: .denied(path)
+    case ENOSPC: .full(path)
     default: .other(path, String(cString: strerror(errno)))
     }
   }

@@ -10,6 +10,7 @@ enum AIModule {
     LibraryModule(
       name: "std/ai/streaming",
       source: """
+        // Model calls by provider name, whole or piece by piece.
         import std/stream (StreamConn, Stream, StreamErrorKind, StreamEvent, onEvent, runEventLoop, disconnect)
 
         /// Why a call failed. `retryable`: the same call may succeed a little later.
@@ -19,13 +20,17 @@ enum AIModule {
         /// An answer that was cut off is an error (`Truncated`), never a success.
         export extern func callStream(provider: string, model: string, messages: string) -> Result[string, AIError] ! {AI, Stream, Net}
 
+        /// Tokens that a call took, as the provider counted them, or an estimate.
         export type Usage = {input_tokens: int, output_tokens: int, estimated: bool}
+        /// A whole answer, and what led to it.
         export type ChatReply = {text: string, reasoning: string, usage: Option[Usage], finish: string}
+        /// A piece of a tool call: `id` and `name` come once, `arguments` in pieces.
         export type ToolDelta = {index: int, id: string, name: string, arguments: string}
         /// A piece of an answer. `done`: the model said that nothing follows.
         export type TokenDelta = {
           text: string, reasoning: string, done: bool, tool?: ToolDelta, usage?: Usage, finish?: string
         }
+        /// What a call may say about itself; what is left out is the provider's.
         export type CallOptions = {temperature?: float, max_tokens?: int, system?: string}
 
         /// The whole text with what the model thought, what it cost and why it ended.
@@ -36,11 +41,11 @@ enum AIModule {
         export extern func openaiCompatStream(
           provider: string, model: string, messages: string
         ) -> Result[StreamConn, StreamErrorKind] ! {AI, Stream, Net}
-        /// The same for Anthropic's dialect.
+        /// Opens the answer of a provider that speaks Anthropic's dialect, as events for `onEvent`.
         export extern func anthropicStream(
           provider: string, model: string, messages: string
         ) -> Result[StreamConn, StreamErrorKind] ! {AI, Stream, Net}
-        /// The same for any dialect.
+        /// Opens the answer of any provider, as events for `onEvent`.
         export extern func aiStream(
           provider: string, model: string, messages: string, options: CallOptions
         ) -> Result[StreamConn, StreamErrorKind] ! {AI, Stream, Net}

@@ -9,6 +9,7 @@ enum AgentModule {
     LibraryModule(
       name: "std/agent",
       source: """
+        // What `provider`, `agent` and `tool` blocks mean, and how an agent is asked.
         import std/stream (Stream)
         import std/ai/streaming (AIError, Usage)
 
@@ -26,6 +27,7 @@ enum AgentModule {
           api_key?: string, api_key_env?: string, model?: string, endpoint?: string, temperature?: float,
           max_tokens?: int, shape?: string, headers?: Map[string, string], allow_http?: bool
         }
+        /// Made by `provider NAME { … }`.
         export extern func provider(name: string, fields: ProviderFields) -> Provider
 
         /// The fields of an `agent` block. `model` may name the provider as well: `"openai/gpt-4o"`.
@@ -33,10 +35,12 @@ enum AgentModule {
           provider?: Provider, model?: string, system?: string, tools?: [Tool], handoffs?: [Agent], memory?: Memory,
           temperature?: float, max_tokens?: int, max_steps?: int, timeout?: int, output?: string
         }
+        /// Made by `agent NAME { … }`.
         export extern func agent(name: string, fields: AgentFields) -> Agent
 
         /// What a `tool` block says: `schema` is the JSON schema of its parameters.
         export type ToolFields = {description: string, schema: string}
+        /// Made by `tool NAME(…) { … }`.
         export extern func tool(name: string, fields: ToolFields, handler: any) -> Tool
         extern func _tools(tools: [Tool]) -> [Tool]
         extern func _handoffs(agents: [Agent]) -> [Agent]
@@ -46,13 +50,14 @@ enum AgentModule {
         export extern func conversation(max_turns: int) -> Memory
         /// The conversation so far in at most `max_tokens` tokens of the model's own words.
         export extern func summary(max_tokens: int) -> Memory
-        /// Nothing.
+        /// No memory: every question is the first one.
         export extern func none() -> Memory
 
         /// The answer as it is written. Without a session the conversation is a fresh one.
         export extern func stream(agent: Agent, text: string, session: string = "") -> Stream[string] ! {AI, Stream, Net}
-        /// The whole answer.
+        /// The whole answer, once it is there. Without a session the conversation is a fresh one.
         export extern func ask(agent: Agent, text: string, session: string = "") -> Result[string, AIError] ! {AI, Stream, Net}
+        /// An answer, and what led to it.
         export type AgentReply = {
           reply: string, usage: Option[Usage], finish: string, tools: [string], handed_off_to: Option[string]
         }

@@ -10,6 +10,8 @@ enum ClockModule {
     LibraryModule(
       name: "std/clock",
       source: """
+        // Time: what it is, and waiting.
+
         /// Milliseconds since the beginning of 1970, UTC.
         export extern func now() -> int ! {Clock}
         /// Milliseconds since some moment before the program began; never goes back, for measuring.

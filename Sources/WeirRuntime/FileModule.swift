@@ -10,11 +10,15 @@ enum FileModule {
     LibraryModule(
       name: "std/fs",
       source: """
+        // Files and directories. What goes wrong is an `Err` with words for a person.
+
         /// A file's text. What is not UTF-8 is an error: `readBytes` takes any file.
         export extern func readFile(path: string) -> Result[string, string] ! {FS}
+        /// A file's bytes, at most 64 MiB.
         export extern func readBytes(path: string) -> Result[bytes, string] ! {FS}
         /// Writes a file anew; what was there is replaced.
         export extern func writeFile(path: string, text: string) -> Result[unit, string] ! {FS}
+        /// Writes a file anew, from bytes.
         export extern func writeBytes(path: string, data: bytes) -> Result[unit, string] ! {FS}
         /// Writes behind what is there; a file that is not there is made.
         export extern func appendFile(path: string, text: string) -> Result[unit, string] ! {FS}
@@ -22,8 +26,11 @@ enum FileModule {
         export extern func exists(path: string) -> bool ! {FS}
         /// Names in a directory, sorted.
         export extern func list(path: string) -> Result[[string], string] ! {FS}
+        /// Makes a directory; the one it is in must be there.
         export extern func makeDirectory(path: string) -> Result[unit, string] ! {FS}
+        /// Removes a file, or a directory that is empty.
         export extern func remove(path: string) -> Result[unit, string] ! {FS}
+        /// Gives a file or directory another path; a file that is there already is replaced.
         export extern func rename(path: string, to: string) -> Result[unit, string] ! {FS}
         """,
       natives: [

@@ -8,14 +8,18 @@ enum HTTPModule {
     LibraryModule(
       name: "std/http",
       source: """
+        // Workflows as routes of an HTTP server.
+
         /// A workflow of this program with its route. Made by `workflow NAME(…) { … }`.
         export extern type Workflow
+        /// A server with its workflows.
         export extern type Server
 
         /// What the decorators of a workflow say.
         export type WorkflowFields = {
           method: string, path: string, returns: string, title?: string, description?: string
         }
+        /// Made by `workflow NAME(…) { … }`.
         export extern func workflow(name: string, route: WorkflowFields, handler: any) -> Workflow
 
         /// A server for these workflows. Nothing listens yet.

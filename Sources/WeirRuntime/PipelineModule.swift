@@ -8,6 +8,7 @@ enum PipelineModule {
     LibraryModule(
       name: "std/pipeline",
       source: """
+        // Stages, guards, steps and other programs' output: what `exec`, `guard`, `step` and `with` mean.
         import std/stream (Stream, next)
         import std/json (Json)
 

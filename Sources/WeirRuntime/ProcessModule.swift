@@ -8,6 +8,8 @@ enum ProcessModule {
     LibraryModule(
       name: "std/process",
       source: """
+        // Other programs: run to their end, or started and written to.
+
         /// A running program whose standard input can be written.
         export extern type ProcessHandle
         /// Why a program could not be run to its end. `NotAllowed` names the command and the flag that would allow it.

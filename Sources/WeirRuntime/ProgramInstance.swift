@@ -2,6 +2,7 @@ import WeirAI
 import WeirCore
 import WeirFlow
 import WeirLang
+import WeirNet
 import WeirServe
 import WeirStore
 
@@ -19,6 +20,8 @@ package final class ProgramInstance {
     package var arguments: [String] = []
     package var server = ServerOptions()
     package var streams = StreamLimits()
+    /// Of each request of std/net.
+    package var net = HTTPCall.Limits()
     /// Where the program itself may connect. Providers are the user's own configuration, and not asked.
     package var network = NetworkPolicy()
     package var processes = ProcessPolicy()
@@ -44,6 +47,9 @@ package final class ProgramInstance {
   package private(set) var startFailure: (any Failure)?
   /// Between the end of the grace and the end of the process: runs that were stopped write their ends in this time.
   static let stopLimit = Duration.seconds(5)
+
+  /// What sets the globals, then what `perform` started.
+  package private(set) weak var performing: Fiber?
 
   let client: ChatClient
   let sessions: AgentSessions
@@ -104,8 +110,9 @@ package final class ProgramInstance {
   /// Sets the globals and runs the top-level statements, then the entry with its arguments; nil stands for the default
   /// that its parameter has. Exits when that is over.
   package func run(entryArguments: [Value?]) {
-    initialise { [weak self] in
+    initialise { [weak self] result in
       guard let self else { return }
+      guard case .success = result else { return finished(result) }
       guard let entry = program.entry else { return exit(0) }
       withDefaults(entryArguments[...], of: entry, []) { [weak self] values in
         self?.scheduler.spawn(entry, values) { [weak self] result in self?.finished(result) }
@@ -113,10 +120,29 @@ package final class ProgramInstance {
     }
   }
 
+  /// Sets the globals and runs one function of the program, whose result is told; nothing exits. For tests.
+  package func perform(_ function: FunctionRef, _ done: @escaping (Result<Value, Trap>) -> Void) {
+    initialise { [weak self] result in
+      guard let self, case .success = result else { return done(result) }
+      performing = scheduler.spawn(function, completion: done)
+    }
+  }
+
+  /// Ends everything that is under way, without telling anyone. The instance does nothing after that.
+  package func abandon() {
+    onExit = nil
+    scheduler.cancelAll()
+    runs.stopAll()
+    for server in servers { close(server) }
+    streams.close {}
+    processes.kill()
+  }
+
   /// Serves every workflow of the program that has a route; its `main` is not run.
   package func serve() {
-    initialise { [weak self] in
+    initialise { [weak self] result in
       guard let self else { return }
+      guard case .success = result else { return finished(result) }
       let routed = declared.filter { !$0.route.path.isEmpty }
       guard !routed.isEmpty || options.server.serve.publicStreams else {
         let failure = ListenFailure(
@@ -136,7 +162,7 @@ package final class ProgramInstance {
     }
   }
 
-  private func initialise(_ then: @escaping () -> Void) {
+  private func initialise(_ then: @escaping (Result<Value, Trap>) -> Void) {
     guard let recording else { return start(then) }
     // Before anything runs: a recording that cannot be written is not found out at the end.
     recording.open { [weak self] failure in
@@ -148,12 +174,10 @@ package final class ProgramInstance {
     }
   }
 
-  private func start(_ then: @escaping () -> Void) {
-    scheduler.spawn(program.initialiser) { [weak self] result in
-      guard let self, case .success = result else { return self?.finished(result) ?? () }
-      computeDefaults { [weak self] result in
-        if case .failure(let trap) = result { self?.finished(.failure(trap)) } else { then() }
-      }
+  private func start(_ then: @escaping (Result<Value, Trap>) -> Void) {
+    performing = scheduler.spawn(program.initialiser) { [weak self] result in
+      guard case .success = result else { return then(result) }
+      self?.computeDefaults { then($0.map { .unit }) }
     }
   }
 

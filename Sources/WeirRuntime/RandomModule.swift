@@ -10,15 +10,19 @@ enum RandomModule {
     LibraryModule(
       name: "std/rand",
       source: """
+        // Chance, from a source that nobody can guess.
+
         /// A whole number from `low` to `high`, both included; each is equally likely.
         export extern func randInt(low: int, high: int) -> int ! {Rand}
         /// From 0.0 up to, not including, 1.0.
         export extern func randFloat() -> float ! {Rand}
+        /// True or false, equally likely.
         export func randBool() -> bool ! {Rand} { randInt(0, 1) == 1 }
+        /// This many bytes, at most 1 MiB at once.
         export extern func randBytes(count: int) -> bytes ! {Rand}
         /// 26 characters that nobody can guess.
         export extern func randId() -> string ! {Rand}
-        /// The same items in any order.
+        /// The items in any order; each order is equally likely.
         export extern func shuffle[a](xs: [a]) -> [a] ! {Rand}
         /// One of the items; None of an empty list.
         export func choice[a](xs: [a]) -> Option[a] ! {Rand} {

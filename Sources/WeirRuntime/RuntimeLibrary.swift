@@ -6,6 +6,7 @@ package enum RuntimeLibrary {
     [
       ClockModule.module, RandomModule.module, FileModule.module, StreamModule.module, ProcessModule.module,
       AIModule.module, AgentModule.module, HTTPModule.module, PipelineModule.module,
+      NetModule.module,
     ]
   }
 }

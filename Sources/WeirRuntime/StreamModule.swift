@@ -11,6 +11,8 @@ enum StreamModule {
     LibraryModule(
       name: "std/stream",
       source: """
+        // Streams of values, connections, and the event loop over several sources.
+
         import std/process (ProcessHandle)
         /// Values that come one after the other, while they are made. `for x in s { … }` reads it.
         export extern type Stream[a]
@@ -30,8 +32,11 @@ enum StreamModule {
         export type StreamEvent = Message(string) | Binary(string) | Opened(string) | Closed(int, string)
           | StreamError(StreamErrorKind) | Ping(string) | SSEData(string, string) | SourceText(string, string)
           | SourceBytes(string, bytes) | SourceExit(string, int)
+        /// How a connection is, now.
         export type StreamStatus = Connecting | Open | Closing | StreamClosed
+        /// A header of a request.
         export type StreamHeader = {name: string, value: string}
+        /// How to connect; what is left out is as usual.
         export type StreamConfig = {
           headers: [StreamHeader], subprotocols?: [string], reconnect?: {max: int, backoffMs: int}
         }
@@ -46,7 +51,9 @@ enum StreamModule {
         export extern func ssePost(
           url: string, body: string, config: StreamConfig
         ) -> Result[StreamConn, StreamErrorKind] ! {Stream}
+        /// Sends a text message.
         export extern func transmit(conn: StreamConn, text: string) -> Result[unit, StreamErrorKind] ! {Stream}
+        /// Sends a binary message.
         export extern func transmitBinary(conn: StreamConn, data: bytes) -> Result[unit, StreamErrorKind] ! {Stream}
         /// Registers what is called for each event; the last one registered wins. `false` ends the loop.
         export extern func onEvent(conn: StreamConn, handler: (StreamEvent) -> bool ! e) -> unit ! {Stream, e}
@@ -64,7 +71,9 @@ enum StreamModule {
             }
           }
         }
+        /// Closes a connection; closing twice does nothing.
         export extern func disconnect(conn: StreamConn) -> unit ! {Stream}
+        /// How a connection is; true at all times.
         export extern func status(conn: StreamConn) -> StreamStatus ! {Stream}
         /// Connects, runs the loop with this handler, disconnects.
         export func withStream(
@@ -80,7 +89,7 @@ enum StreamModule {
             }
           }
         }
-        /// The same for server-sent events.
+        /// Reads server-sent events with this handler until it says `false` or they end, and disconnects.
         export func withSSE(
           url: string, handler: (StreamEvent) -> bool ! e
         ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e} {
@@ -105,6 +114,7 @@ enum StreamModule {
         export extern func asyncExecProcess(
           cmd: string, args: [string], name: string, priority: int, chunkSize: int
         ) -> StreamSource ! {Stream, Process}
+        /// What `processSource` delivers: lines instead of chunks, standard error, the exit.
         export type ProcessSourceOptions = {
           name: string, priority: int, chunkSize?: int, lines?: bool, stderr?: bool, exit?: bool
         }
@@ -135,7 +145,7 @@ enum StreamModule {
             }
           }
         }
-        /// The same with a state that goes from event to event, and is the result.
+        /// Like `selectEvents`, with a state that goes from event to event, and is the result.
         export func foldEvents[s](
           sources: [StreamSource], init: s, step: (s, StreamEvent) -> {state: s, continue: bool} ! e
         ) -> s ! {Stream, e} {
@@ -154,15 +164,15 @@ enum StreamModule {
           }
           state
         }
+        /// What `step` of `bridge` answers: its state, what goes to either side, and whether to go on.
+        export type BridgeStep[s] = {state: s, toClient: [StreamEvent], toUpstream: [StreamEvent], continue: bool}
         /// Joins two connections. `step` is given each event and whose it is, "client" or "upstream", and says what goes to
         /// either side: `Message`s as texts, `SourceBytes` (which is how binary messages come) as bytes, so an event can be
         /// handed on as it is. Ends when a side has closed or `step` says so; both are then closed. A side that does not
         /// read makes the other wait.
         export func bridge[s](
           client: StreamConn, upstream: StreamConn, init: s,
-          step: (s, string, StreamEvent) -> {
-            state: s, toClient: [StreamEvent], toUpstream: [StreamEvent], continue: bool
-          } ! e
+          step: (s, string, StreamEvent) -> BridgeStep[s] ! e
         ) -> s ! {Stream, e} {
           let loop = _loopOf([sourceOfConn(client, "client", 0), sourceOfConn(upstream, "upstream", 0)])
           defer disconnect(client)

@@ -1,6 +1,7 @@
 import Testing
 import WeirCore
 import WeirLang
+import WeirRuntime
 import WeirTesting
 
 @testable import WeirCLI
@@ -30,6 +31,10 @@ import WeirTesting
     ("serve --ui app.weir", ["app.weir"], [], ["ui": ""]),
     ("run --help", [], [], ["help": ""]),
     ("run -", ["-"], [], [:]),
+    ("test", [], [], [:]), ("test a b --filter x --fail-fast", ["a", "b"], [], ["filter": "x", "fail-fast": ""]),
+    ("doc", [], [], [:]), ("doc std/list sortBy --json", ["std/list", "sortBy"], [], ["json": ""]),
+    ("new hello --template script", ["hello"], [], ["template": "script"]),
+    ("fmt --check - a", ["-", "a"], [], ["check": ""]),
   ]
 
   @Test func whatIsUnderstood() throws {
@@ -51,6 +56,10 @@ import WeirTesting
     ("run -p80 a", "has no option -p80", "weir help run"),
     ("serve a b", "takes no \"b\" here", "weir help serve"),
     ("version now", "takes no \"now\" here", "weir help version"),
+    ("fmt", "needs FILE|DIR|-…", "weir help fmt"), ("fmt --chekc a", "has no option --chekc", "--check"),
+    ("new", "needs NAME", "weir help new"), ("new a b", "takes no \"b\" here", "weir help new"),
+    ("tset", "there is no command \"tset\"", "weir test"),
+    ("test --filter", "--filter needs a value", "weir help test"),
     ("run --=1 a", "has no option --", "weir help run"),
   ]
 
@@ -71,7 +80,11 @@ import WeirTesting
     ("run --grace -1s a", "--grace needs a time"), ("run --heartbeat soon a", "--heartbeat needs a time"),
     ("run --max-body 0 a", "from 1"), ("run --token short a", "at least 8"), ("run --token longenough a", nil),
     ("run --tls-cert c a", "go together"), ("run --tls-cert c --tls-key k a", nil), ("run --color never a", nil),
-    ("run --color sometimes a", "auto, always or never"),
+    ("run --color sometimes a", "auto, always or never"), ("run --net-timeout 2s a", nil),
+    ("test --net-timeout 0 a", "more than no time"), ("run --net-timeout x a", "--net-timeout needs a time"),
+    ("run --net-max-response 0 a", "from 1"), ("serve --net-max-response 5 a", nil),
+    ("run --net-redirects 51 a", "to 50"),
+    ("run --net-redirects 0 a", nil),
   ]
 
   @Test func flagsAreCheckedBeforeAnythingRuns() throws {
@@ -80,6 +93,8 @@ import WeirTesting
       var message: String?
       do throws(UsageFailure) {
         _ = try ServerFlags.options(command)
+        var options = ProgramInstance.Options()
+        try ProgramFlags.read(command, into: &options)
         try command.checkColor()
       } catch { message = error.message }
       #expect((message == nil) == (refusal == nil), "\(line): \(message ?? "-")")

@@ -33,6 +33,22 @@ struct CheckLimitTests {
     #expect(large.steps < small.steps * 6, "\(small.steps) \(large.steps)")
   }
 
+  /// A quadratic way through any of these would take minutes.
+  @Test func widePartsAreLinear() {
+    let items = "func main() { let xs = [" + (0..<20_000).map(String.init).joined(separator: ", ") + "] }"
+    #expect(check(items).program != nil)
+    let wrong = "func main() { let xs = [" + (0..<20_000).map(String.init).joined(separator: ", ") + ", no] }"
+    #expect(check(wrong).diagnostics.map(\.code) == ["E0201"])
+    let arms = (0..<5_000).map { "\($0) => \($0)\n" }.joined()
+    #expect(check("func f(x: int) -> int { match x {\n\(arms)_ => 0 } }").diagnostics.isEmpty)
+    let cases = (0..<2_000).map { "C\($0)(int)" }.joined(separator: " | ")
+    let all = (0..<2_000).map { "C\($0)(a) => a\n" }.joined()
+    #expect(check("type T = \(cases)\nfunc f(x: T) -> int { match x {\n\(all)} }").diagnostics.isEmpty)
+    let but = (1..<2_000).map { "C\($0)(a) => a\n" }.joined()
+    let missing = check("type T = \(cases)\nfunc f(x: T) -> int { match x {\nC1999(1) => 1\n\(but)} }")
+    #expect(missing.diagnostics.map(\.code) == ["E0401"])
+  }
+
   @Test func doublingTypesAreRefused() {
     var text = "func main() {\n  let a0 = (1, \"x\")\n"
     for i in 1...60 { text += "  let a\(i) = (a\(i - 1), a\(i - 1))\n" }

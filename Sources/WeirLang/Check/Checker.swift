@@ -15,12 +15,20 @@ package struct CheckResult {
   package var entry: EntrySignature?
   package var effects: EffectReport
   /// Every top-level function and constant of the entry file with its inferred type, in written order.
-  package var signatures: [(name: String, type: String)]
+  package var signatures: [Signature]
   /// Work done by inference, for the test that it is linear.
   package var steps: Int
 }
 
 extension CheckResult {
+  package struct Signature: Equatable, Sendable {
+    package var name: String
+    package var type: String
+    /// Of a function.
+    package var result: String?
+    package var effects: [String]
+  }
+
   /// Names what the program would reach and the library only declares, and where; nil when it can be run.
   package func unrunnable(by library: Library) -> String? {
     let uses = (program?.natives ?? []).compactMap { native -> String? in
@@ -94,9 +102,10 @@ package final class Checker {
     self.load = load
   }
 
+  /// `entry`: nil when only the tests are to be started; then neither an entry nor top-level statements run.
   /// `load` gets paths of relative imports, normalised against the importing file's; nil means there is no such file.
   package static func check(
-    name: String, bytes: [UInt8], entry: String = "main", library: Library,
+    name: String, bytes: [UInt8], entry: String? = "main", library: Library,
     load: @escaping (String) -> [UInt8]? = { _ in nil }
   ) -> CheckResult {
     let modules = library.modules.map { module in
@@ -108,7 +117,7 @@ package final class Checker {
   }
 
   static func check(
-    name: String, bytes: [UInt8], entry: String = "main", modules: [ModuleText],
+    name: String, bytes: [UInt8], entry: String? = "main", modules: [ModuleText],
     load: @escaping (String) -> [UInt8]? = { _ in nil }
   ) -> CheckResult {
     let checker = Checker(library: modules, load: load)
@@ -122,23 +131,25 @@ package final class Checker {
 
   // MARK: The end of a check
 
-  private func finish(_ module: Module, entry name: String) -> CheckResult {
-    let entry = module.values[name]?.compactMap(\.function).first { $0.module === module }
-    if entry != nil, let first = module.script.first {
+  private func finish(_ module: Module, entry name: String?) -> CheckResult {
+    let entry = name.flatMap { module.values[$0]?.compactMap(\.function).first { $0.module === module } }
+    if let name, entry != nil, let first = module.script.first {
       report(
         Diagnostic(
           "W0221", "this statement does not run: the program starts at `\(name)`", at: first.span,
           hint: "move it into `\(name)`"))
     }
-    if entry == nil && name != "main" && !diagnostics.hasErrors && unread.diagnostics.isEmpty {
+    if let name, entry == nil, name != "main", !diagnostics.hasErrors, unread.diagnostics.isEmpty {
       let near = Suggestion.nearest(to: name, among: module.functions.keys)
       report(
         Diagnostic(
           "E0212", "there is no function `\(name)` to start", at: module.unit.span.first,
           hint: near.map { "did you mean `--entry \($0)`?" }))
     }
+    let starts = name == nil ? module.tests.map(\.unit) : entry.map { [$0.unit] } ?? order.map(\.scriptUnit)
     let report = EffectReport(
-      entry: entry, modules: order, file: module.path, sources: sources)
+      name == nil ? "a test" : entry?.name ?? "the script", starts: starts, row: entry?.declaredRow?.effects,
+      modules: order, file: module.path, sources: sources)
     var shown = unread.diagnostics + diagnostics.filter { !unread.explains($0, sources) }
     if !shown.hasErrors { shown += unused }
     shown = shown.sortedByPlace()
@@ -151,7 +162,7 @@ package final class Checker {
     }
     var program: CoreProgram?
     if !shown.hasErrors {
-      program = Lowering(self).program(entryModule: module, entry: entry)
+      program = Lowering(self).program(entryModule: module, entry: entry, isTested: name == nil)
     }
     let signature = entry.map { self.signature($0) }
     return CheckResult(
@@ -171,14 +182,18 @@ package final class Checker {
       result: TypePrinter.text(result), resultShape: shapes.shape(result))
   }
 
-  private func signatures(of module: Module) -> [(name: String, type: String)] {
-    var result: [(span: Span, name: String, type: String)] = []
+  private func signatures(of module: Module) -> [CheckResult.Signature] {
+    var found: [(span: Span, signature: CheckResult.Signature)] = []
+    func add(_ name: String, _ type: Type, _ span: Span, effects: [String]) {
+      let result = type.asFunction.map { TypePrinter.text($0.result) }
+      found.append((span, .init(name: name, type: TypePrinter.text(type), result: result, effects: effects)))
+    }
     for function in module.functions.values {
-      result.append((function.span, function.name, TypePrinter.text(function.scheme.type)))
+      add(function.name, function.scheme.type, function.span, effects: function.unit.row.known.sorted)
     }
     for global in module.globals where !global.name.contains("@") {
-      result.append((global.span, global.name, TypePrinter.text(global.scheme.type)))
+      add(global.name, global.scheme.type, global.span, effects: [])
     }
-    return result.sorted { $0.span < $1.span }.map { ($0.name, $0.type) }
+    return found.sorted { $0.span < $1.span }.map(\.signature)
   }
 }

@@ -459,8 +459,24 @@ extension BodyChecker {
     let written = checker.sources.source(of: condition.span)?.text(condition.span) ?? "the condition"
     return Checked(.unit) { lowering in
       let words = text?.core(lowering) ?? Core(.literal(.string("assertion failed: \(written)")), span)
-      let failure = Core(.fail(code: "AssertionFailed", message: words), span)
-      return Core(.branch(if: test.core(lowering), then: Core(.literal(.unit), span), else: failure), span)
+      return self.assertion(test.core(lowering), words, span)
     }
+  }
+
+  /// Of a comparison both sides are kept, so that a failure can show them.
+  private func assertion(_ test: Core, _ words: Core, _ span: Span) -> Core {
+    let fine = Core(.literal(.unit), span)
+    guard case .primitive(let comparison, let sides) = test.node, comparison.isComparison, sides.count == 2 else {
+      return Core(.branch(if: test, then: fine, else: Core(.fail(code: "AssertionFailed", message: words), span)), span)
+    }
+    let locals = [newLocal("left"), newLocal("right")]
+    let values = locals.map { Core(.local($0), span) }
+    let notes = zip(["left:  ", "right: "], values).map { label, value in
+      Core(.concat(.string, [Core(.literal(.string(label)), span), Core(.primitive(.show, [value]), span)]), span)
+    }
+    let failure = Core(.fail(code: "AssertionFailed", message: Core(.list([words] + notes), span)), span)
+    let binds = zip(locals, sides).map { Core(.bind($0, $1), $1.span) }
+    let again = Core(.primitive(comparison, values), test.span)
+    return Core(.sequence(binds + [Core(.branch(if: again, then: fine, else: failure), span)]), span)
   }
 }

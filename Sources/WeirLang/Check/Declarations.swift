@@ -442,7 +442,7 @@ final class Declarations {
     }
     definitions.append(
       Definition(names: [], uses: NameCollector.names(in: statement)) { [checker, module] in
-        let body = BodyChecker(checker, module, unit: module.unit, name: "script", locals: module.locals)
+        let body = BodyChecker(checker, module, unit: module.scriptUnit, name: "script", locals: module.locals)
         for core in body.statement(statement) { module.script.append((statement.span, core)) }
       })
   }

@@ -20,11 +20,13 @@ package struct EffectReport: Sendable {
     needs.reduce(into: EffectSet.none) { $0.formUnion($1.path.effect) }
   }
 
-  init(entry: FunctionEntity?, modules: [Module], file: String, sources: SourceMap) {
+  /// `starts` is what is run, by that name, after every module's globals; `row` is what it declares to need.
+  init(
+    _ name: String, starts: [CodeUnit], row: EffectSet?, modules: [Module], file: String, sources: SourceMap
+  ) {
     self.file = file
-    self.entry = entry?.name ?? "the script"
-    var units = entry.map { [$0.unit] } ?? []
-    units += modules.map(\.unit)
+    entry = name
+    let units = starts + modules.map(\.unit)
     var effects = EffectSet.none
     for unit in units { for charge in unit.charges { effects.formUnion(charge.row.known) } }
     var needs: [Need] = []
@@ -37,17 +39,17 @@ package struct EffectReport: Sendable {
       needs.append(Need(effect: effect.list, path: path, place: place))
     }
     self.needs = needs
-    unused = entry?.declaredRow.map { $0.effects.subtracting(effects) } ?? .none
+    unused = row.map { $0.subtracting(effects) } ?? .none
   }
 
   /// nil when everything that is needed is granted, else one line: each effect, the call that needs it, the command.
-  package func missing(granted: EffectSet) -> String? {
+  package func missing(granted: EffectSet, command: String = "weir run") -> String? {
     let refused = needs.filter { !granted.union(.io).contains($0.path.effect) }
     if refused.isEmpty { return nil }
     let list = refused.map { "\($0.effect) (`\($0.path.callee)`, \($0.place))" }.joined(separator: ", ")
     let all = granted.intersection(needed).union(needed).sorted.joined(separator: ",")
     let verb = refused.count == 1 ? "was" : "were"
-    return "\(entry) needs \(list), which \(verb) not granted; run: weir run --caps \(all) \(file)"
+    return "\(entry) needs \(list), which \(verb) not granted; run: \(command) --caps \(all) \(file)"
   }
 
   /// `weir check`: one line for each effect, with the way to it.

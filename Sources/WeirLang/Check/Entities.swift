@@ -58,8 +58,10 @@ final class Module {
     var description: String?
   }
 
-  /// The top: initialisers of globals and statements of a script.
+  /// The top: initialisers of globals.
   let unit: CodeUnit
+  /// Statements of a script: they run only when the module is the program and has no entry.
+  let scriptUnit: CodeUnit
   let locals = LocalCounter()
   /// Top-level statements, checked.
   var script: [(span: Span, core: Lower)] = []
@@ -69,6 +71,7 @@ final class Module {
     self.isLibrary = isLibrary
     self.tree = tree
     unit = CodeUnit(name: path, span: span, isLibrary: isLibrary, row: .pure)
+    scriptUnit = CodeUnit(name: path, span: span, isLibrary: isLibrary, row: .pure)
   }
 }
 

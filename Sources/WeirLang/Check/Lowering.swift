@@ -17,10 +17,11 @@ final class Lowering {
     shapes = Shapes(checker)
   }
 
-  func program(entryModule: Module, entry: FunctionEntity?) -> CoreProgram {
+  /// `isTested`: what runs is the module's tests, each by itself.
+  func program(entryModule: Module, entry: FunctionEntity?, isTested: Bool) -> CoreProgram {
     let globals = checker.order.flatMap(\.globals)
     for (index, global) in globals.enumerated() { globalNumbers[ObjectIdentifier(global)] = index }
-    let hasScript = entry == nil && !entryModule.script.isEmpty
+    let hasScript = entry == nil && !isTested && !entryModule.script.isEmpty
     let cores = globals.map { global in
       let isLater = hasScript && global.isConstant && global.module === entryModule
       let value = isLater ? nil : global.initialiser?(self)
@@ -29,7 +30,7 @@ final class Lowering {
     var program = CoreProgram(functions: [], globals: cores)
     program.entry = entry.map(function)
     if hasScript { program.script = script(entryModule) }
-    program.exports = exports(entryModule, entry)
+    program.exports = exports(entryModule, entry, isTested: isTested)
     var next = 0
     while next < waiting.count {
       let (index, entity) = waiting[next]
@@ -100,17 +101,22 @@ final class Lowering {
     return functions.count - 1
   }
 
-  private func exports(_ module: Module, _ entry: FunctionEntity?) -> [CoreExport] {
+  private func exports(_ module: Module, _ entry: FunctionEntity?, isTested: Bool) -> [CoreExport] {
     var result: [CoreExport] = []
     var seen: Set<ObjectIdentifier> = []
-    for item in module.workflows where seen.insert(ObjectIdentifier(item.function)).inserted {
-      result.append(export(.workflow, item))
-    }
-    for item in module.tools where seen.insert(ObjectIdentifier(item.function)).inserted {
-      result.append(export(.tool, item))
+    // What an imported file declares is there as well: its globals speak of its workflows and tools by name.
+    for module in [module] + checker.order.filter({ $0 !== module }) {
+      for item in module.workflows where seen.insert(ObjectIdentifier(item.function)).inserted {
+        result.append(export(.workflow, item))
+      }
+      for item in module.tools where seen.insert(ObjectIdentifier(item.function)).inserted {
+        result.append(export(.tool, item))
+      }
     }
     var plain = entry.map { [$0] } ?? []
-    plain += module.exportedValues.values.flatMap { $0 }.compactMap(\.function).sorted { $0.span < $1.span }
+    if !isTested {
+      plain += module.exportedValues.values.flatMap { $0 }.compactMap(\.function).sorted { $0.span < $1.span }
+    }
     for function in plain where function.module === module && !function.isExtern {
       if seen.insert(ObjectIdentifier(function)).inserted { result.append(export(.function, function)) }
     }

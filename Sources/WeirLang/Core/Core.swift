@@ -42,7 +42,8 @@ package struct Core {
     case attempt(Core, success: Int)
     /// Runs when the enclosing function ends, however it ends; last registered first.
     case deferred(Core)
-    /// Stops the fiber with a trap: `assert`, a `match` that the checker left open …
+    /// Stops the fiber with a trap: `assert`, a `match` that the checker left open … A message that is a list is the
+    /// message and notes below it.
     case fail(code: String, message: Core)
 
     // Data
@@ -156,4 +157,14 @@ package enum Primitive: Equatable {
   case intToFloat
   /// `[from, …, to)` as a list, and with `to`.
   case range, rangeInclusive
+
+  /// Two values in, a bool out.
+  var isComparison: Bool {
+    switch self {
+    case .lessInt, .lessOrEqualInt, .greaterInt, .greaterOrEqualInt, .lessFloat, .lessOrEqualFloat, .greaterFloat,
+      .greaterOrEqualFloat, .less, .lessOrEqual, .greater, .greaterOrEqual, .equalInt, .equal, .notEqual:
+      true
+    default: false
+    }
+  }
 }

@@ -146,6 +146,21 @@ extension ErrorPage {
     --- why
     Events would be thrown away. Register one first: `onEvent(conn, (event) => …)`.
 
+    === ProgramExited a test ended the program
+    A test called `exit`, so whether what it tests is right was never said.
+    --- none
+    It takes `weir test`.
+    --- why
+    `exit` ends the whole program, and `weir test` runs many tests. Return early, or test the function that decides
+    about the exit code instead of the one that exits.
+
+    === TimeLimit a test took too long
+    A test did not end within its limit (60 seconds, or what `--time-limit` says). The message shows where it was.
+    --- none
+    It takes `weir test`, and time.
+    --- why
+    A test that waits for ever would hide every test after it. If it only needs longer, say so: `weir test --time-limit 5m`.
+
     === NoJobs nothing to wait for
     `race` and `first` of std/task were given an empty list.
     --- wrong

@@ -126,7 +126,7 @@ package final class Fiber {
   }
 
   /// Function and place of each frame, innermost first.
-  func trace() -> [Trap.Call] {
+  package func trace() -> [Trap.Call] {
     (0..<frameCount).suffix(Fiber.traceLimit).reversed().map { place in
       let function = frames[place].function.pointer.pointee
       return Trap.Call(function: function.name, span: function.span(before: frames[place].pc))

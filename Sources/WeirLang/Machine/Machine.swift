@@ -361,7 +361,7 @@ package enum Machine {
             limits: frame.pointee.function.pointer.pointee.limits)
         case .leaveLimits: fiber.budget = fiber.budget?.parent
         case .fail(let k, let m):
-          throw Trap(constants[Int(k)].asString ?? "Failed", regs[Int(m)].asString ?? regs[Int(m)].shown(program.names))
+          throw Trap(constants[Int(k)].asString ?? "Failed", saying: regs[Int(m)], program.names)
         case .unmatched: throw .unmatched
         }
       }

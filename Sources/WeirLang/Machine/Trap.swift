@@ -12,6 +12,8 @@ package struct Trap: Failure, Equatable {
   package var code: String
   package var message: String
   package var hint: String?
+  /// Facts below the message: the two sides of a comparison that failed.
+  package var notes: [String] = []
   /// Filled in by the machine: the instruction that failed, and the calls around it, innermost first.
   package var span: Span
   package var trace: [Call]
@@ -22,6 +24,22 @@ package struct Trap: Failure, Equatable {
     self.hint = hint
     self.span = span
     self.trace = trace
+  }
+
+  /// Characters of a note: a value that failed a comparison may be of any size.
+  static let noteLimit = 2_000
+
+  /// What an `assert` says: a message, or a list of it and its notes.
+  init(_ code: String, saying value: Value, _ names: ProgramNames) {
+    guard let parts = value.asList?.array, let message = parts.first else {
+      self.init(code, value.text(names))
+      return
+    }
+    self.init(code, message.text(names))
+    notes = parts.dropFirst().map { part in
+      let text = part.text(names)
+      return text.count > Self.noteLimit ? text.prefix(Self.noteLimit) + "…" : text
+    }
   }
 
   /// Any error that a native threw.

@@ -6,20 +6,29 @@ extension LibraryModule {
     LibraryModule(
       name: "std/bytes",
       source: #"""
+        // Raw bytes, and their forms as text.
+
         /// The UTF-8 of a string.
         export extern func fromString(text: string) -> bytes
         /// Bytes read as UTF-8; what is not UTF-8 becomes U+FFFD.
         export extern func toString(data: bytes) -> string
         /// Bytes read as UTF-8; None when they are not.
         export extern func decodeUtf8(data: bytes) -> Option[string]
+        /// In base64 (RFC 4648) with padding.
         export extern func toBase64(data: bytes) -> string
+        /// Reads base64 with padding; the error says what is wrong.
         export extern func fromBase64(text: string) -> Result[bytes, string]
+        /// In hexadecimal, small letters.
         export extern func toHex(data: bytes) -> string
+        /// How many there are.
         export extern func length(data: bytes) -> int
         /// Bytes `from` up to, not including, `to`; places outside are left out.
         export extern func slice(data: bytes, from: int, to: int) -> bytes
+        /// All parts one behind the other.
         export extern func concat(parts: [bytes]) -> bytes
+        /// The byte at a place, counted from 0.
         export extern func get(data: bytes, index: int) -> Option[int]
+        /// Each byte as an int of 0 to 255.
         export extern func toList(data: bytes) -> [int]
         /// From ints of 0 to 255.
         export extern func fromList(values: [int]) -> Result[bytes, string]

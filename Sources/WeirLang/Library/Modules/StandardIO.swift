@@ -4,9 +4,11 @@ extension LibraryModule {
     LibraryModule(
       name: "std/io",
       source: #"""
+        // What a program writes and reads: standard output, standard error, standard input.
+
         /// Writes a value to standard output: a string as it is, anything else as `show` prints it.
         export extern func print[a](value: a) -> unit ! {IO}
-        /// The same with a newline behind it.
+        /// Writes a value and a newline to standard output: a string as it is, anything else as `show` prints it.
         export extern func println[a](value: a) -> unit ! {IO}
         /// Writes a line to standard error.
         export extern func printErr[a](value: a) -> unit ! {IO}
@@ -59,11 +61,15 @@ extension LibraryModule {
     LibraryModule(
       name: "std/env",
       source: #"""
+        // What a program was started with: environment variables and arguments.
+
         /// An environment variable; None when it is not set.
         export extern func getEnv(name: string) -> Option[string] ! {Env}
+        /// An environment variable, or `otherwise` when it is not set.
         export extern func getEnvOr(name: string, otherwise: string) -> string ! {Env}
         /// An environment variable; "" when it is not set.
         export func env(name: string) -> string ! {Env} { getEnvOr(name, "") }
+        /// Whether an environment variable is set, be it to "".
         export func hasEnv(name: string) -> bool ! {Env} {
           match getEnv(name) { Some(_) => true, None => false }
         }
@@ -84,6 +90,7 @@ extension LibraryModule {
     LibraryModule(
       name: "std/prelude",
       source: #"""
+        // What every program has without import.
         import std/io (print, println, _io_print, _io_println)
         import std/env (env)
         /// Any value as text; strings are quoted.

@@ -6,6 +6,9 @@ extension LibraryModule {
     LibraryModule(
       name: "std/json",
       source: #"""
+        // JSON documents: reading, writing, finding one's way in them. `j["a"][0]` works as well.
+
+        /// A document: null, true or false, a number, a string, an array or an object.
         export type Json = JNull | JBool(bool) | JNumber(float) | JString(string) | JArray([Json]) | JObject(Map[string, Json])
 
         /// Reads one JSON text; the error says what is wrong and where.
@@ -20,34 +23,46 @@ extension LibraryModule {
         export extern func getIndex(json: Json, index: int) -> Option[Json]
         /// Follows member names and, for arrays, places written as numbers: `["choices", "0", "delta", "content"]`.
         export extern func getPath(json: Json, path: [string]) -> Option[Json]
+        /// The text of a string; None of anything else.
         export extern func asString(json: Json) -> Option[string]
+        /// A number; None of anything else.
         export extern func asNumber(json: Json) -> Option[float]
         /// A number without a fraction.
         export extern func asInt(json: Json) -> Option[int]
+        /// True or false; None of anything else.
         export extern func asBool(json: Json) -> Option[bool]
+        /// The items of an array; None of anything else.
         export extern func asArray(json: Json) -> Option[[Json]]
+        /// The members of an object, in written order; None of anything else.
         export extern func asObject(json: Json) -> Option[Map[string, Json]]
+        /// Whether it is null.
         export func isNull(json: Json) -> bool { match json { JNull => true, _ => false } }
         /// Member names in written order; [] of anything but an object.
         export extern func keys(json: Json) -> [string]
         /// The object with this member set.
         export extern func put(json: Json, key: string, value: Json) -> Json
 
+        /// A member that is a string.
         export func getString(json: Json, key: string) -> Option[string] {
           match get(json, key) { Some(value) => asString(value), None => None }
         }
+        /// A member that is a number.
         export func getNumber(json: Json, key: string) -> Option[float] {
           match get(json, key) { Some(value) => asNumber(value), None => None }
         }
+        /// A member that is a number without a fraction.
         export func getInt(json: Json, key: string) -> Option[int] {
           match get(json, key) { Some(value) => asInt(value), None => None }
         }
+        /// A member that is true or false.
         export func getBool(json: Json, key: string) -> Option[bool] {
           match get(json, key) { Some(value) => asBool(value), None => None }
         }
+        /// A member that is an array.
         export func getArray(json: Json, key: string) -> Option[[Json]] {
           match get(json, key) { Some(value) => asArray(value), None => None }
         }
+        /// A member that is an object.
         export func getObject(json: Json, key: string) -> Option[Map[string, Json]] {
           match get(json, key) { Some(value) => asObject(value), None => None }
         }

@@ -4,16 +4,23 @@ extension LibraryModule {
     LibraryModule(
       name: "std/list",
       source: #"""
+        // Lists. They are values: every function gives a new one.
+
+        /// How many items there are.
         export extern func length[a](xs: [a]) -> int
+        /// Whether there is no item.
         export func isEmpty[a](xs: [a]) -> bool { length(xs) == 0 }
         /// The first item.
         export func head[a](xs: [a]) -> Option[a] { match xs { [] => None, [x, ...] => Some(x) } }
         /// All but the first item; [] of an empty list.
         export func tail[a](xs: [a]) -> [a] { match xs { [] => [], [_, ...rest] => rest } }
+        /// The last item.
         export extern func last[a](xs: [a]) -> Option[a]
         /// The item at a place, counted from 0.
         export extern func get[a](xs: [a], index: int) -> Option[a]
+        /// The items in the other order.
         export extern func reverse[a](xs: [a]) -> [a]
+        /// The list with `x` behind it.
         export extern func append[a](xs: [a], x: a) -> [a]
         /// Lists one behind the other.
         export extern func concat[a](lists: [[a]]) -> [a]
@@ -23,9 +30,11 @@ extension LibraryModule {
         export extern func drop[a](xs: [a], count: int) -> [a]
         /// Items `from` up to, not including, `to`; places outside the list are left out.
         export extern func slice[a](xs: [a], from: int, to: int) -> [a]
+        /// Whether an item equals x.
         export extern func contains[comparable](xs: [comparable], x: comparable) -> bool
         /// The place of the first item that equals x.
         export extern func indexOf[comparable](xs: [comparable], x: comparable) -> Option[int]
+        /// Pairs of the items at the same place, as many as the shorter list has.
         export extern func zip[a, b](xs: [a], ys: [b]) -> [(a, b)]
         /// `(place, item)` of every item.
         export extern func enumerate[a](xs: [a]) -> [(int, a)]
@@ -39,16 +48,19 @@ extension LibraryModule {
         export extern func fill[a](x: a, count: int) -> [a]
         extern func _sortByKeys[a, comparable](xs: [a], keys: [comparable]) -> [a]
 
+        /// `f` of every item.
         export func map[a, b](xs: [a], f: (a) -> b) -> [b] {
           var out = []
           for x in xs { out = append(out, f(x)) }
           out
         }
+        /// The items for which `keep` holds.
         export func filter[a](xs: [a], keep: (a) -> bool) -> [a] {
           var out = []
           for x in xs { if keep(x) { out = append(out, x) } }
           out
         }
+        /// What `f` gives `Some` for, in order.
         export func filterMap[a, b](xs: [a], f: (a) -> Option[b]) -> [b] {
           var out = []
           for x in xs {
@@ -59,35 +71,44 @@ extension LibraryModule {
           }
           out
         }
+        /// The lists that `f` gives, one behind the other.
         export func flatMap[a, b](xs: [a], f: (a) -> [b]) -> [b] {
           var out = []
           for x in xs { out = out ++ f(x) }
           out
         }
+        /// From the first item to the last: `f(f(start, first), second)` …
         export func foldl[a, s](xs: [a], start: s, f: (s, a) -> s) -> s {
           var state = start
           for x in xs { state = f(state, x) }
           state
         }
+        /// From the first item to the last, as `foldl`.
         export func fold[a, s](xs: [a], start: s, f: (s, a) -> s) -> s { foldl(xs, start, f) }
+        /// From the last item to the first: `f(last, start)`, then `f(the one before, …)`.
         export func foldr[a, s](xs: [a], start: s, f: (a, s) -> s) -> s {
           var state = start
           for x in reverse(xs) { state = f(x, state) }
           state
         }
+        /// Calls `f` with every item, in order.
         export func each[a](xs: [a], f: (a) -> unit) -> unit { for x in xs { f(x) } }
+        /// The first item for which it holds.
         export func find[a](xs: [a], wanted: (a) -> bool) -> Option[a] {
           for x in xs { if wanted(x) { return Some(x) } }
           None
         }
+        /// Whether it holds for an item; stops at the first.
         export func any[a](xs: [a], holds: (a) -> bool) -> bool {
           for x in xs { if holds(x) { return true } }
           false
         }
+        /// Whether it holds for every item; stops at the first for which it does not.
         export func all[a](xs: [a], holds: (a) -> bool) -> bool {
           for x in xs { if holds(x) == false { return false } }
           true
         }
+        /// For how many items it holds.
         export func count[a](xs: [a], holds: (a) -> bool) -> int {
           var n = 0
           for x in xs { if holds(x) { n = n + 1 } }

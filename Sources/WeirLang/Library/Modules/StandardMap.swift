@@ -4,23 +4,36 @@ extension LibraryModule {
     LibraryModule(
       name: "std/map",
       source: #"""
+        // Maps from keys to values, in the order in which keys were first put. They are values, like lists.
+
+        /// A map without entries; `{}` of a known type is the same.
         export extern func empty[k, v]() -> Map[k, v]
+        /// A map of these entries; of two with the same key the later one counts.
         export extern func fromList[k, v](entries: [(k, v)]) -> Map[k, v]
         /// In order of first insertion.
         export extern func toList[k, v](m: Map[k, v]) -> [(k, v)]
+        /// The keys, in order of first insertion.
         export extern func keys[k, v](m: Map[k, v]) -> [k]
+        /// The values, in order of their keys.
         export extern func values[k, v](m: Map[k, v]) -> [v]
+        /// How many entries there are.
         export extern func length[k, v](m: Map[k, v]) -> int
+        /// The value of a key.
         export extern func get[k, v](m: Map[k, v], key: k) -> Option[v]
+        /// The value of a key, or `otherwise` when there is none.
         export extern func getOr[k, v](m: Map[k, v], key: k, otherwise: v) -> v
+        /// Whether there is an entry of this key.
         export extern func has[k, v](m: Map[k, v], key: k) -> bool
         /// With the key set to the value; a new key comes last.
         export extern func put[k, v](m: Map[k, v], key: k, value: v) -> Map[k, v]
+        /// Without this key; the same map when it has none.
         export extern func remove[k, v](m: Map[k, v], key: k) -> Map[k, v]
         /// All entries of both; where both have a key, the second's value.
         export extern func merge[k, v](m: Map[k, v], other: Map[k, v]) -> Map[k, v]
 
+        /// Whether there is no entry.
         export func isEmpty[k, v](m: Map[k, v]) -> bool { length(m) == 0 }
+        /// Every key with `f` of its value.
         export func mapValues[k, v, w](m: Map[k, v], f: (v) -> w) -> Map[k, w] {
           var out = empty()
           for entry in toList(m) {
@@ -29,6 +42,7 @@ extension LibraryModule {
           }
           out
         }
+        /// The entries for which `keep` holds.
         export func filter[k, v](m: Map[k, v], keep: (k, v) -> bool) -> Map[k, v] {
           var out = m
           for entry in toList(m) {
@@ -37,6 +51,7 @@ extension LibraryModule {
           }
           out
         }
+        /// From the first entry to the last.
         export func fold[k, v, s](m: Map[k, v], start: s, f: (s, k, v) -> s) -> s {
           var state = start
           for entry in toList(m) {

@@ -4,13 +4,17 @@ extension LibraryModule {
     LibraryModule(
       name: "std/string",
       source: #"""
-        /// Unicode scalars.
+        // Text. Places and lengths count characters (Unicode scalars); comparison and search go by bytes.
+
+        /// How many characters (Unicode scalars) there are.
         export extern func length(text: string) -> int
         /// Bytes of its UTF-8.
         export extern func byteLength(text: string) -> int
+        /// Whether there is no character in it.
         export func isEmpty(text: string) -> bool { text == "" }
         /// The parts between separators; an empty separator gives the characters.
         export extern func split(text: string, separator: string) -> [string]
+        /// The parts one behind the other, with the separator between two.
         export extern func join(parts: [string], separator: string) -> string
         /// Lines without their ends (\n or \r\n); a last newline does not begin another line.
         export extern func lines(text: string) -> [string]
@@ -18,32 +22,47 @@ extension LibraryModule {
         export extern func words(text: string) -> [string]
         /// Without white space at both ends.
         export extern func trim(text: string) -> string
+        /// Without white space at the beginning.
         export extern func trimStart(text: string) -> string
+        /// Without white space at the end.
         export extern func trimEnd(text: string) -> string
+        /// Whether the part occurs anywhere.
         export extern func contains(text: string, part: string) -> bool
+        /// Whether the text begins with the part.
         export extern func startsWith(text: string, part: string) -> bool
+        /// Whether the text ends with the part.
         export extern func endsWith(text: string, part: string) -> bool
         /// The place of the first occurrence.
         export extern func find(text: string, part: string) -> Option[int]
         /// Every occurrence replaced.
         export extern func replace(text: string, part: string, by: string) -> string
+        /// In capital letters.
         export extern func toUpper(text: string) -> string
+        /// In small letters.
         export extern func toLower(text: string) -> string
         /// Characters `from` up to, not including, `to`; places outside are left out.
         export extern func substring(text: string, from: int, to: int) -> string
+        /// The text `count` times over; "" for less than one. At most 64 MiB.
         export extern func repeat(text: string, count: int) -> string
+        /// Its characters, each as a string.
         export extern func chars(text: string) -> [string]
+        /// The character at a place, counted from 0.
         export extern func charAt(text: string, index: int) -> Option[string]
-        /// The scalars' numbers.
+        /// The numbers of its characters (Unicode scalars).
         export extern func codePoints(text: string) -> [int]
+        /// The text of these scalars; what is no scalar becomes U+FFFD.
         export extern func fromCodePoints(codes: [int]) -> string
-        /// Filled up on the left or right to a number of characters.
+        /// Filled up on the left to a number of characters.
         export extern func padStart(text: string, width: int, with: string) -> string
+        /// Filled up on the right to a number of characters.
         export extern func padEnd(text: string, width: int, with: string) -> string
         /// A whole number in decimal.
         export extern func toInt(text: string) -> Option[int]
+        /// A number as it is written in decimal; no `inf`, no `nan`.
         export extern func toFloat(text: string) -> Option[float]
+        /// A whole number in decimal.
         export extern func fromInt(number: int) -> string
+        /// A number in the fewest digits that read back as the same one.
         export extern func fromFloat(number: float) -> string
         """#,
       natives: stringNatives)

@@ -5,12 +5,14 @@ extension LibraryModule {
     LibraryModule(
       name: "std/task",
       source: #"""
+        // Work that runs at once.
+
         /// Why a job failed: a trap's code and message, and which job it was.
         export type TaskFailure = {code: string, index: int, message: string}
 
         /// Runs every job, at most `limit` at a time (0: all), and waits for all. A failed one does not stop the others.
         export extern func settle[a](jobs: [() -> a ! e], limit: int) -> [Result[a, TaskFailure]] ! e
-        /// The same for jobs that must all succeed: the first failure cancels the others and is the caller's own.
+        /// Runs every job, at most `limit` at a time (0: all), and gives their values in order. The first failure cancels the others and is the caller's own.
         export extern func all[a](jobs: [() -> a ! e], limit: int) -> [a] ! e
         /// The value of the job that ends first; the others are cancelled. It fails if that job failed.
         export extern func race[a](jobs: [() -> a ! e]) -> a ! e
