@@ -2,6 +2,8 @@ import WeirCore
 import WeirLang
 
 /// The arguments of the entry function, from `--args-json` or from the words after the program's file.
+///
+/// A null that is no value of a parameter's type is an argument left out.
 package struct EntryArguments {
   /// nil: left out, and the parameter has a default.
   private var arguments: [(json: JSONValue?, shape: TypeShape, name: String)] = []
@@ -29,7 +31,8 @@ package struct EntryArguments {
       }
       guard let members = object.members else { throw EntryArgumentFailure("--args-json is not an object") }
       for member in members where !entry.parameters.contains(where: { $0.name == member.name }) {
-        throw EntryArgumentFailure("\(entry.name) has no parameter \"\(member.name)\"", Self.usage(entry))
+        let name = JSONValue.string(member.name).text
+        throw EntryArgumentFailure("\(entry.name) has no parameter \(name)", Self.usage(entry))
       }
       for parameter in entry.parameters { try add(parameter, object[parameter.name], entry) }
     } else {
@@ -47,11 +50,11 @@ package struct EntryArguments {
   private mutating func add(
     _ parameter: EntrySignature.Parameter, _ json: JSONValue?, _ entry: EntrySignature
   ) throws(EntryArgumentFailure) {
-    guard json != nil || parameter.isOptional || parameter.shape.isOption else {
+    let given = json == .null && !parameter.shape.takesNull ? nil : json
+    guard given != nil || parameter.isOptional || parameter.shape.isOption else {
       throw EntryArgumentFailure("\(entry.name) needs an argument \"\(parameter.name)\"", Self.usage(entry))
     }
-    let json = json ?? (parameter.isOptional ? nil : JSONValue.null)
-    arguments.append((json, parameter.shape, parameter.name))
+    arguments.append((given ?? (parameter.isOptional ? nil : JSONValue.null), parameter.shape, parameter.name))
   }
 
   /// A word of the command line as the JSON of a type: text stays text, everything else is read.
@@ -99,4 +102,5 @@ package struct EntryArgumentFailure: Failure {
 
 extension TypeShape {
   fileprivate var isOption: Bool { if case .option = self { true } else { false } }
+  fileprivate var takesNull: Bool { isOption || self == .json || self == .unit }
 }

@@ -68,6 +68,9 @@ enum RunCommand {
     do {
       return try ProgramRun(file, project: project, options: options, color: color).run(
         mode, arguments, granted: granted)
+    } catch let failure as EntryArgumentFailure {
+      Terminal.complain(failure)
+      return 2
     } catch {
       Terminal.complain(error)
       return 1

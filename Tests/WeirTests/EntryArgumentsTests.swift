@@ -60,6 +60,16 @@ import WeirTesting
     ("a: int = 3", "{}", "default"),
     ("a: int", "{}", "main needs an argument \"a\"; main(a: int)"),
     ("a: int", #"{"a":1,"c":2}"#, "main has no parameter \"c\"; main(a: int)"),
+    // A null that is no value of the type is an argument left out.
+    ("a: int = 3", #"{"a":null}"#, "default"),
+    ("a: [int] = []", #"{"a":null}"#, "default"),
+    ("a: int", #"{"a":null}"#, "main needs an argument \"a\"; main(a: int)"),
+    ("a: int?, b: Option[int]", #"{"a":null,"b":null}"#, "None None"),
+    ("a: int? = Some(1)", #"{"a":null}"#, "None"),
+    ("a: int? = Some(1)", "{}", "default"),
+    ("a: ()", #"{"a":null}"#, "()"),
+    ("a: int", #"{"b\u001B[31m":1}"#, #"main has no parameter "b\u001b[31m"; main(a: int)"#),
+    ("a: int", "null", "--args-json is not an object; -"),
     ("a: int", "[1]", "--args-json is not an object; -"),
     ("", #"{"a":1}"#, "main has no parameter \"a\"; main has no parameters"),
   ]
@@ -69,6 +79,24 @@ import WeirTesting
       #expect(try read(parameters, json: json) == shown, "\(parameters) \(json)")
     }
     #expect(try read("a: int", json: "{").hasPrefix("--args-json: "))
+  }
+
+  static let starts: [(entry: String, hint: String?)] = [
+    ("", "without `--entry` it is `main`"), (" ", nil), ("a\nb\u{1B}[31m", nil), ("日本", nil), ("Blue", nil),
+    ("Point", nil), ("println", nil), ("two words", "it is a test: `weir test` runs it"),
+    ("maim", "did you mean `--entry main`?"),
+    ("limit", "it is a value: only functions are started"),
+    (String(repeating: "a", count: 100_000), nil),
+  ]
+
+  @Test func onlyFunctionsAreStarted() {
+    let text = Self.point + "let limit = 3\nfunc main() { println(\"\") }\ntest \"two words\" { assert true }\n"
+    for (entry, hint) in Self.starts {
+      let result = Checker.check(
+        name: "t.weir", bytes: Array(text.utf8), entry: entry, library: ProgramFile.library)
+      #expect(result.diagnostics.map(\.code) == ["E0212"], "\(entry.prefix(20))")
+      #expect(result.diagnostics.first?.hint == hint, "\(entry.prefix(20))")
+    }
   }
 
   @Test func aScriptHasNoParameters() {

@@ -140,11 +140,10 @@ package final class Checker {
           hint: "move it into `\(name)`"))
     }
     if let name, entry == nil, name != "main", !diagnostics.hasErrors, unread.diagnostics.isEmpty {
-      let near = Suggestion.nearest(to: name, among: module.functions.keys)
       report(
         Diagnostic(
           "E0212", "there is no function `\(name)` to start", at: module.unit.span.first,
-          hint: near.map { "did you mean `--entry \($0)`?" }))
+          hint: hint(toStart: name, in: module)))
     }
     let starts = name == nil ? module.tests.map(\.unit) : entry.map { [$0.unit] } ?? order.map(\.scriptUnit)
     let report = EffectReport(
@@ -168,6 +167,14 @@ package final class Checker {
     return CheckResult(
       sources: sources, diagnostics: shown, program: program, entry: signature, effects: report,
       signatures: signatures(of: module), steps: unifier.steps)
+  }
+
+  /// What `--entry` may have meant.
+  private func hint(toStart name: String, in module: Module) -> String? {
+    if name.isEmpty { return "without `--entry` it is `main`" }
+    if module.tests.contains(where: { $0.name == name }) { return "it is a test: `weir test` runs it" }
+    if module.globals.contains(where: { $0.name == name }) { return "it is a value: only functions are started" }
+    return Suggestion.nearest(to: name, among: module.functions.keys).map { "did you mean `--entry \($0)`?" }
   }
 
   private func signature(_ entry: FunctionEntity) -> EntrySignature {
