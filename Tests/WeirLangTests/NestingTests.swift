@@ -155,15 +155,31 @@ import WeirCore
     #expect(levels == 400 || beyond.contains("E0901"), "\(levels): \(beyond)")
   }
 
-  /// Chains that do not nest may be as long as a file.
+  /// Chains that do not nest may be as long as a file. `parts` is what stays below two seconds in a debug build.
   @Test(arguments: [
-    ("\"a\"", " ++ \"b\""), ("false", " || true"), ("1", " || 2"), ("[1]", " ++ [2]"), ("[1", ", 2"), ("\"", "text"),
-    ("1 /*", " /* */"),
+    ("\"a\"", " ++ \"b\"", "", 5_000), ("[1]", " ++ [2]", "", 2_000), ("false", " || true", "", 5_000),
+    ("1", " || 2", "", 2_000), ("[1", ", 2", "]", 10_000), ("\"", "text", "\"", 50_000),
+    ("1 /*", " /* */", " */", 4_000),
   ])
-  func longChains(_ first: String, _ next: String) throws {
-    let end =
-      first.hasPrefix("[1") && next.hasPrefix(",") ? "]" : first == "\"" ? "\"" : first.hasSuffix("*") ? " */" : ""
-    let text = "func main() { let x = \(first)" + String(repeating: next, count: 2_000) + end + "\n}"
+  func longChains(_ first: String, _ next: String, _ end: String, _ parts: Int) throws {
+    let text = "func main() { let x = \(first)" + String(repeating: next, count: parts) + end + "\n}"
     #expect(try onSmallStack { Self.through(text) } == [])
+  }
+
+  /// What a function's registers cannot hold is refused when it is emitted, with what to do.
+  @Test func aChainBeyondTheRegisters() throws {
+    let parts = FunctionEmitter.registerLimit + 1
+    let text = "func main() { let x = \"a\"" + String(repeating: " ++ \"b\"", count: parts) + "\n}"
+    let said = try onSmallStack { () -> String in
+      let result = Checker.check(name: "long.weir", bytes: Array(text.utf8), library: .language)
+      guard let core = result.program else { return "\(result.diagnostics.map(\.code))" }
+      do {
+        _ = try Emitter.emit(core, library: .language)
+        return "emitted"
+      } catch {
+        return (error as? any Failure)?.message ?? "\(error)"
+      }
+    }
+    #expect(said == "`main` has too many values at once")
   }
 }
