@@ -2,12 +2,7 @@
 /// has read the request and keeps no secret.
 package enum SHA1 {
   package static func hash(_ message: some Collection<UInt8>) -> [UInt8] {
-    var padded = Array(message)
-    let bitCount = UInt64(padded.count) * 8
-    padded.append(0x80)
-    while padded.count % 64 != 56 { padded.append(0) }
-    for shift in stride(from: 56, through: 0, by: -8) { padded.append(UInt8(truncatingIfNeeded: bitCount >> shift)) }
-
+    let padded = SHA256.padded(message)
     var state: [UInt32] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0]
     var w = [UInt32](repeating: 0, count: 80)
     for block in stride(from: 0, to: padded.count, by: 64) {

@@ -3,12 +3,7 @@
 /// Not for passwords, and not constant-time in anything but its input's length.
 package enum SHA256 {
   package static func hash(_ message: some Collection<UInt8>) -> [UInt8] {
-    var padded = Array(message)
-    let bitCount = UInt64(padded.count) * 8
-    padded.append(0x80)
-    while padded.count % 64 != 56 { padded.append(0) }
-    for shift in stride(from: 56, through: 0, by: -8) { padded.append(UInt8(truncatingIfNeeded: bitCount >> shift)) }
-
+    let padded = padded(message)
     var state: [UInt32] = [
       0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
     ]
@@ -42,6 +37,16 @@ package enum SHA256 {
   package static func hex(_ message: some Collection<UInt8>) -> String {
     let digits = Array("0123456789abcdef".utf8)
     return String(decoding: hash(message).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
+  /// Whole blocks of 64 bytes: the message, a bit, zeros, its length in bits (FIPS 180-4 5.1.1). SHA-1 pads the same.
+  static func padded(_ message: some Collection<UInt8>) -> [UInt8] {
+    var padded = Array(message)
+    let bitCount = UInt64(padded.count) * 8
+    padded.append(0x80)
+    while padded.count % 64 != 56 { padded.append(0) }
+    for shift in stride(from: 56, through: 0, by: -8) { padded.append(UInt8(truncatingIfNeeded: bitCount >> shift)) }
+    return padded
   }
 
   private static func rotate(_ x: UInt32, _ n: UInt32) -> UInt32 { x >> n | x << (32 - n) }

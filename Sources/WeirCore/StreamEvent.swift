@@ -62,4 +62,15 @@ extension StreamErrorKind {
       message
     }
   }
+
+  /// The same with no secret in its message.
+  package func redacted(_ secrets: Secrets) -> StreamErrorKind {
+    switch self {
+    case .connectionFailed(let text): .connectionFailed(secrets.redact(text))
+    case .timeout(let text): .timeout(secrets.redact(text))
+    case .budgetExhausted(let text): .budgetExhausted(secrets.redact(text))
+    case .protocolError(let text): .protocolError(secrets.redact(text))
+    case .messageTooLarge(let text): .messageTooLarge(secrets.redact(text))
+    }
+  }
 }

@@ -77,15 +77,7 @@ package final class StreamRecorder {
     return Array(redacted(text).utf8)
   }
 
-  private func redacted(_ kind: StreamErrorKind) -> StreamErrorKind {
-    switch kind {
-    case .connectionFailed(let message): .connectionFailed(redacted(message))
-    case .timeout(let message): .timeout(redacted(message))
-    case .budgetExhausted(let message): .budgetExhausted(redacted(message))
-    case .protocolError(let message): .protocolError(redacted(message))
-    case .messageTooLarge(let message): .messageTooLarge(redacted(message))
-    }
-  }
+  private func redacted(_ kind: StreamErrorKind) -> StreamErrorKind { hidden.reduce(kind) { $0.redacted($1) } }
 
   private func redacted(_ event: StreamEvent) -> StreamEvent {
     if hidden.isEmpty { return event }

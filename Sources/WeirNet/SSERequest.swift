@@ -97,16 +97,6 @@ extension StreamErrorKind {
     let text = failure.message + (failure.hint.map { " (\($0))" } ?? "")
     if case .timedOut = failure { self = .timeout(text) } else { self = .connectionFailed(text) }
   }
-
-  package func redacted(_ secrets: Secrets) -> StreamErrorKind {
-    switch self {
-    case .connectionFailed(let text): .connectionFailed(secrets.redact(text))
-    case .timeout(let text): .timeout(secrets.redact(text))
-    case .budgetExhausted(let text): .budgetExhausted(secrets.redact(text))
-    case .protocolError(let text): .protocolError(secrets.redact(text))
-    case .messageTooLarge(let text): .messageTooLarge(secrets.redact(text))
-    }
-  }
 }
 
 extension NetworkFailure {

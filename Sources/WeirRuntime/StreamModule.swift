@@ -75,18 +75,21 @@ enum StreamModule {
         export extern func disconnect(conn: StreamConn) -> unit ! {Stream}
         /// How a connection is; true at all times.
         export extern func status(conn: StreamConn) -> StreamStatus ! {Stream}
+        func _handled(
+          conn: StreamConn, handler: (StreamEvent) -> bool ! e
+        ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e} {
+          defer disconnect(conn)
+          onEvent(conn, handler)
+          runEventLoop(conn)
+          Ok(conn)
+        }
         /// Connects, runs the loop with this handler, disconnects.
         export func withStream(
           url: string, handler: (StreamEvent) -> bool ! e
         ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e} {
           match connect(url, defaultConfig()) {
             Err(kind) => Err(kind),
-            Ok(conn) => {
-              defer disconnect(conn)
-              onEvent(conn, handler)
-              runEventLoop(conn)
-              Ok(conn)
-            }
+            Ok(conn) => _handled(conn, handler)
           }
         }
         /// Reads server-sent events with this handler until it says `false` or they end, and disconnects.
@@ -95,12 +98,7 @@ enum StreamModule {
         ) -> Result[StreamConn, StreamErrorKind] ! {Stream, e} {
           match sseConnect(url, defaultConfig()) {
             Err(kind) => Err(kind),
-            Ok(conn) => {
-              defer disconnect(conn)
-              onEvent(conn, handler)
-              runEventLoop(conn)
-              Ok(conn)
-            }
+            Ok(conn) => _handled(conn, handler)
           }
         }
 
