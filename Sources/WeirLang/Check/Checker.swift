@@ -149,6 +149,19 @@ package final class Checker {
     let report = EffectReport(
       name == nil ? "a test" : entry?.name ?? "the script", starts: starts, row: entry?.declaredRow?.effects,
       modules: order, file: module.path, sources: sources)
+    var program: CoreProgram?
+    if !diagnostics.hasErrors, !unread.diagnostics.hasErrors {
+      program = Lowering(self).program(entryModule: module, entry: entry, isTested: name == nil)
+    }
+    let shown = shownDiagnostics()
+    if shown.hasErrors { program = nil }
+    let signature = entry.map { self.signature($0) }
+    return CheckResult(
+      sources: sources, diagnostics: shown, program: program, entry: signature, effects: report,
+      signatures: signatures(of: module), steps: unifier.steps)
+  }
+
+  private func shownDiagnostics() -> [Diagnostic] {
     var shown = unread.diagnostics + diagnostics.filter { !unread.explains($0, sources) }
     if !shown.hasErrors { shown += unused }
     shown = shown.sortedByPlace()
@@ -159,14 +172,7 @@ package final class Checker {
       shown.append(
         Diagnostic("E0903", "\(hidden) more are not shown", at: shown[shown.count - 1].span, severity: severity))
     }
-    var program: CoreProgram?
-    if !shown.hasErrors {
-      program = Lowering(self).program(entryModule: module, entry: entry, isTested: name == nil)
-    }
-    let signature = entry.map { self.signature($0) }
-    return CheckResult(
-      sources: sources, diagnostics: shown, program: program, entry: signature, effects: report,
-      signatures: signatures(of: module), steps: unifier.steps)
+    return shown
   }
 
   /// What `--entry` may have meant.

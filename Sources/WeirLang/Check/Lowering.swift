@@ -22,14 +22,19 @@ final class Lowering {
     let globals = checker.order.flatMap(\.globals)
     for (index, global) in globals.enumerated() { globalNumbers[ObjectIdentifier(global)] = index }
     let hasScript = entry == nil && !isTested && !entryModule.script.isEmpty
-    let cores = globals.map { global in
-      let isLater = hasScript && global.isConstant && global.module === entryModule
-      let value = isLater ? nil : global.initialiser?(self)
-      return CoreGlobal(name: global.name, initialiser: value ?? Core(.literal(.unit), global.span))
+    var first: [GlobalOrder.Step] = []
+    var script: [(span: Span, step: GlobalOrder.Step)] = []
+    for (index, global) in globals.enumerated() {
+      let value = global.initialiser?(self) ?? Core(.literal(.unit), global.span)
+      let step = GlobalOrder.Step(sets: index, core: value)
+      let isInScript = hasScript && global.isConstant && global.module === entryModule
+      if isInScript { script.append((global.span, step)) } else { first.append(step) }
     }
-    var program = CoreProgram(functions: [], globals: cores)
+    if hasScript {
+      for item in entryModule.script { script.append((item.span, GlobalOrder.Step(sets: nil, core: item.core(self)))) }
+    }
+    var program = CoreProgram(functions: [])
     program.entry = entry.map(function)
-    if hasScript { program.script = script(entryModule) }
     program.exports = exports(entryModule, entry, isTested: isTested)
     var next = 0
     while next < waiting.count {
@@ -37,6 +42,24 @@ final class Lowering {
       next += 1
       functions[index].body = entity.body?(self) ?? Core(.literal(.unit), entity.span)
     }
+    let written = script.enumerated().sorted { ($0.element.span, $0.offset) < ($1.element.span, $1.offset) }
+    var statements = written.map(\.element.step)
+    if hasScript { Self.move(&first, into: &statements, functions) }
+    let order = GlobalOrder(first + statements, functions: functions)
+    // The first of each step: the others are mostly the same mistake.
+    var told = -1
+    for read in order.earlyReads where read.step != told {
+      told = read.step
+      checker.report(diagnostic(read, globals[read.global]))
+    }
+    program.globals = globals.enumerated().map { index, global in
+      let isUnit = global.scheme.type.isUnit
+      return CoreGlobal(
+        name: global.name, initialiser: Core(.literal(.unit), global.span),
+        isWatched: order.watched.contains(index) && !isUnit)
+    }
+    for step in first { if let index = step.sets { program.globals[index].initialiser = step.core } }
+    if hasScript { program.script = self.script(statements, entryModule.unit.span) }
     program.functions = functions
     program.natives = natives
     program.types = shapes.types(of: checker.order)
@@ -78,27 +101,48 @@ final class Lowering {
 
   // MARK: Parts
 
-  /// Statements and constants in written order.
-  private func script(_ module: Module) -> Int {
-    var parts: [(span: Span, core: () -> Core)] = module.script.map { item in (item.span, { item.core(self) }) }
-    for global in module.globals where global.isConstant {
-      parts.append(
-        (
-          global.span,
-          {
-            let value = global.initialiser?(self) ?? Core(.literal(.unit), global.span)
-            return Core(.assignGlobal(self.global(global), value), global.span)
-          }
-        ))
+  /// What is declared rather than computed (agents, providers, guards) is there before the first statement; where it reads
+  /// constants of the script, right after the last of them.
+  private static func move(
+    _ first: inout [GlobalOrder.Step], into statements: inout [GlobalOrder.Step], _ functions: [CoreFunction]
+  ) {
+    var kept: [GlobalOrder.Step] = []
+    for step in first {
+      if let last = GlobalOrder.lastNeeded(by: step.core, statements, functions: functions) {
+        statements.insert(step, at: last + 1)
+      } else {
+        kept.append(step)
+      }
     }
-    // Parts of one statement come in their own order.
-    let ordered = parts.enumerated().sorted {
-      ($0.element.span, $0.offset) < ($1.element.span, $1.offset)
+    first = kept
+  }
+
+  private func script(_ statements: [GlobalOrder.Step], _ span: Span) -> Int {
+    let parts = statements.map { step in
+      step.sets.map { Core(.assignGlobal($0, step.core), step.core.span) } ?? step.core
     }
-    let span = module.unit.span
-    let body = Core(.sequence(ordered.map { $0.element.core() } + [Core(.literal(.unit), span)]), span)
+    let body = Core(.sequence(parts + [Core(.literal(.unit), span)]), span)
     functions.append(CoreFunction(name: "script", parameters: [], body: body, span: span))
     return functions.count - 1
+  }
+
+  private func diagnostic(_ read: GlobalOrder.EarlyRead, _ global: GlobalEntity) -> Diagnostic {
+    var related = [Diagnostic.Label(global.span, "set here")]
+    guard let call = read.call else {
+      if read.isOfItself {
+        return Diagnostic(
+          "E0247", "`\(global.name)` is read before it is set", at: read.span, related: related,
+          hint: "give the new value a name of its own, or make `\(global.name)` a `var` and assign to it")
+      }
+      return Diagnostic(
+        "E0247", "`\(global.name)` is read before it is set", at: read.span, related: related,
+        hint: "move this below the line that sets it")
+    }
+    if read.span.file == call.span.file { related.append(.init(read.span, "read here")) }
+    let path = (call.path + [global.name]).joined(separator: " -> ")
+    return Diagnostic(
+      "E0247", "`\(global.name)` is read before it is set", at: call.span, label: "this call reads it", related: related,
+      notes: call.path.count > 1 ? ["how: \(path)"] : [], hint: "move the call below the line that sets it")
   }
 
   private func exports(_ module: Module, _ entry: FunctionEntity?, isTested: Bool) -> [CoreExport] {

@@ -42,7 +42,9 @@ extension FunctionEmitter {
       case .cell(let r): add(.readCell(d, r), e.span)
       case .this: emitThis(into: d, e.span, emitter)
       }
-    case .global(let index): add(.global(UInt32(index), d), e.span)
+    case .global(let index):
+      let isWatched = emitter.isWatched(global: index)
+      add(isWatched ? .watchedGlobal(UInt32(index), d) : .global(UInt32(index), d), e.span)
     case .function(let index): add(.constant(functionConstant(index, emitter), d), e.span)
     case .native(let index):
       add(.constant(functionConstant(try emitter.wrapper(native: index, e.span), emitter), d), e.span)

@@ -61,7 +61,7 @@ package struct Emitter {
     }
     let initialiser = try emitInitialiser()
     return Program(
-      functions: refs, natives: natives, globalCount: core.globals.count, names: names, initialiser: initialiser,
+      functions: refs, natives: natives, globalNames: core.globals.map(\.name), names: names, initialiser: initialiser,
       entry: core.entry.map { refs[$0] }, exports: core.exports)
   }
 
@@ -78,6 +78,8 @@ package struct Emitter {
     writer.finish(ref, limits: [])
     return ref
   }
+
+  func isWatched(global index: Int) -> Bool { core.globals[index].isWatched }
 
   private func bind(_ native: CoreNative) throws(EmitFailure) -> BoundNative {
     guard let found = library.native(native.name, in: native.module) else {

@@ -20,6 +20,8 @@ package enum Instruction {
   case int(Register, Int16)
   /// R[d] := G[g];  G[g] := R[s]
   case global(UInt32, Register)
+  /// R[d] := G[g], and a trap while nothing has set it
+  case watchedGlobal(UInt32, Register)
   case setGlobal(UInt32, Register)
   /// R[d] := cell(R[s]);  R[d] := R[c]^;  R[c]^ := R[s]
   case newCell(Register, Register)

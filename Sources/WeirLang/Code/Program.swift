@@ -12,6 +12,7 @@ package final class Program {
   let nativeTable: UnsafeMutablePointer<BoundNative>
   let globals: UnsafeMutablePointer<Value>
   let globalCount: Int
+  let globalNames: [String]
   package let names: ProgramNames
   /// Sets the globals, then runs the top-level statements. Takes no arguments.
   package let initialiser: FunctionRef
@@ -19,7 +20,7 @@ package final class Program {
   package let exports: [CoreExport]
 
   init(
-    functions: [FunctionRef], natives: [BoundNative], globalCount: Int, names: ProgramNames, initialiser: FunctionRef,
+    functions: [FunctionRef], natives: [BoundNative], globalNames: [String], names: ProgramNames, initialiser: FunctionRef,
     entry: FunctionRef?, exports: [CoreExport]
   ) {
     self.functions = functions
@@ -28,7 +29,8 @@ package final class Program {
     functionTable.initialize(from: functions, count: functions.count)
     nativeTable = .allocate(capacity: max(1, natives.count))
     nativeTable.initialize(from: natives, count: natives.count)
-    self.globalCount = globalCount
+    self.globalNames = globalNames
+    globalCount = globalNames.count
     globals = .allocate(capacity: max(1, globalCount))
     globals.initialize(repeating: .unit, count: globalCount)
     self.names = names

@@ -63,9 +63,13 @@ package struct CoreGlobal {
   package var name: String
   /// May call functions; sees the globals before it.
   package var initialiser: Core
-  package init(name: String, initialiser: Core) {
+  /// Something may read it before it is set, as far as the checker can tell: that is the trap `ReadBeforeSet`.
+  /// Its type is not unit: unit is what a global holds that nothing has set.
+  package var isWatched: Bool
+  package init(name: String, initialiser: Core, isWatched: Bool = false) {
     self.name = name
     self.initialiser = initialiser
+    self.isWatched = isWatched
   }
 }
 

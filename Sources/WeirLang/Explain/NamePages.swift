@@ -489,5 +489,26 @@ extension ErrorPage {
     }
     --- why
     Only constructors are told apart by their type.
+
+    === E0247 a value that is read before it is set
+    Top-level statements and constants of a script run from top to bottom. This one reads, by itself or through a function
+    that it calls, a value that a later line sets.
+    --- wrong
+    func greet() {
+      println("Hello, ${name}")
+    }
+
+    greet()
+    let name = "Ada"
+    --- right
+    func greet() {
+      println("Hello, ${name}")
+    }
+
+    let name = "Ada"
+    greet()
+    --- why
+    Functions may be declared in any order, for nothing happens until they are called. A function value that may run too early
+    is caught when it does: `ReadBeforeSet`.
     """##
 }

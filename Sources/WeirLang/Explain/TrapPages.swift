@@ -236,6 +236,28 @@ extension ErrorPage {
     --- why
     Nobody could ask for it.
 
+    === ReadBeforeSet a value that was read before it was set
+    A function value ran while the program was starting, and read a top-level value that a later line sets.
+    --- wrong
+    import std/list (map)
+
+    let doubled = map([1, 2], (n) => n * factor)
+    let factor = 2
+
+    println(doubled)
+    --- says
+    `factor` is read before it is set
+    --- right
+    import std/list (map)
+
+    let factor = 2
+    let doubled = map([1, 2], (n) => n * factor)
+
+    println(doubled)
+    --- why
+    What surely reads too early is refused before anything runs: `E0247`. Whether a function value is called at once or later
+    is not known before.
+
     === RouteTaken a route twice
     Two workflows that are served together have one method and path.
     --- none

@@ -84,6 +84,9 @@ package enum Machine {
         case .bool(let d, let b): put(regs + Int(d), .bool(b))
         case .int(let d, let i): put(regs + Int(d), .int(Int(i)))
         case .global(let g, let d): copy(regs + Int(d), from: program.globals + Int(g))
+        case .watchedGlobal(let g, let d):
+          if case .unit = program.globals[Int(g)] { throw .readBeforeSet(program.globalNames[Int(g)]) }
+          copy(regs + Int(d), from: program.globals + Int(g))
         case .setGlobal(let g, let s): program.globals[Int(g)] = regs[Int(s)]
         case .newCell(let d, let s): put(regs + Int(d), .cell(Fields.of(regs[Int(s)])))
         case .readCell(let d, let c):

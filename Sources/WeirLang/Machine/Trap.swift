@@ -55,6 +55,9 @@ package struct Trap: Failure, Equatable {
     "Overflow", "the result does not fit an int", hint: "ints have 64 bits; use floats for larger numbers")
   package static let divisionByZero = Trap("DivisionByZero", "division by zero")
   package static let unmatched = Trap("Unmatched", "no case of this match fits the value")
+  package static func readBeforeSet(_ name: String) -> Trap {
+    Trap("ReadBeforeSet", "`\(name)` is read before it is set", hint: "set it above the line that starts this")
+  }
   package static let cancelled = Trap("Cancelled", "the work was cancelled")
   package static func tooDeep(_ limit: Int) -> Trap {
     Trap(
