@@ -20,7 +20,7 @@ import WeirTesting
   /// What a correct program may still fail with.
   static let honest: Set<String> = [
     "Overflow", "DivisionByZero", "OutOfBounds", "TooDeep", "TooLarge", "AssertionFailed", "Unmatched", "LimitReached",
-    "RangeTooLarge", "NegativeExponent", "NoJobs",
+    "RangeTooLarge", "NegativeExponent", "NoJobs", "ReadBeforeSet",
   ]
 
   static func check(_ text: String) -> CheckResult {

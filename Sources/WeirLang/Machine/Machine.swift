@@ -16,13 +16,7 @@ package enum Machine {
     while true {
       var trap: Trap
       do throws(Trap) {
-        if let delivery = fiber.delivery {
-          fiber.delivery = nil
-          switch delivery {
-          case .value(let value): fiber.stack[fiber.awaitedSlot] = value
-          case .trap(let trap): throw trap
-          }
-        }
+        if fiber.delivery != nil, case .trap(let trap) = fiber.takeDelivery() { throw trap }
         return try execute(fiber, context: context, fuel: &fuel, depthLimit: depthLimit)
       } catch {
         trap = error
@@ -354,7 +348,7 @@ package enum Machine {
             frame.pointee.pc = pc - 1
             (frame, regs, pc, constants) = try enterDeferred(fiber, last.function, base: b, depthLimit)
           } else {
-            guard let trap = fiber.unwinding else { throw .broken("nothing to unwind") }
+            guard let trap = fiber.unwinding?.trap else { throw .broken("nothing to unwind") }
             fiber.unwinding = nil
             throw trap
           }

@@ -99,21 +99,17 @@ extension Machine {
       fiber.state = .running
       throw Trap(error)
     }
-    context.exhausted = nil
+    if context.exhausted != nil { context.exhausted = nil }
     for place in 0..<arity where !arguments[place].isScalar { arguments[place] = .unit }
     switch result {
     case .value(let value):
       if fiber.state == .suspending { fiber.park &+= 1 }
       fiber.state = .running
       // Only a native can cancel the fiber that is running.
-      if let delivery = fiber.delivery, case .trap(let trap) = delivery {
-        fiber.delivery = nil
-        throw trap
-      }
+      if fiber.delivery != nil, case .trap(let trap) = fiber.takeDelivery() { throw trap }
       return value
     case .suspended:
-      if let delivery = fiber.delivery {
-        fiber.delivery = nil
+      if fiber.delivery != nil, let delivery = fiber.takeDelivery() {
         fiber.state = .running
         switch delivery {
         case .value(let value): return value
@@ -147,7 +143,7 @@ extension Machine {
       throw .broken("deferred functions without a place to run them")
     }
     // The first trap is the one that is told; one in a deferred function changes nothing.
-    if fiber.unwinding == nil { fiber.unwinding = trap }
+    if fiber.unwinding == nil { fiber.unwinding = Fiber.Unwinding(trap) }
     frame.pointee.pc = frame.pointee.function.pointer.pointee.code + entry
   }
 }

@@ -15,6 +15,9 @@ package final class Scheduler {
     package init() {}
   }
 
+  /// Invariant: nil once the scheduler is gone, so the unsafe reference never dangles: both live on one loop.
+  private final class Wake { unowned(unsafe) var scheduler: Scheduler? }
+
   package let program: Program
   package let limits: Limits
   package private(set) var context: NativeContext!
@@ -24,7 +27,11 @@ package final class Scheduler {
   private var queue: [Fiber] = []
   private var next = 0
   private var isQueued = false
-  private var live: [ObjectIdentifier: Fiber] = [:]
+  /// What `soon` is given. A weak reference to the scheduler would make each retain of it take the slow way.
+  private let wake: Wake
+  private let wakeUp: () -> Void
+  /// Each knows its place here.
+  private var live: [Fiber] = []
   private var spawned = 0
 
   package init(
@@ -35,15 +42,20 @@ package final class Scheduler {
     self.limits = limits
     self.soon = soon
     idle = Fiber(program: program, id: 0)
+    let wake = Wake()
+    self.wake = wake
+    wakeUp = { wake.scheduler?.drain() }
     context = nil
+    wake.scheduler = self
     context = NativeContext(host: host, scheduler: self, fiber: idle)
   }
 
   /// What still waits is told that nobody does; answers that come later find their fibers gone. All are gone before the
   /// first is told, for nothing may reach this scheduler any more: a task group gives up its own fibers then.
   deinit {
-    let hooks = live.values.map(\.cancelHook)
-    for fiber in live.values {
+    wake.scheduler = nil
+    let hooks = live.map(\.cancelHook)
+    for fiber in live {
       // Nobody is left to be told, and what it captured may hold the fiber.
       fiber.completion = nil
       fiber.drop()
@@ -71,7 +83,8 @@ package final class Scheduler {
     } else {
       fiber.delivery = .trap(.broken("spawn of \(function.caseName)"))
     }
-    live[ObjectIdentifier(fiber)] = fiber
+    fiber.place = live.count
+    live.append(fiber)
     enqueue(fiber)
     return fiber
   }
@@ -104,16 +117,24 @@ package final class Scheduler {
   }
 
   package func cancelAll() {
-    for fiber in live.values.sorted(by: { $0.id < $1.id }) { cancel(fiber) }
+    for fiber in live.sorted(by: { $0.id < $1.id }) { cancel(fiber) }
   }
 
-  func deliver(_ delivery: Fiber.Delivery, to suspension: Suspension) {
-    let fiber = suspension.fiber
+  /// Only for a suspension that is not over.
+  func deliver(_ delivery: consuming Fiber.Delivery, to fiber: Fiber) {
     fiber.park &+= 1
-    fiber.cancelHook = nil
-    fiber.delivery = delivery
+    if fiber.cancelHook != nil { fiber.cancelHook = nil }
     // Still inside the native: the machine takes the answer when the native returns.
-    if fiber.state == .parked { enqueue(fiber) }
+    guard fiber.state == .parked else {
+      fiber.delivery = delivery
+      return
+    }
+    switch delivery {
+    // A parked stack stays where it is.
+    case .value(let value): Machine.put(fiber.stack + fiber.awaitedSlot, value)
+    case .trap: fiber.delivery = delivery
+    }
+    enqueue(fiber)
   }
 
   private func enqueue(_ fiber: Fiber) {
@@ -125,7 +146,7 @@ package final class Scheduler {
   private func ask() {
     if isQueued { return }
     isQueued = true
-    soon { [weak self] in self?.drain() }
+    soon(wakeUp)
   }
 
   /// Runs what is queued, up to the turn's fuel.
@@ -165,7 +186,12 @@ package final class Scheduler {
     let completion = fiber.completion
     fiber.completion = nil
     fiber.drop()
-    live[ObjectIdentifier(fiber)] = nil
+    // The last one takes its place.
+    let last = live.removeLast()
+    if last !== fiber {
+      live[fiber.place] = last
+      last.place = fiber.place
+    }
     completion?(result)
   }
 }

@@ -33,18 +33,17 @@ extension Lexer {
     let start = at
     let isTriple = byte(at + 1) == UInt8(ascii: "\"") && byte(at + 2) == UInt8(ascii: "\"")
     at += isTriple ? 3 : 1
-    let string = OpenString(start: start, quotes: isTriple ? 3 : 1, startToken: nil, flags: (newline, space))
-    text(of: string, from: start)
+    var string = OpenString(start: start, quotes: isTriple ? 3 : 1, startToken: nil, flags: (newline, space))
+    text(of: &string, from: start)
   }
 
   /// Behind the `}` of a hole.
   mutating func continueString() {
-    guard let string = strings.popLast() else { return }
-    text(of: string, from: at)
+    if var string = strings.popLast() { text(of: &string, from: at) }
   }
 
-  private mutating func text(of string: OpenString, from start: Int) {
-    var string = string
+  // The string is handed on, never copied while it grows: with its parts that would be quadratic in their number.
+  private mutating func text(of string: inout OpenString, from start: Int) {
     var part = OpenString.Part()
     let isCut = cut == string.start
     while true {
@@ -61,7 +60,7 @@ extension Lexer {
       case UInt8(ascii: "\\"):
         escape(into: &part.bytes)
       case UInt8(ascii: "$") where byte(at + 1) == UInt8(ascii: "{") && !isCut:
-        hole(in: string, after: part, from: start)
+        hole(in: &string, after: part, from: start)
         return
       case UInt8(ascii: "\r") where byte(at + 1) == UInt8(ascii: "\n"):
         at += 1
@@ -92,8 +91,7 @@ extension Lexer {
       isClosing: byte(end) == quote && byte(end + 1) == quote && byte(end + 2) == quote)
   }
 
-  private mutating func hole(in string: OpenString, after part: OpenString.Part, from start: Int) {
-    var string = string
+  private mutating func hole(in string: inout OpenString, after part: OpenString.Part, from start: Int) {
     if string.startToken == nil {
       let textEnd = at
       at = start + string.quotes
