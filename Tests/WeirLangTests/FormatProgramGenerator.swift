@@ -250,7 +250,7 @@ struct FormatProgramGenerator {
     case 12: return "if " + head(less) + " then " + operand(less) + " else " + operand(less)
     case 13: return "(" + control(less) + ")"
     case 14: return operand(less) + pick(["..", "..=", " .. "]) + operand(less)
-    case 15: return pick(["parallel ", "race ", "first "]) + "[" + list(3) { $0.expression(less) } + "]"
+    case 15: return pick(["parallel ", "settle ", "race ", "first "]) + "[" + list(3) { $0.expression(less) } + "]"
     case 16: return "stream " + name() + ".ask(" + list(2) { $0.expression(less) } + ")"
     case 17: return operand(less) + " with {" + list(2, atLeast: 1) { $0.name() + ": " + $0.expression(less) } + "}"
     case 18: return block(less)
@@ -295,7 +295,7 @@ struct FormatProgramGenerator {
     case 6:
       return "({" + plainString() + ": " + expression(less) + ", "
         + list(2, atLeast: 1) { $0.operand(0) + ": " + $0.expression(less) } + "})"
-    case 7: return "({" + name() + ".inner | " + list(2, atLeast: 1) { $0.name() + ": " + $0.expression(less) } + "})"
+    case 7: return "({" + pick([name() + ".inner", "(" + expression(less) + ")"]) + " | " + list(2, atLeast: 1) { $0.name() + ": " + $0.expression(less) } + "})"
     case 8: return "(" + list(3, atLeast: 2) { $0.expression(less) } + ")"
     case 9: return base(less) + ".type"
     default: return atom(0)

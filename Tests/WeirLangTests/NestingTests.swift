@@ -115,12 +115,12 @@ import WeirCore
   ]
 
   /// Everything that reads a program; what it said. The formatter writes braces and brackets of its own, so at the very
-  /// limit of nesting it may decline.
-  @Sendable static func through(_ text: String, isFormatted: Bool = true) -> [String] {
+  /// limit of nesting it may decline, with a reason.
+  @Sendable static func through(_ text: String) -> [String] {
     let result = Checker.check(name: "deep.weir", bytes: Array(text.utf8), library: .language)
     var codes = result.diagnostics.filter(\.isError).map(\.code)
     _ = DiagnosticPrinter(result.sources).text(result.diagnostics)
-    if case .refused = Formatter.format(Source(name: "deep.weir", text: text)), isFormatted {
+    if case .refused = Formatter.format(Source(name: "deep.weir", text: text)) {
       codes.append("not formatted")
     }
     if let core = result.program {
@@ -144,7 +144,7 @@ import WeirCore
         if Self.parsed(shape.program(middle)).isEmpty { fine = middle } else { deep = middle }
       }
       return (
-        fine, Self.through(shape.program(fine / 3)) + Self.through(shape.program(fine), isFormatted: false),
+        fine, Self.through(shape.program(fine / 3)) + Self.through(shape.program(fine)),
         Self.parsed(shape.program(fine + 1))
       )
     }
@@ -159,7 +159,7 @@ import WeirCore
   @Test(arguments: [
     ("\"a\"", " ++ \"b\"", "", 5_000), ("[1]", " ++ [2]", "", 2_000), ("false", " || true", "", 5_000),
     ("1", " || 2", "", 2_000), ("[1", ", 2", "]", 10_000), ("\"", "text", "\"", 50_000),
-    ("1 /*", " /* */", " */", 4_000),
+    ("1 /*", " /* */", " */", 4_000), ("\"", "${1}", "\"", 10_000),
   ])
   func longChains(_ first: String, _ next: String, _ end: String, _ parts: Int) throws {
     let text = "func main() { let x = \(first)" + String(repeating: next, count: parts) + end + "\n}"

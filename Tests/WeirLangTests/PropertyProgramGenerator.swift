@@ -12,12 +12,18 @@ final class ProgramGenerator {
     case shape
     case function(Kind, Kind)
     case map(Kind)
+    /// `Result[K, string]`
+    case result(Kind)
+    /// A generic, recursive sum.
+    case tree(Kind)
   }
 
   private let random: SeededRandom
   private var scopes: [[(name: String, kind: Kind)]] = [[]]
   private var functions: [(name: String, parameters: [Kind], result: Kind)] = []
   private var next = 0
+  /// What `return` and `e?` may leave the function with.
+  private var returned: Kind?
 
   init(_ random: SeededRandom) { self.random = random }
 
@@ -33,11 +39,15 @@ final class ProgramGenerator {
     var text = """
       import std/list (map, filter, foldl)
       type Shape = Dot | Circle(float) | Box(int, string)
+      type Tree[a] = Leaf | Node(Tree[a], a, Tree[a])
       func same[a](x: a) -> a { x }
       func apply[a, b](f: (a) -> b, x: a) -> b { f(x) }
+      func apply2[a, b](x: a, f: (a) -> b) -> b { f(x) }
 
       """
+    for _ in 0..<random.int(below: 3) { text += constant() }
     for _ in 0..<random.int(below: 4) { text += function() }
+    for _ in 0..<random.int(below: 2) { text += constant() }
     scopes.append([])
     text += "func main() {\n"
     for _ in 0..<statements { text += "  " + statement() + "\n" }
@@ -57,14 +67,46 @@ final class ProgramGenerator {
       return name
     }
     let list = zip(names, parameters).map { "\($0): \(Self.text($1))" }.joined(separator: ", ")
-    let body = expression(result, 3)
+    returned = result
+    var body = ""
+    if random.chance(0.3) { body += "if \(expression(.bool, 1)) { return \(expression(result, 1)) }; " }
+    if random.chance(0.2) { body += "defer { let _ = \(expression(.int, 1)) }; " }
+    body += expression(result, 3)
+    returned = nil
     scopes.removeLast()
     functions.append((name, parameters, result))
     return "func \(name)(\(list)) -> \(Self.text(result)) { \(body) }\n"
   }
 
+  private func constant() -> String {
+    let name = fresh()
+    let kind = kind(2)
+    let text = "let \(name)\(random.chance(0.5) ? ": \(Self.text(kind))" : "") = \(expression(kind, 2))\n"
+    scopes[scopes.count - 1].append((name, kind))
+    return text
+  }
+
   private func statement() -> String {
-    switch random.int(below: 9) {
+    switch random.int(below: 13) {
+    case 9:
+      let name = fresh()
+      let kind = kind(1)
+      let made = "var \(name) = \(expression(kind, 2)); let set = (x) => { \(name) = x }; set(\(expression(kind, 1)))"
+      scopes[scopes.count - 1].append((name, kind))
+      return made
+    case 10:
+      let name = fresh()
+      let from = kind(1)
+      let text = "let \(name) = for parallel x in \(expression(.list(from), 1)) (limit 2) { "
+      let item = kind(1)
+      let body = inside([("x", from)]) { self.expression(item, 2) }
+      scopes[scopes.count - 1].append((name, .list(item)))
+      return text + body + " }"
+    case 11:
+      let name = fresh()
+      let count = fresh()
+      return "var \(count) = 0; while \(count) < 3 { let \(name) = \(expression(kind(1), 2)); \(count) = \(count) + 1 }"
+    case 12: return "match \(expression(.tree(.int), 2)) { Leaf => (), Node(_, n, _) => println(n) }"
     case 0: return "println(\(expression(kind(2, isShown: true), 2)))"
     case 1:
       let name = fresh()
@@ -105,7 +147,7 @@ final class ProgramGenerator {
   func kind(_ depth: Int, isShown: Bool = false) -> Kind {
     let simple: [Kind] = [.int, .float, .string, .bool, .shape]
     if depth == 0 { return pick(simple) }
-    switch random.int(below: isShown ? 11 : 12) {
+    switch random.int(below: isShown ? 13 : 14) {
     case 0...4: return pick(simple)
     case 5, 6: return .list(kind(depth - 1, isShown: true))
     case 7: return .option(kind(depth - 1, isShown: true))
@@ -115,6 +157,8 @@ final class ProgramGenerator {
       for name in ["a", "b", "c"].prefix(1 + random.int(below: 3)) { fields[name] = kind(depth - 1, isShown: true) }
       return .record(fields)
     case 10: return .map(kind(depth - 1, isShown: true))
+    case 11: return .result(kind(depth - 1, isShown: true))
+    case 12: return .tree(pick([.int, .string, .shape]))
     default: return .function(kind(depth - 1, isShown: true), kind(depth - 1, isShown: true))
     }
   }
@@ -133,6 +177,8 @@ final class ProgramGenerator {
       "{" + fields.sorted { $0.key < $1.key }.map { "\($0.key): \(text($0.value))" }.joined(separator: ", ") + "}"
     case .function(let a, let b): "(\(text(a))) -> \(text(b))"
     case .map(let item): "Map[string, \(text(item))]"
+    case .result(let item): "Result[\(text(item)), string]"
+    case .tree(let item): "Tree[\(text(item))]"
     }
   }
 
@@ -143,7 +189,21 @@ final class ProgramGenerator {
     if !known.isEmpty, random.chance(0.35) { return pick(known).name }
     if depth <= 0 { return literal(kind) }
     let callable = functions.filter { $0.result == kind }
-    switch random.int(below: 12) {
+    switch random.int(below: 15) {
+    case 12:
+      if case .result = returned { return "(\(expression(.result(kind), depth - 1)))?" }
+      return "({ let _ = \(expression(.int, 1)); \(expression(kind, depth - 1)) })"
+    case 13:
+      // The lambda's parameter is found out from the other argument.
+      let from = self.kind(1)
+      let name = fresh()
+      let body = inside([(name, from)]) { self.expression(kind, depth - 1) }
+      return "(\(expression(from, depth - 1)) |> apply2((\(name)) => \(body)))"
+    case 14:
+      let name = fresh()
+      let own = self.kind(1)
+      let body = inside([(name, own)]) { self.expression(kind, depth - 1) }
+      return "(match ({a: \(expression(own, 1)), b: (1, \"t\")}) { {a: \(name), b: (1, _) | (2, _)} => \(body), _ => \(literal(kind)) })"
     case 0:
       return
         "(if \(expression(.bool, depth - 1)) then \(expression(kind, depth - 1)) else \(expression(kind, depth - 1)))"
@@ -171,7 +231,27 @@ final class ProgramGenerator {
   private func matched(_ kind: Kind, _ depth: Int) -> String {
     let name = fresh()
     let rest = fresh()
-    switch random.int(below: 4) {
+    switch random.int(below: 8) {
+    case 4:
+      let item = self.kind(1)
+      let good = inside([(name, item)]) { self.expression(kind, depth - 1) }
+      let bad = inside([(name, .string)]) { self.expression(kind, depth - 1) }
+      return "(match \(expression(.result(item), depth - 1)) { Ok(\(name)) => \(good), Err(\(name)) => \(bad) })"
+    case 5:
+      let item = pick([Kind.int, .string, .shape])
+      let node = inside([(name, item), (rest, .tree(item))]) { self.expression(kind, depth - 1) }
+      return
+        "(match \(expression(.tree(item), depth - 1)) { Leaf => \(literal(kind)), Node(\(rest), \(name), _) => \(node) })"
+    case 6:
+      let item = self.kind(1)
+      let some = inside([(name, item)]) { self.expression(kind, depth - 1) }
+      return
+        "(match (\(expression(.map(item), depth - 1)))[\(pick(["\"k\"", "\"no\""]))] { Some(\(name)) => \(some), None => \(literal(kind)) })"
+    case 7:
+      let item = self.kind(1)
+      let many = inside([(name, item), (rest, .list(item))]) { self.expression(kind, depth - 1) }
+      return
+        "(match \(expression(.list(item), depth - 1)) { [\(name), _, ...\(rest)] => \(many), [_] | [] => \(literal(kind)) })"
     case 0:
       let item = self.kind(1)
       let some = inside([(name, item)]) { self.expression(kind, depth - 1) }
@@ -229,8 +309,13 @@ final class ProgramGenerator {
         "(\(part(.list(item))) ++ \(part(.list(item))))", "(\(part(item)) :: \(part(.list(item))))",
         "map(\(part(.list(from))), \(lambda(from, item, depth - 1)))",
         "filter(\(part(.list(item))), \(lambda(item, .bool, depth - 1)))",
+        "map(\(part(.list(from))), (_) => \(part(item)))", "parallel [\(part(item)), \(part(item))]",
       ])
-    case .map, .function, .option, .tuple, .record, .shape: return literal(kind, depth)
+    case .record(let fields):
+      guard let name = fields.keys.sorted().first, let field = fields[name] else { return literal(kind, depth) }
+      return "{(\(part(kind))) | \(name): \(part(field))}"
+    case .tree(let item): return "Node(\(part(kind)), \(part(item)), Leaf)"
+    case .map, .function, .option, .tuple, .shape, .result: return literal(kind, depth)
     }
   }
 
@@ -250,6 +335,8 @@ final class ProgramGenerator {
     case .shape: return pick(["Dot", "Circle(\(part(.float)))", "Box(\(part(.int)), \(part(.string)))"])
     case .function(let a, let b): return lambda(a, b, max(0, depth - 1))
     case .map(let item): return "{\"k\": \(part(item)), \"l\": \(part(item))}"
+    case .result(let item): return pick(["Ok(\(part(item)))", "Err(\"e\")"])
+    case .tree(let item): return pick(["Leaf", "Node(Leaf, \(part(item)), Leaf)"])
     }
   }
 }

@@ -45,6 +45,8 @@ final class Module {
   var globals: [GlobalEntity] = []
   /// Sum types declared here, for `show` and JSON at run time.
   var sums: [NamedType] = []
+  /// Of a file of the program: where its words stand.
+  var tokens: [Token] = []
   var tests: [FunctionEntity] = []
   var workflows: [Started] = []
   var tools: [Started] = []

@@ -25,6 +25,7 @@ extension Checker {
     unread.add(parsed, of: source)
     let span = Span(file: source.id, start: 0, end: min(1, source.bytes.count))
     let module = Module(path: path, isLibrary: isLibrary, tree: tree, span: span)
+    if !isLibrary { module.tokens = parsed.lexed.tokens }
     modules[path] = module
     loading.append(path)
     for item in tree.imports { bind(item, in: module) }

@@ -34,8 +34,8 @@ extension BodyChecker {
       let limit = { [self] in check(fields[0].value, .int, .field("limit")) }
       switch expression.kind {
       case .bars(let items): return bars(items, expression.span, limit: CallArgument(limit(), fields[0].value.span))
-      case .together(.parallel, let items):
-        return together(.parallel, items, expression.span, limit: CallArgument(limit(), fields[0].value.span))
+      case .together(let word, let items) where word == .parallel || word == .settle:
+        return together(word, items, expression.span, limit: CallArgument(limit(), fields[0].value.span))
       default: break
       }
     }

@@ -1,4 +1,4 @@
-/// Several expressions at once: `a || b`, `parallel [..]`, `race [..]`, `first [..]`, `for parallel`.
+/// Several expressions at once: `a || b`, `parallel [..]`, `settle [..]`, `race [..]`, `first [..]`, `for parallel`.
 ///
 /// Each becomes a job, a function of no parameters, for `std/task`. What a job does is charged where it is written.
 extension BodyChecker {
@@ -28,16 +28,23 @@ extension BodyChecker {
 
   private func limit(_ span: Span) -> CallArgument { CallArgument(literal(.int(Self.parallelLimit), .int, span), span) }
 
-  /// Results in written order: a list, or a tuple when the types differ.
-  func together(_ values: [Checked], _ spans: [Span], _ span: Span, limit: CallArgument?) -> Checked {
-    guard let all = task("all", span) else { return failed(span) }
+  /// Results in written order: a list, or a tuple when the types differ. With `settle` each is a `Result`, and a failed
+  /// job stops no other; without, the first failure is the caller's.
+  func together(
+    _ values: [Checked], _ spans: [Span], _ span: Span, limit: CallArgument?, isSettled: Bool = false
+  ) -> Checked {
+    guard let all = task(isSettled ? "settle" : "all", span) else { return failed(span) }
     let item = values.first?.type ?? unifier.fresh()
     let isUniform = values.dropFirst().allSatisfy { unifier.unify(item, $0.type) == nil }
     let type = isUniform ? item : unifier.fresh()
     let list = callFunction(all, [jobs(values, spans, type, span), limit ?? self.limit(span)], span, span, name: "||")
     if isUniform { return list }
     let results = newLocal("results")
-    return Checked(.tuple(values.map(\.type))) { lowering in
+    var types = values.map(\.type)
+    if isSettled, case .list(let slot) = list.type.resolved, case .named(let result, let arguments) = slot.resolved {
+      types = types.map { .named(result, [$0] + arguments.dropFirst()) }
+    }
+    return Checked(.tuple(types)) { lowering in
       let parts = values.indices.map { index in
         let place = [Core(.local(results), span), Core(.literal(.int(index)), span)]
         return (index: index, value: Core(.primitive(.indexList, place), span))
@@ -56,8 +63,9 @@ extension BodyChecker {
     }
     let spans = items.map(\.span)
     let what = "a branch of `\(word.rawValue)`"
-    if word == .parallel {
-      return together(items.map { item in inJob(what) { infer(item) } }, spans, span, limit: limit)
+    if word == .parallel || word == .settle {
+      let values = items.map { item in inJob(what) { infer(item) } }
+      return together(values, spans, span, limit: limit, isSettled: word == .settle)
     }
     guard let function = task(word.rawValue, span) else { return failed(span) }
     let item = unifier.fresh()

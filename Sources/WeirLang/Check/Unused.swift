@@ -13,21 +13,38 @@ extension Checker {
   private func unusedImports(of module: Module) -> [Diagnostic] {
     let imports = module.tree.imports
     guard !imports.isEmpty else { return [] }
+    let names = imports.map(Self.names)
+    let used = words(of: module, among: Set(names.flatMap { $0.map(\.text) }))
+    return zip(imports, names).compactMap { item, names in
+      let free = names.filter { !used.contains($0.text) }
+      return free.isEmpty ? nil : Self.unusedImport(free)
+    }
+  }
+
+  /// What an import brings, by the names it has here.
+  private static func names(of item: Import) -> [(text: String, span: Span)] {
+    if let names = item.names { return names.map { ($0.local.text, $0.local.span) } }
+    let name = item.alias ?? item.path
+    return [(item.alias?.text ?? localName(of: item.path.text), name.span)]
+  }
+
+  /// Which of these stand outside the module's imports. A program has far more words than imports: most are told apart by
+  /// their length alone.
+  private func words(of module: Module, among wanted: Set<String>) -> Set<String> {
     let source = sources.sources[Int(module.tree.source)]
-    var words: Set<String> = []
-    for token in Lexer.lex(source).tokens where token.kind == .name || token.kind.isKeyword {
-      if imports.contains(where: { $0.span.start <= token.start && token.start < $0.span.end }) { continue }
-      words.insert(source.text(Int(token.start)..<Int(token.end)))
+    let lengths = Set(wanted.map(\.utf8.count))
+    var isLength = [Bool](repeating: false, count: (lengths.max() ?? 0) + 1)
+    for length in lengths { isLength[length] = true }
+    var found: Set<String> = []
+    for token in module.tokens where token.kind == .name || token.kind.isKeyword {
+      let length = Int(token.end - token.start)
+      guard length < isLength.count, isLength[length] else { continue }
+      let isImport = module.tree.imports.contains { $0.span.start <= token.start && token.start < $0.span.end }
+      if isImport { continue }
+      let text = source.text(Int(token.start)..<Int(token.end))
+      if wanted.contains(text) { found.insert(text) }
     }
-    return imports.compactMap { item in
-      guard let names = item.names else {
-        let name = item.alias ?? item.path
-        let local = item.alias?.text ?? Self.localName(of: item.path.text)
-        return words.contains(local) ? nil : Self.unusedImport([(local, name.span)])
-      }
-      let free = names.map(\.local).filter { !words.contains($0.text) }
-      return free.isEmpty ? nil : Self.unusedImport(free.map { ($0.text, $0.span) })
-    }
+    return found
   }
 
   private static func unusedImport(_ names: [(text: String, span: Span)]) -> Diagnostic {

@@ -84,11 +84,21 @@ extension Formatter {
   }
 
   private mutating func update(_ base: Expression, _ fields: [Field], _ span: Span) -> Layout {
-    let shown = expression(base)
+    let shown = updated(base)
     let parts = list("", fields, "", in: span, \.whole) {
       .join([.text($1.name.text + ": "), $0.element($1.value)])
     }
     return .group([.text("{"), shown, .text(" | "), parts, .text("}")])
+  }
+
+  /// What an update may start with bare is a name with what follows it, or a record; everything else stands in brackets.
+  private mutating func updated(_ base: Expression) -> Layout {
+    var first = base
+    while let next = first.leftmost { first = next }
+    switch (first.kind, base.kind) {
+    case (.name, _), (_, .record), (_, .update): return operand(base, .postfix)
+    default: return .join(before(base.span.start) + [.text("("), expression(base), .text(")")])
+    }
   }
 
   /// Where a comma may follow: an assertion would take a string behind it for its message.

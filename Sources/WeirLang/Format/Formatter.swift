@@ -11,7 +11,7 @@ package struct Formatter {
 
   package enum Result: Sendable {
     case formatted(String)
-    /// The file has syntax errors; nothing was done.
+    /// The file has syntax errors, or its canonical spelling would nest beyond the limit; nothing was done.
     case unreadable([Diagnostic])
     /// The text made would not have meant the same. A mistake of the formatter.
     case refused
@@ -20,21 +20,33 @@ package struct Formatter {
   package static func format(_ source: Source) -> Result {
     let parsed = Parser.parse(source)
     guard !parsed.diagnostics.hasErrors else { return .unreadable(parsed.diagnostics) }
-    let lexed = Lexer.lex(source)
+    let lexed = parsed.lexed
     let meaning = TreePrinter.meaning(parsed.tree)
     let comments = Comments(source, lexed)
+    var tooDeep: Diagnostic?
     for isCareful in [false, true] {
       var formatter = Formatter(source, lexed, comments, isCareful: isCareful)
       let text = LayoutRenderer.render(formatter.file(parsed.tree), width: width)
       let again = Source(name: source.name, text: text, id: source.id)
       let result = Parser.parse(again)
+      if let found = result.diagnostics.first(where: { $0.code == "E0901" }) {
+        let item = result.tree.items.lastIndex { $0.span.start <= found.span.start } ?? 0
+        tooDeep = Self.tooDeep(parsed.tree.items[min(item, parsed.tree.items.count - 1)].span.first)
+      }
       guard result.diagnostics.isEmpty || result.diagnostics.count == parsed.diagnostics.count,
         TreePrinter.meaning(result.tree) == meaning
       else { continue }
-      let kept = Comments(again, Lexer.lex(again)).all.map(\.text)
+      let kept = Comments(again, result.lexed).all.map(\.text)
       if kept == comments.all.map(\.text) { return .formatted(text) }
     }
-    return .refused
+    return tooDeep.map { .unreadable([$0]) } ?? .refused
+  }
+
+  /// A canonical spelling has brackets and braces that another may leave out.
+  private static func tooDeep(_ place: Span) -> Diagnostic {
+    Diagnostic(
+      "E0901", "written canonically, this would nest more than \(Parser.nestingLimit) levels deep", at: place,
+      hint: "give parts of it names with `let`")
   }
 
   let source: Source

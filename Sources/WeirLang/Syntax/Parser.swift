@@ -18,6 +18,8 @@ package struct Parser {
 
   package struct Result: Sendable {
     package var tree: Tree
+    /// What it was read from.
+    var lexed: Lexed
     /// Sorted by place.
     package var diagnostics: [Diagnostic]
     /// Work done, lexer included, for the test that it is linear.
@@ -34,7 +36,7 @@ package struct Parser {
       diagnostics.removeSubrange(diagnosticLimit...)
       diagnostics.append(SyntaxError.tooManyErrors(limit: diagnosticLimit).diagnostic(at: last))
     }
-    return Result(tree: tree, diagnostics: diagnostics, steps: lexed.steps + parser.steps)
+    return Result(tree: tree, lexed: lexed, diagnostics: diagnostics, steps: lexed.steps + parser.steps)
   }
 
   enum Abort: Error {

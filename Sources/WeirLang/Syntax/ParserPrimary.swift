@@ -104,9 +104,7 @@ extension Parser {
       if isWord("stream"), startsStreamed(next) { return try streamed() }
       // `race[0]` is an index; with a blank between it is the word.
       if next.kind == .squareOpen, next.flags.contains(.spaceBefore) {
-        if isWord("parallel") { return try together(.parallel) }
-        if isWord("race") { return try together(.race) }
-        if isWord("first") { return try together(.first) }
+        if let how = Together(rawValue: text(at)) { return try together(how) }
       }
       if isWord("step"), next.kind == .string || next.kind == .stringStart { return try step(decorated: []) }
     }
@@ -235,9 +233,14 @@ extension Parser {
     if first == .ellipsis, peek(2) == .name { return .record }
     if first == .string || first == .int, peek(2) == .colon { return .map }
     if first == .stringStart, let end = partner(at + 1), tokens[end + 1].kind == .colon { return .map }
-    guard first == .name else { return .block }
-    // `{r.inner | …}`, `{make(x) | …}`: over fields, calls and indices to a possible bar.
+    // `{r.inner | …}`, `{make(x) | …}`, `{(e) | …}`, `{{a: 1} | …}`: over fields, calls and indices to a possible bar.
     var index = at + 2
+    if first == .roundOpen || first == .curlyOpen {
+      guard let close = partner(at + 1), close > at else { return .block }
+      index = close + 1
+    } else if first != .name {
+      return .block
+    }
     while true {
       switch tokens[index].kind {
       case .dot where index + 2 < tokens.count: index += 2

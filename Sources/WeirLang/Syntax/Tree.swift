@@ -219,7 +219,7 @@ package struct ForLoop: Sendable {
   package var limit: Expression?
 }
 
-package enum Together: String, Sendable { case parallel, race, first }
+package enum Together: String, Sendable { case parallel, settle, race, first }
 
 package struct Step: Sendable {
   package var decorators: [Decorator]
