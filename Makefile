@@ -1,5 +1,8 @@
 # Weir: `make run` and `make test` are all a newcomer needs. Everything else is here too.
-SWIFT_FLAGS = --explicit-target-dependency-import-check error
+# `_StringProcessing` is a regex engine of more than a megabyte that one call of `firstRange(of:)` would bring along
+# (WeirCore/TextSearch is the replacement).
+SWIFT_FLAGS = --explicit-target-dependency-import-check error \
+  -Xswiftc -Xfrontend -Xswiftc -disable-implicit-string-processing-module-import
 # Exclusive access is checked where it can be at compile time; the checks at run time (a tenth of a relayed token's
 # instructions, docs/performance.md) stay in debug builds, which all tests use.
 # The two -Xllvm options let LLVM copy the machine's dispatch to the end of each instruction (Machine.execute): a fifth of a

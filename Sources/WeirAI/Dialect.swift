@@ -140,7 +140,7 @@ enum RequestTemplate {
   private static func fill(_ template: String, _ value: (String) -> [UInt8]) -> [UInt8] {
     var out: [UInt8] = []
     var rest = template[...]
-    while let open = rest.firstRange(of: "{{"), let close = rest[open.upperBound...].firstRange(of: "}}") {
+    while let open = rest.range(ofText: "{{"), let close = rest[open.upperBound...].range(ofText: "}}") {
       out.append(contentsOf: rest[..<open.lowerBound].utf8)
       out.append(contentsOf: value(name(rest[open.upperBound..<close.lowerBound])))
       rest = rest[close.upperBound...]
@@ -152,7 +152,7 @@ enum RequestTemplate {
   private static func names(in template: String) -> [String] {
     var found: [String] = []
     var rest = template[...]
-    while let open = rest.firstRange(of: "{{"), let close = rest[open.upperBound...].firstRange(of: "}}") {
+    while let open = rest.range(ofText: "{{"), let close = rest[open.upperBound...].range(ofText: "}}") {
       found.append(name(rest[open.upperBound..<close.lowerBound]))
       rest = rest[close.upperBound...]
     }

@@ -56,7 +56,7 @@ package enum Eliza {
     // Templates with a hole need something to put there.
     let usable = turned.isEmpty ? rule.replies.filter { !$0.contains("*") } : rule.replies
     let replies = usable.isEmpty ? ElizaScript.fallbacks : usable
-    return (replies[turn % replies.count].replacing("*", with: turned), rule.rank)
+    return (replies[turn % replies.count].replacing(text: "*", with: turned), rule.rank)
   }
 
   /// Lower-case words; a sentence ends at punctuation, also in the middle ("hello, I need help" is two).

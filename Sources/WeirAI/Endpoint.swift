@@ -48,7 +48,7 @@ package enum Endpoint {
 
   /// `OLLAMA_HOST` is also where the server binds: no scheme, no port, or `0.0.0.0` are all usual.
   static func fromOllamaHost(_ value: String) -> String {
-    var text = value.contains("://") ? value : "http://" + value
+    var text = value.contains(text: "://") ? value : "http://" + value
     while text.hasSuffix("/") { text.removeLast() }
     guard let parts = try? parts(text) else { return text }
     let host =
@@ -80,7 +80,7 @@ package enum HeaderText {
   static func variables(in template: String) -> [String]? {
     var names: [String] = []
     var rest = template[...]
-    while let open = rest.firstRange(of: "${") {
+    while let open = rest.range(ofText: "${") {
       guard let close = rest[open.upperBound...].firstIndex(of: "}") else { return nil }
       names.append(String(rest[open.upperBound..<close]))
       rest = rest[rest.index(after: close)...]
@@ -91,7 +91,7 @@ package enum HeaderText {
   static func fill(_ template: String, _ value: (String) throws(RunFailure) -> String) throws(RunFailure) -> String {
     var out = ""
     var rest = template[...]
-    while let open = rest.firstRange(of: "${"), let close = rest[open.upperBound...].firstIndex(of: "}") {
+    while let open = rest.range(ofText: "${"), let close = rest[open.upperBound...].firstIndex(of: "}") {
       out += rest[..<open.lowerBound]
       out += try value(String(rest[open.upperBound..<close]))
       rest = rest[rest.index(after: close)...]

@@ -132,7 +132,7 @@ package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
 
   private static func v6(_ text: some StringProtocol) -> UInt128? {
     guard text.utf8.count <= 45, text.utf8.contains(UInt8(ascii: ":")) else { return nil }
-    guard let gap = text.firstRange(of: "::") else {
+    guard let gap = text.range(ofText: "::") else {
       guard let groups = groups(text), groups.count == 8 else { return nil }
       return joined(groups)
     }

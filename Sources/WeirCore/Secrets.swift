@@ -22,13 +22,13 @@ package struct Secrets: Sendable, CustomStringConvertible {
           if let equals = part.firstIndex(of: "=") { add(part[part.index(after: equals)...].filter { $0 != "\"" }) }
         }
       }
-      for known in environmentValues where value.contains(known) { add(known) }
+      for known in environmentValues where value.contains(text: known) { add(known) }
     }
   }
 
   private static func isCredential(_ name: String) -> Bool {
     let name = name.lowercased()
-    return credentialWords.contains { name.contains($0) }
+    return credentialWords.contains { name.contains(text: $0) }
   }
   private static let credentialWords = [
     "auth", "cookie", "token", "secret", "key", "password", "passwd", "credential", "signature", "session",
@@ -36,7 +36,7 @@ package struct Secrets: Sendable, CustomStringConvertible {
 
   /// Also its percent-encoded and JSON-escaped forms: a key may come back inside a URL or a quoted body.
   package mutating func add(_ value: String) {
-    for form in [value, PercentEncoding.query(value), value.replacing("/", with: "\\/")] {
+    for form in [value, PercentEncoding.query(value), value.replacing(text: "/", with: "\\/")] {
       let bytes = Array(form.utf8)
       if bytes.count >= Self.shortestByteCount, !needles.contains(bytes) { needles.append(bytes) }
     }

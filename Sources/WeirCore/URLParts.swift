@@ -37,7 +37,7 @@ package struct URLParts: Hashable, Sendable {
     guard text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != 0x5c }) else {
       throw .badURL("it has a space, a control character or a backslash")
     }
-    guard let mark = text.firstRange(of: "://") else {
+    guard let mark = text.range(ofText: "://") else {
       throw .badURL("it does not start with a scheme such as https://")
     }
     let scheme = text[..<mark.lowerBound].lowercased()

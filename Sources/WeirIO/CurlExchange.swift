@@ -201,7 +201,7 @@ struct CurlURL {
   /// Without what may be secret in it: user and password, query, fragment.
   static func redacted(_ url: String) -> String {
     let path = String(url.prefix { $0 != "?" && $0 != "#" })
-    guard let scheme = path.firstRange(of: "://") else { return path }
+    guard let scheme = path.range(ofText: "://") else { return path }
     let rest = path[scheme.upperBound...]
     let authority = rest.prefix { $0 != "/" }
     guard let at = authority.lastIndex(of: "@") else { return path }

@@ -303,8 +303,8 @@ final class CurlTransfer {
     case CURLE_OPERATION_TIMEDOUT: return .timedOut(what: "connecting to \(address.host):\(address.port)")
     case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING: return .closedEarly
     case CURLE_RECV_ERROR, CURLE_SEND_ERROR:
-      if number == ECONNRESET || number == EPIPE || text.contains("reset") { return .reset }
-      return text.contains("eof") || text.contains("EOF") ? .closedEarly : .other(text)
+      if number == ECONNRESET || number == EPIPE || text.contains(text: "reset") { return .reset }
+      return text.contains(text: "eof") || text.contains(text: "EOF") ? .closedEarly : .other(text)
     case CURLE_HTTP2_STREAM: return .closedEarly
     // The URL's scheme was checked: what is unsupported here is an answer that is not HTTP.
     case CURLE_UNSUPPORTED_PROTOCOL, CURLE_HTTP2, CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING,

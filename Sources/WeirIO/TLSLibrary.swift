@@ -76,7 +76,7 @@ final class TLSContext {
     }
     guard openssl.SSL_CTX_use_PrivateKey_file(context.pointer, files.keyFile, Int32(WEIR_PEM)) == 1 else {
       let why = library.takeError() ?? "unreadable"
-      throw why.contains("mismatch")
+      throw why.contains(text: "mismatch")
         ? .tls("the key in \(files.keyFile) does not belong to the certificate in \(files.certificateFile)")
         : .tls("\(files.keyFile) holds no usable PEM key without a passphrase: \(why)")
     }

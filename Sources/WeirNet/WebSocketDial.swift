@@ -237,7 +237,7 @@ extension URLParts {
   /// Where a `Location` leads (RFC 3986 5), as a WebSocket's URL.
   func redirected(to location: String) throws(NetworkFailure) -> URLParts {
     var target = location
-    if let mark = target.firstRange(of: "://"), !target[..<mark.lowerBound].contains("/") {
+    if let mark = target.range(ofText: "://"), !target[..<mark.lowerBound].contains("/") {
       switch target[..<mark.lowerBound].lowercased() {
       case "http": target = "ws" + target[mark.lowerBound...]
       case "https": target = "wss" + target[mark.lowerBound...]

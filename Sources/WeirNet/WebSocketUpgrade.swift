@@ -26,7 +26,7 @@ package struct WebSocketUpgrade {
   package static func isSameOrigin(_ request: HTTPRequest, or origins: [String] = []) -> Bool {
     guard let origin = request["Origin"]?.lowercased() else { return true }
     if origins.contains(where: { $0.lowercased() == origin }) { return true }
-    let authority = origin.firstRange(of: "://").map { origin[$0.upperBound...] }
+    let authority = origin.range(ofText: "://").map { origin[$0.upperBound...] }
     return authority.map { $0 == request["Host"]?.lowercased() ?? "" } ?? false
   }
 

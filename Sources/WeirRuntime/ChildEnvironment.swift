@@ -27,7 +27,7 @@ enum ChildEnvironment {
 
   /// `scheme://user:password@host`, as addresses of databases and proxies are written.
   private static func hasPassword(_ value: String) -> Bool {
-    guard let scheme = value.firstRange(of: "://") else { return false }
+    guard let scheme = value.range(ofText: "://") else { return false }
     let authority = value[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
     guard let at = authority.lastIndex(of: "@") else { return false }
     return authority[..<at].contains(":")

@@ -6,6 +6,7 @@
 /// `WEIR_UPDATE_GOLDEN=1 swift test --filter DiagnosticGolden` rewrites them; read the diff as the user who gets it.
 import Foundation
 import Testing
+import _StringProcessing
 
 @testable import WeirLang
 

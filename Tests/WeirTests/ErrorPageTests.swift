@@ -3,6 +3,7 @@
 import Foundation
 import Synchronization
 import Testing
+import _StringProcessing
 import WeirCore
 import WeirLang
 

@@ -86,7 +86,7 @@ final class Declarations {
         named = known
       } else {
         named = NamedType(name: name, module: module.path, parameters: parameters)
-        named.isOpen = module.isLibrary && declaration.documentation?.contains("@open") ?? false
+        named.isOpen = module.isLibrary && declaration.documentation?.contains(text: "@open") ?? false
         if name == "StreamEvent" && module.isLibrary { named.isOpen = true }
         sums.append((named, type, cases))
       }

@@ -8,7 +8,7 @@ enum ChatPage {
   /// `backends` are names to show, each served below `/b/<n>`; empty: the page's own server.
   static func reply(backends: [String]) -> Reply {
     let list = JSONValue.array(backends.map { .string($0) }).text
-    let body = Array(markup.replacing("@BACKENDS@", with: escaped(list)).utf8)
+    let body = Array(markup.replacing(text: "@BACKENDS@", with: escaped(list)).utf8)
     return Reply(
       status: 200,
       headers: [
@@ -27,7 +27,7 @@ enum ChatPage {
 
   /// CSP level 3, section 2.3.1: the hash is over the element's text.
   private static func hash(of element: String) -> String {
-    guard let open = markup.firstRange(of: "<\(element)>"), let close = markup.firstRange(of: "</\(element)>") else {
+    guard let open = markup.range(ofText: "<\(element)>"), let close = markup.range(ofText: "</\(element)>") else {
       return "none"
     }
     let text = markup.utf8[open.upperBound..<close.lowerBound]
@@ -48,6 +48,6 @@ enum ChatPage {
   }
 
   private static func escaped(_ text: String) -> String {
-    text.replacing("&", with: "&amp;").replacing("\"", with: "&quot;").replacing("<", with: "&lt;")
+    text.replacing(text: "&", with: "&amp;").replacing(text: "\"", with: "&quot;").replacing(text: "<", with: "&lt;")
   }
 }
