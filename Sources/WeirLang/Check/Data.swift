@@ -7,8 +7,16 @@ extension BodyChecker {
       item = wanted
       if !wanted.isUnknown { reason = .item }
     }
-    let values = items.map { check($0, item, reason) }
-    return Checked(.list(item)) { lowering in Core(.list(values.map { $0.core(lowering) }), span) }
+    let (values, isMixed) = mixed("E0327") { items.map { check($0, item, reason) } }
+    return Checked(.list(isMixed ? .error : item)) { lowering in Core(.list(values.map { $0.core(lowering) }), span) }
+  }
+
+  /// What `work` gives, and whether it reported `code`: where the parts of a literal disagree nobody knows which of them is
+  /// meant, and its uses are not held to the first.
+  private func mixed<Made>(_ code: String, _ work: () -> Made) -> (Made, isMixed: Bool) {
+    let before = checker.diagnostics.count
+    let made = work()
+    return (made, checker.diagnostics[before...].contains { $0.code == code })
   }
 
   func tuple(_ items: [Expression], _ hint: Type?, _ span: Span) -> Checked {
@@ -30,8 +38,10 @@ extension BodyChecker {
     var value = unifier.fresh()
     if case .map(let k, let v)? = hint?.resolved { (key, value) = (k, v) }
     warnOfRepeatedKeys(entries)
-    let pairs = entries.map { (check($0.key, key, .entry), check($0.value, value, .entry)) }
-    return Checked(.map(key, value)) { lowering in
+    let (pairs, isMixed) = mixed("E0329") {
+      entries.map { (check($0.key, key, .entry), check($0.value, value, .entry)) }
+    }
+    return Checked(isMixed ? .map(.error, .error) : .map(key, value)) { lowering in
       Core(.map(pairs.map { ($0.0.core(lowering), $0.1.core(lowering)) }), span)
     }
   }
