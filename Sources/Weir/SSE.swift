@@ -13,11 +13,11 @@ public enum SSE {
   /// `ConnectionFailed` with the status and the first KiB of the body, silence `Timeout`. Cancelling the task gives up.
   public static func connect(_ url: String, _ options: Options = Options()) async throws(WeirError) -> Events {
     let request = try options.request(url)
-    let thread = ConnectionThread(idle: options.idleTimeout)
+    let thread = SourceThread(idle: options.idleTimeout)
     try await thread.open { world, answer in
-      SSEConnection.open(request, world: world) { answer($0.map { $0 }) }
+      SSEConnection.open(request, world: world) { answer($0.map { $0 }.mapError(WeirError.init)) }
     }
-    return Events(reader: ConnectionReader(thread))
+    return Events(reader: SourceReader(thread))
   }
 
   /// How to ask, where that is allowed, and how long to wait.
@@ -62,12 +62,12 @@ public enum SSE {
   public struct Events: AsyncSequence, Sendable {
     public typealias Element = Event
     public typealias Failure = WeirError
-    let reader: ConnectionReader
+    let reader: SourceReader
 
     public func makeAsyncIterator() -> Iterator { Iterator(reader: reader) }
 
     public struct Iterator: AsyncIteratorProtocol {
-      let reader: ConnectionReader
+      let reader: SourceReader
 
       /// nil: the body ended, or the task was cancelled. A lost connection throws `ProtocolError`.
       public mutating func next() async throws(WeirError) -> Event? {

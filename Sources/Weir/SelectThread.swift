@@ -8,16 +8,24 @@ import WeirRuntime
 ///
 ///     async code ── next ──▶ loop: SelectLoop over the sources ── what is ready ──▶ async code
 final class SelectThread: Sendable {
+  struct Taken: Sendable {
+    let event: StreamEvent
+    /// Its place in the list; nil: a deadline.
+    let source: Int?
+  }
+
   private let core: Core
+  private let names: [String]
 
   init(_ sources: [EventLoop.Source], _ deadlines: SelectLoop.Deadlines, batchLimit: Int) {
     core = Core(sources, deadlines, batchLimit)
+    names = sources.map(\.name)
   }
 
   deinit { core.stop() }
 
   /// Empty: over. For one reader.
-  func next(isolation: isolated (any Actor)?) async throws(WeirError) -> [StreamEvent] {
+  func next(isolation: isolated (any Actor)?) async throws(WeirError) -> [Taken] {
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation(isolation: isolation) { core.ask($0) }
     } onCancel: {
@@ -25,12 +33,16 @@ final class SelectThread: Sendable {
     }
     return try result.get()
   }
+
+  func event(_ taken: Taken) -> EventLoop.Event {
+    EventLoop.Event(taken.event, of: taken.source.map { names[$0] })
+  }
 }
 
 /// `@unchecked Sendable` is true because `select` and `queues` are touched on the loop's thread only, `state` is a lock,
 /// and the rest is immutable. It is held by its thread, so not by whoever asks alone.
 private final class Core: @unchecked Sendable {
-  typealias Answer = Result<[StreamEvent], WeirError>
+  typealias Answer = Result<[SelectThread.Taken], WeirError>
   private enum Phase { case fresh, running, over }
   private struct State {
     var phase = Phase.fresh
@@ -89,7 +101,9 @@ private final class Core: @unchecked Sendable {
     do {
       let world = RealWorld.make(loop: loop)
       let input = ProgramInput(world: world)
-      for source in sources { queues.append(try source.open(world, input)) }
+      let readers = sources.compactMap { $0.reader.map(ObjectIdentifier.init) }
+      guard Set(readers).count == readers.count else { throw SelectFailure.sourceTwice }
+      for source in sources { queues.append(try source.open(world, loop, input)) }
       select = try SelectLoop(
         zip(queues, sources).map { .init($0, priority: $1.priority) }, loop: loop, deadlines: deadlines)
       fill()
@@ -101,10 +115,10 @@ private final class Core: @unchecked Sendable {
 
   private func fill() {
     guard let select, !isWaiting else { return }
-    var batch: [StreamEvent] = []
+    var batch: [SelectThread.Taken] = []
     while batch.count < batchLimit {
       switch select.next() {
-      case .event(let event, _): batch.append(event)
+      case .event(let event, let source): batch.append(.init(event: event, source: source))
       case .wait:
         if !batch.isEmpty { return answer(.success(batch)) }
         isWaiting = true

@@ -1,5 +1,6 @@
 import Synchronization
 import WeirCore
+import WeirFlow
 import WeirNet
 
 /// A WebSocket for Swift code: what the peer says is a sequence, `send` answers.
@@ -34,13 +35,13 @@ public final class WebSocket: AsyncSequence, Sendable {
     public init() {}
   }
 
-  private let thread: ConnectionThread
-  private let reader: ConnectionReader
+  private let thread: SourceThread
+  let reader: SourceReader
   private let end = Mutex<(code: Int, reason: String)?>(nil)
 
-  private init(_ thread: ConnectionThread) {
+  private init(_ thread: SourceThread) {
     self.thread = thread
-    reader = ConnectionReader(thread)
+    reader = SourceReader(thread)
   }
 
   /// Connects and answers when the handshake is done. A refusal throws `ConnectionFailed` with the status and the first
@@ -51,9 +52,9 @@ public final class WebSocket: AsyncSequence, Sendable {
       policy: try options.policy.network())
     request.connectTimeout = options.connectTimeout
     request.limits.messageBytes = Swift.max(1, options.messageByteLimit)
-    let thread = ConnectionThread(idle: options.idleTimeout)
+    let thread = SourceThread(idle: options.idleTimeout)
     try await thread.open { [request] world, answer in
-      WebSocketDial.open(request, world: world) { answer($0.map { $0 }) }
+      WebSocketDial.open(request, world: world) { answer($0.map { $0 }.mapError(WeirError.init)) }
     }
     return WebSocket(thread)
   }
@@ -61,12 +62,16 @@ public final class WebSocket: AsyncSequence, Sendable {
   /// Returns when the message was taken: at once or, while the peer does not read, when there is room (for 30 s at most,
   /// then it throws `Timeout`).
   public func send(_ message: Message) async throws(WeirError) {
-    let failure =
+    let message: StreamMessage =
       switch message {
-      case .text(let text): await thread.transmit(.text(text))
-      case .binary(let bytes): await thread.transmit(.binary(bytes))
+      case .text(let text): .text(text)
+      case .binary(let bytes): .binary(bytes)
       }
-    if let failure { throw WeirError(failure) }
+    let isClosed = WeirError(code: "ConnectionFailed", message: "the connection is closed")
+    let failure = await thread.send(isClosed: isClosed) { connection, answer in
+      connection.transmit(message) { answer($0.map(WeirError.init)) }
+    }
+    if let failure { throw failure }
   }
 
   /// Says goodbye and closes; the peer has 3 s to answer. Calling it again does nothing.

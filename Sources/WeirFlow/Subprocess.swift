@@ -15,6 +15,8 @@ package final class Subprocess: ProcessHandler {
   package var onOutputEnded: ((ConsoleStream) -> Void)?
   /// Once: it has exited, and all that it said was told.
   package var onComplete: ((ProcessExit) -> Void)?
+  /// A write may be taken that was not before, or is refused for another reason.
+  package var onInputChanged: (() -> Void)?
   /// Once, after that: nothing of it is left.
   package var onOver: (() -> Void)?
 
@@ -138,6 +140,7 @@ package final class Subprocess: ProcessHandler {
     timer?.cancel()
     groupCheck?.cancel()
     child.forget()
+    onInputChanged = nil
     let told = onOver
     onOver = nil
     told?()
@@ -156,11 +159,15 @@ package final class Subprocess: ProcessHandler {
     if openOutputs == 0 { perform(machine.outputsEnded()) }
   }
 
-  package func processInputHasRoom() { drain() }
+  package func processInputHasRoom() {
+    drain()
+    onInputChanged?()
+  }
 
   package func processInputClosed() {
     input = .closed
     waiting.removeAll()
+    onInputChanged?()
   }
 
   package func processExited(_ exit: ProcessExit) {

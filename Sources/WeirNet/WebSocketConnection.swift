@@ -281,7 +281,7 @@ package final class WebSocketConnection: StreamConnection, ByteStreamHandler {
     waits.timer = loop.after(limits.sendTimeout) { [self, weak waits] in
       guard let waits else { return }
       waiting.removeAll { $0 === waits }
-      waits.answer(.timeout("the peer did not read for \(limits.sendTimeout)"))
+      waits.answer(.timeout("the peer did not read for \(limits.sendTimeout.text)"))
     }
   }
 

@@ -3,7 +3,7 @@ import WeirCore
 /// What a child process inherits of the environment: all of it but what looks like a secret, unless it was asked for
 /// (`--process-env`). A program that may start others would reach every key of its user otherwise, without having been
 /// granted `Env`.
-enum ChildEnvironment {
+package enum ChildEnvironment {
   /// A variable with one of these words in its name holds a secret: `AWS_SECRET_ACCESS_KEY`, `GITHUB_TOKEN`.
   static let secretWords: Set<String> = [
     "APIKEY", "AUTH", "AUTHORIZATION", "CREDENTIAL", "CREDENTIALS", "KEY", "KEYS", "PASS", "PASSPHRASE", "PASSWD",
@@ -11,7 +11,7 @@ enum ChildEnvironment {
   ]
 
   /// `keys`: the variables that providers take their keys from. `asked`: names to pass on all the same; `*` is all.
-  static func inherited(
+  package static func inherited(
     _ all: [EnvironmentVariable], keys: Set<String>, asked: [String]
   ) -> [EnvironmentVariable] {
     if asked.contains("*") { return all }

@@ -61,6 +61,22 @@ class Blocks(unittest.TestCase):
                 done = weir("check", path)
                 self.assertEqual((done.returncode, done.stderr), (0, ""), place)
 
+    def test_swift_compiles(self):
+        modules = binary().parent / "Modules"
+        if not shutil.which("swiftc") or not (modules / "Weir.swiftmodule").exists():
+            self.skipTest("swiftc, or the modules of a build with swift build, are missing")
+        for place, text in each("swift"):
+            with self.subTest(place), tempfile.TemporaryDirectory() as folder:
+                body = "".join(f"  {line}\n" for line in text.splitlines() if line != "import Weir")
+                path = pathlib.Path(folder) / "snippet.swift"
+                path.write_text(f"import Weir\nfunc snippet() async throws {{\n{body}}}\n")
+                maps = [f"-fmodule-map-file={m}" for m in sorted(binary().parent.glob("*.build/module.modulemap"))]
+                maps += [f"-I{folder}" for folder in sorted((ROOT / "Sources").glob("C*"))]
+                done = subprocess.run(
+                    ["swiftc", "-typecheck", "-swift-version", "6", "-I", str(modules), *(x for m in maps for x in ("-Xcc", m)), str(path)],
+                    capture_output=True, text=True, timeout=DEADLINE * 4)
+                self.assertEqual((done.returncode, done.stderr), (0, ""), place)
+
     def test_configuration_is_accepted(self):
         for place, text in each("toml"):
             with self.subTest(place), tempfile.TemporaryDirectory() as folder:

@@ -25,9 +25,9 @@ import WeirIO
       }
       return events
     }
-    #expect(try await all(.milliseconds(5), nil) == [.failed("Timeout", "idle timeout after 5ms")])
+    #expect(try await all(.milliseconds(5), nil) == [.failed(nil, code: "Timeout", message: "idle timeout after 5ms")])
     let long = try await all(nil, .milliseconds(100))
-    #expect(long.last == .failed("Timeout", "max duration 100ms exceeded"))
+    #expect(long.last == .failed(nil, code: "Timeout", message: "max duration 100ms exceeded"))
     #expect(long.count >= 2)
   }
 
