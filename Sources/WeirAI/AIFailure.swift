@@ -46,7 +46,10 @@ extension RunFailure {
       case .badURL, .protocolViolation, .tooManyRedirects, .badAddress: .protocolError
       default: .connectionFailed
       }
-    self.init(code, secrets.redact("provider \"\(provider)\": \(failure.message)"), hint: failure.hint)
+    let isRefusal = if case .notAllowed = failure { true } else { false }
+    self.init(
+      code, secrets.redact("provider \"\(provider)\": \(failure.message)"), hint: failure.hint,
+      retryable: isRefusal ? false : nil)
   }
 }
 

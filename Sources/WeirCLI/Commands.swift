@@ -47,6 +47,10 @@ enum Commands {
     .init("stream-allow-http", "connect without encryption to other machines as well"),
     .init("stream-allow-private", "connect to private and link-local addresses"),
     .init("stream-allow-domains", value: "LIST", "connect to these hosts only: a.com,*.b.com"),
+  ]
+
+  /// Of one run: `weir test` makes many.
+  private static let recordings: [CommandSpec.OptionSpec] = [
     .init("record", value: "FILE", "write down what the program's sources yield, and when"),
     .init(
       "replay", value: "FILE", "run against a recording instead of standard input, timers, processes and the network"),
@@ -59,7 +63,7 @@ enum Commands {
       options: [
         .init("entry", value: "NAME", "function to start (default main)"),
         .init("args-json", value: "JSON", "its arguments, as an object"),
-      ] + program + streams + processes + server + [help]),
+      ] + program + streams + recordings + processes + server + [help]),
     CommandSpec(
       name: "check", summary: "Check programs without running them", operand: "FILE…", operandRange: 1...1000,
       options: [
@@ -99,7 +103,7 @@ enum Commands {
       ]),
     CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
-      options: server + program + streams + processes + [help]),
+      options: server + program + streams + recordings + processes + [help]),
     CommandSpec(
       name: "webui", summary: "Serve the chat page for servers that run elsewhere", operand: "", operandRange: 0...0,
       options: [

@@ -234,7 +234,11 @@ package protocol Disk: AnyObject {
   func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
 }
 
-package enum DiskMode: Sendable { case read, readWrite, create, append }
+package enum DiskMode: Sendable {
+  case read, readWrite, create, append
+  /// Empty, whatever was there, and for its owner alone.
+  case secret
+}
 
 package protocol DiskFile: AnyObject {
   func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void)

@@ -9,14 +9,19 @@ import WeirCore
 ///     {"take":1}                                                                 a loop took its oldest event
 ///     {"at":60015230,"source":1,"deadline":"idle timeout after 1m0s"}            a loop that reads it was ended
 ///     {"at":60015300,"source":1,"end":true}                                      nothing more arrived
+///     {"source":3,"kind":"exec","name":"uname"}                                  a program: `exec`, `spawnProcess`, or a source
+///     {"at":60020000,"source":3,"outcome":"output","stdout":"TGludXgK","stderr":"","code":0,"truncated":false}
+///     {"at":60020000,"source":3,"outcome":"failed","error":"NotFound","message":"…"}      or: it did not run, or not to its end
+///     {"at":60020000,"source":3,"outcome":"cancelled"}                                    or: nobody waits for it any more
+///     {"at":60020000,"source":4,"write":7,"error":"WriteBufferFull"}             its eighth write was not taken
 ///
-/// Nothing that was sent is in it: no header, no query of a URL. `RecordingCodec` reads and writes lines, `StreamRecorder`
+/// Nothing that was sent is in it: no header, no query of a URL, no argument. `RecordingCodec` reads and writes lines, `StreamRecorder`
 /// makes a recording, `Replay` plays one.
 package struct Recording: Equatable, Sendable {
   package static let version = 1
   /// A larger file is refused: it is read whole.
   package static let byteLimit = 256 << 20
-  package static let sourceLimit = 100_000
+  package static let sourceLimit = 1_000_000
 
   package enum Line: Equatable, Sendable {
     case source(Int, kind: String, name: String, failure: StreamErrorKind?)
@@ -24,6 +29,29 @@ package struct Recording: Equatable, Sendable {
     case take(Int)
     case deadline(at: Int, source: Int, String)
     case end(at: Int, source: Int)
+    case outcome(at: Int, source: Int, Outcome)
+    case refusedWrite(at: Int, source: Int, write: Int, ProcessInputFailure)
+  }
+
+  /// What came of a program that was started.
+  package enum Outcome: Equatable, Sendable {
+    case output([UInt8], error: [UInt8], code: Int, isTruncated: Bool)
+    case failed(Failed)
+    case cancelled
+  }
+
+  package struct Failed: Failure, Equatable {
+    package let code: String
+    package let message: String
+    package let hint: String?
+    package init(code: String, message: String, hint: String? = nil) {
+      self.code = code
+      self.message = message
+      self.hint = hint
+    }
+    package init(_ failure: any Failure) {
+      self.init(code: failure.code, message: failure.message, hint: failure.hint)
+    }
   }
 
   package struct Source: Equatable, Sendable {
@@ -32,6 +60,10 @@ package struct Recording: Equatable, Sendable {
     package var failure: StreamErrorKind?
     /// Its lines with their places in the file, ascending.
     package var entries: [Entry] = []
+    package var outcome: Outcome?
+    /// When that was known, in µs after the start.
+    package var outcomeAt = 0
+    package var refusedWrites: [Int: ProcessInputFailure] = [:]
   }
 
   package struct Entry: Equatable, Sendable {
@@ -91,6 +123,13 @@ package struct Recording: Equatable, Sendable {
         sources[place].entries.append(Entry(place: number, fact: .take))
       case .deadline(let at, let source, let message):
         sources[try known(source, at)].entries.append(Entry(place: number, fact: .deadline(at: at, message)))
+      case .outcome(let at, let source, let outcome):
+        let place = try known(source, at)
+        guard sources[place].outcome == nil else { throw refuse("source \(source) has an outcome already") }
+        sources[place].outcome = outcome
+        sources[place].outcomeAt = at
+      case .refusedWrite(let at, let source, let write, let failure):
+        sources[try known(source, at)].refusedWrites[write] = failure
       case .end(let at, let source):
         sources[try known(source, at)].entries.append(Entry(place: number, fact: .end(at: at)))
       }

@@ -15,6 +15,9 @@ package enum RecordingCodec {
       case .take(let source): [.init("take", .int(source))]
       case .deadline(let at, let source, let message): arrival(at, source) + [.init("deadline", .string(message))]
       case .end(let at, let source): arrival(at, source) + [.init("end", true)]
+      case .outcome(let at, let source, let outcome): arrival(at, source) + members(outcome)
+      case .refusedWrite(let at, let source, let write, let failure):
+        arrival(at, source) + [.init("write", .int(write)), .init("error", .string(failure.code))]
       }
     JSONWriter.append(.object(members), to: &out)
     out.append(0x0A)
@@ -41,6 +44,21 @@ package enum RecordingCodec {
     case .sourceText(let name, let text): return make("SourceText", ("name", .string(name)), ("text", .string(text)))
     case .sourceBytes(let name, let bytes): return make("SourceBytes", ("name", .string(name)), ("data", base64(bytes)))
     case .sourceExit(let name, let code): return make("SourceExit", ("name", .string(name)), ("code", .int(code)))
+    }
+  }
+
+  private static func members(_ outcome: Recording.Outcome) -> [JSONMember] {
+    switch outcome {
+    case .output(let output, let error, let code, let isTruncated):
+      [
+        .init("outcome", "output"), .init("stdout", .string(Base64.encode(output))),
+        .init("stderr", .string(Base64.encode(error))), .init("code", .int(code)),
+        .init("truncated", .bool(isTruncated)),
+      ]
+    case .failed(let failed):
+      [.init("outcome", "failed"), .init("error", .string(failed.code)), .init("message", .string(failed.message))]
+        + (failed.hint.map { [.init("hint", .string($0))] } ?? [])
+    case .cancelled: [.init("outcome", "cancelled")]
     }
   }
 
@@ -76,6 +94,11 @@ package enum RecordingCodec {
     let at = try fields.int("at")
     guard (0...Int(Duration.textLimit.nanoseconds / 1000)).contains(at) else { throw fields.refuse("at") }
     if fields.has("end") { return .end(at: at, source: source) }
+    if fields.has("outcome") { return .outcome(at: at, source: source, try outcome(fields)) }
+    if fields.has("write") {
+      guard let failure = ProcessInputFailure(code: try fields.string("error")) else { throw fields.refuse("error") }
+      return .refusedWrite(at: at, source: source, write: try fields.int("write"), failure)
+    }
     if fields.has("deadline") { return .deadline(at: at, source: source, try fields.string("deadline")) }
     return .event(at: at, source: source, try event(fields))
   }
@@ -96,6 +119,20 @@ package enum RecordingCodec {
     }
   }
 
+  private static func outcome(_ fields: Fields) throws(RecordingFailure) -> Recording.Outcome {
+    switch try fields.string("outcome") {
+    case "output":
+      return .output(
+        try fields.bytes("stdout"), error: try fields.bytes("stderr"), code: try fields.int("code"),
+        isTruncated: try fields.bool("truncated"))
+    case "failed":
+      let hint = fields.has("hint") ? try fields.string("hint") : nil
+      return .failed(.init(code: try fields.string("error"), message: try fields.string("message"), hint: hint))
+    case "cancelled": return .cancelled
+    default: throw fields.refuse("outcome")
+    }
+  }
+
   private struct Fields {
     let value: JSONValue
     let line: Int
@@ -112,8 +149,12 @@ package enum RecordingCodec {
       guard let text = value[name]?.string else { throw refuse(name) }
       return text
     }
-    func bytes() throws(RecordingFailure) -> [UInt8] {
-      guard let bytes = Base64.decode(try string("data")) else { throw refuse("data") }
+    func bool(_ name: String) throws(RecordingFailure) -> Bool {
+      guard let bool = value[name]?.bool else { throw refuse(name) }
+      return bool
+    }
+    func bytes(_ name: String = "data") throws(RecordingFailure) -> [UInt8] {
+      guard let bytes = Base64.decode(try string(name)) else { throw refuse(name) }
       return bytes
     }
     func failure() throws(RecordingFailure) -> StreamErrorKind {

@@ -10,7 +10,8 @@ package final class Replay {
   /// nil: as fast as the program takes.
   private let speed: Double?
   private let start: Instant
-  private var isOpened: [Bool]
+  /// Places of sources that were not opened yet, by kind and name.
+  private var unopened: [Key: ArraySlice<Int>] = [:]
   private var queues: [Int: EventQueue] = [:]
   private var urls: [Int: String] = [:]
   private var next: [Int]
@@ -20,30 +21,59 @@ package final class Replay {
     self.loop = loop
     self.speed = speed
     start = loop.now
-    isOpened = Array(repeating: false, count: recording.sources.count)
+    for (place, source) in recording.sources.enumerated() {
+      unopened[Key(kind: source.kind, name: source.name), default: []].append(place)
+    }
     next = Array(repeating: 0, count: recording.sources.count)
+  }
+
+  private struct Key: Hashable {
+    let kind: String
+    let name: String
   }
 
   package enum Opened {
     case source(EventQueue)
     case failed(StreamErrorKind)
+    /// A program that could not be started.
+    case refused(Recording.Failed)
+  }
+
+  /// A program that was started: what came of it, and what its writes are answered with.
+  package struct Program {
+    /// nil: the recording ends before it did.
+    package let outcome: Recording.Outcome?
+    /// With a speed: when that is due.
+    package let due: Instant?
+    package let input: ReplayedInput
   }
 
   /// The next recorded source of this kind and name; nil: the recording has no other. `url` is what `Opened` says.
   package func open(kind: String, name: String, url: String = "") -> Opened? {
-    guard
-      let place = recording.sources.indices.first(where: {
-        !isOpened[$0] && recording.sources[$0].kind == kind && recording.sources[$0].name == name
-      })
-    else { return nil }
-    isOpened[place] = true
+    guard let place = take(kind, name) else { return nil }
     if let failure = recording.sources[place].failure { return .failed(failure) }
+    if case .failed(let failed) = recording.sources[place].outcome { return .refused(failed) }
     // Never full: what it holds is what the recorded one held.
     let queue = EventQueue(limit: .max, byteLimit: .max)
     queue.recorded = place + 1
     queues[place] = queue
     urls[place] = url
     return .source(queue)
+  }
+
+  private func take(_ kind: String, _ name: String) -> Int? { unopened[Key(kind: kind, name: name)]?.popFirst() }
+
+  /// The next recorded program of this kind and name; nil: the recording has no other.
+  package func program(kind: String, name: String) -> Program? {
+    guard let place = take(kind, name) else { return nil }
+    let source = recording.sources[place]
+    return Program(
+      outcome: source.outcome, due: due(source.outcomeAt), input: ReplayedInput(refused: source.refusedWrites))
+  }
+
+  /// Of a process that `open` gave as a source.
+  package func input(of events: EventQueue) -> ReplayedInput {
+    ReplayedInput(refused: recording.sources[events.recorded - 1].refusedWrites)
   }
 
   /// Reads these sources, each of which `open` gave.
@@ -90,6 +120,22 @@ package final class Replay {
   fileprivate func wait(until due: Instant, _ wake: @escaping () -> Void) -> any Cancellable {
     loop.after(due - loop.now, wake)
   }
+}
+
+/// The standard input of a process that does not run: a write is answered as it was, and goes nowhere.
+package final class ReplayedInput {
+  private let refused: [Int: ProcessInputFailure]
+  private var count = 0
+  private var isClosed = false
+
+  init(refused: [Int: ProcessInputFailure]) { self.refused = refused }
+
+  package func write() -> ProcessInputFailure? {
+    defer { count += 1 }
+    return refused[count] ?? (isClosed ? .closed : nil)
+  }
+
+  package func close() { isClosed = true }
 }
 
 /// A loop over recorded sources. Its deadlines are the recorded ones.

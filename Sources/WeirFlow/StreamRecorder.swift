@@ -36,6 +36,19 @@ package final class StreamRecorder {
 
   package func failed(_ failure: StreamErrorKind, kind: String, name: String) { _ = declare(kind, name, failure) }
 
+  // MARK: Programs
+
+  /// A program is about to be started, or was; answers its number.
+  package func began(kind: String, name: String) -> Int { declare(kind, name, nil) }
+
+  package func ended(_ source: Int, _ outcome: Recording.Outcome) {
+    add(.outcome(at: elapsed, source: source, redacted(outcome)))
+  }
+
+  package func refused(_ source: Int, write: Int, _ failure: ProcessInputFailure) {
+    add(.refusedWrite(at: elapsed, source: source, write: write, failure))
+  }
+
   private func declare(_ kind: String, _ name: String, _ failure: StreamErrorKind?) -> Int {
     sourceCount += 1
     add(.source(sourceCount, kind: kind, name: redacted(name), failure: failure.map(redacted)))
@@ -78,6 +91,15 @@ package final class StreamRecorder {
   }
 
   private func redacted(_ kind: StreamErrorKind) -> StreamErrorKind { hidden.reduce(kind) { $0.redacted($1) } }
+
+  private func redacted(_ outcome: Recording.Outcome) -> Recording.Outcome {
+    switch outcome {
+    case .output(let output, let error, let code, let isTruncated):
+      .output(redacted(output), error: redacted(error), code: code, isTruncated: isTruncated)
+    case .failed(let failed): .failed(.init(code: failed.code, message: redacted(failed.message), hint: failed.hint))
+    case .cancelled: .cancelled
+    }
+  }
 
   private func redacted(_ event: StreamEvent) -> StreamEvent {
     if hidden.isEmpty { return event }

@@ -179,7 +179,7 @@ package final class Subprocess: ProcessHandler {
 }
 
 /// Why a write to a process was not taken.
-package enum ProcessInputFailure: Failure, Equatable {
+package enum ProcessInputFailure: Failure, Equatable, CaseIterable {
   case notFound
   case closed
   case exited
@@ -192,6 +192,11 @@ package enum ProcessInputFailure: Failure, Equatable {
     case .exited: "ProcessExited"
     case .full: "WriteBufferFull"
     }
+  }
+
+  package init?(code: String) {
+    guard let failure = Self.allCases.first(where: { $0.code == code }) else { return nil }
+    self = failure
   }
 
   /// The texts of spec/streams.md, to the letter.

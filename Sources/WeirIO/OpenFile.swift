@@ -15,9 +15,11 @@ final class OpenFile: Sendable {
       case .readWrite: O_RDWR
       case .create: O_RDWR | O_CREAT | O_EXCL
       case .append: O_RDWR | O_CREAT | O_APPEND
+      // Emptied once it is known to be a file, and nobody else's to read.
+      case .secret: O_RDWR | O_CREAT
       }
     // Without O_NONBLOCK the open of a FIFO would hold a thread until somebody writes to it.
-    let fd = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, 0o666)
+    let fd = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, mode == .secret ? 0o600 : 0o666)
     if fd < 0 { throw DiskFailure.of(errno, path) }
     self.path = path
     descriptor = fd
@@ -27,6 +29,10 @@ final class OpenFile: Sendable {
     case S_IFREG: break
     case S_IFDIR: throw .other(path, "is a directory")
     default: throw .other(path, "is not a regular file")
+    }
+    if mode == .secret {
+      try check(fchmod(fd, 0o600), path)
+      try check(ftruncate(fd, 0), path)
     }
   }
 

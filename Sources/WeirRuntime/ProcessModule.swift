@@ -30,20 +30,19 @@ enum ProcessModule {
       natives: [
         suspending("exec") { (answer: Answer<ProcessResult>, command: String, arguments: [String]) in
           let instance = try ProgramInstance.of(answer.context)
-          let run = ProcessRun(command, arguments, in: instance.processes, loop: instance.world.loop) { outcome in
-            answer.resume(ProcessResult(outcome, command))
+          let run = try instance.streams.run(command, arguments, in: instance.processes) {
+            answer.resume(ProcessResult($0))
           }
           answer.onCancel { run.cancel() }
         },
         suspending("spawnProcess") { (answer: Answer<ProcessHandle>, command: String, arguments: [String]) in
           let instance = try ProgramInstance.of(answer.context)
-          let (streams, fiber) = (instance.streams, answer.context.fiber)
-          let start = try instance.processes.start(
-            command, arguments, streams: { $0.connect(.pipe, .inherited, .inherited) }
+          let start = try instance.streams.spawn(
+            command, arguments, in: instance.processes, for: answer.context.fiber
           ) {
             switch $0 {
-            case .success(let process): answer.resume(streams.opened(process, for: fiber))
-            case .failure(let failure): answer.fail(Trap(failure))
+            case .success(let handle): answer.resume(handle)
+            case .failure(let trap): answer.fail(trap)
             }
           }
           answer.onCancel { start.cancel() }
@@ -52,7 +51,7 @@ enum ProcessModule {
           handle.write(data.array).map { .err($0.message) } ?? .ok(Unit())
         },
         native("closeProcessStdin") { (handle: ProcessHandle) in
-          handle.process?.closeInput()
+          handle.closeInput()
           return Unit()
         },
       ],
@@ -74,20 +73,51 @@ extension ProcessRequest {
 final class ProcessHandle: Handle, BridgedHandle {
   static var typeName: String { "ProcessHandle" }
 
-  /// nil: it was given up.
-  private(set) var process: Subprocess?
+  private enum Target {
+    case running(Subprocess)
+    case replayed(ReplayedInput)
+    /// It was given up.
+    case gone
+  }
 
-  init(_ process: Subprocess?) {
-    self.process = process
+  private var target: Target
+  private let onRefused: ((_ write: Int, ProcessInputFailure) -> Void)?
+  private var writes = 0
+
+  /// `onRefused` is told which write was not taken.
+  init(_ process: Subprocess, onRefused: ((_ write: Int, ProcessInputFailure) -> Void)? = nil) {
+    target = .running(process)
+    self.onRefused = onRefused
+    super.init(kind: "ProcessHandle")
+  }
+
+  init(_ input: ReplayedInput) {
+    target = .replayed(input)
+    onRefused = nil
     super.init(kind: "ProcessHandle")
   }
 
   func write(_ bytes: [UInt8]) -> ProcessInputFailure? {
-    guard let process else { return .notFound }
-    return process.write(bytes)
+    switch target {
+    case .gone: return .notFound
+    case .replayed(let input): return input.write()
+    case .running(let process):
+      defer { writes += 1 }
+      let failure = process.write(bytes)
+      if let failure { onRefused?(writes, failure) }
+      return failure
+    }
   }
 
-  func giveUp() { process = nil }
+  func closeInput() {
+    switch target {
+    case .gone: break
+    case .replayed(let input): input.close()
+    case .running(let process): process.closeInput()
+    }
+  }
+
+  func giveUp() { target = .gone }
 }
 
 /// `Result[ProcessOutput, ProcessError]`.
@@ -101,29 +131,42 @@ struct ProcessResult: Bridged {
 }
 
 extension ProcessResult {
-  init(_ outcome: ProcessRun.Outcome, _ command: String) {
+  init(_ outcome: Recording.Outcome) {
     switch outcome {
-    case .ended(let exit, let output, let error, let isTruncated):
+    case .output(let output, let error, let code, let isTruncated):
       bridged = Value.ok(
         Self.output.value([
-          "stdout": .bytes(output), "stderr": .bytes(error), "exitCode": .int(exit.shellCode),
-          "truncated": .bool(isTruncated),
+          "stdout": .bytes(output), "stderr": .bytes(error), "exitCode": .int(code), "truncated": .bool(isTruncated),
         ]))
-    case .timedOut(let time):
-      bridged = Self.failure(
-        "Timeout", "\(command) did not end within \(time.text) (--process-timeout); it was stopped")
-    case .failed(let failure):
-      let text = failure.message + (failure.hint.map { "; \($0)" } ?? "")
-      switch failure {
-      case .notFound: bridged = Self.failure("NotFound", text)
-      case .notAllowed: bridged = Self.failure("NotAllowed", text)
-      default: bridged = Self.failure("Failed", text)
-      }
+    case .failed(let failed): bridged = Self.failure(failed.code, failed.message)
+    case .cancelled: bridged = Self.failure("Failed", "it was cancelled")
     }
   }
 
   private static func failure(_ name: String, _ text: String) -> Value {
-    guard let tag = error[name] else { return .unit }
+    // The name may come out of a recording that somebody changed.
+    guard let tag = error[name] ?? error["Failed"] else { preconditionFailure("ProcessError has no Failed") }
     return Value.err(.constructor(tag, [.string(text)]))
+  }
+}
+
+extension ProcessRun.Outcome {
+  /// As a recording has it: failures are constructors of `ProcessError`.
+  func recorded(_ command: String) -> Recording.Outcome {
+    switch self {
+    case .ended(let exit, let output, let error, let isTruncated):
+      return .output(output, error: error, code: exit.shellCode, isTruncated: isTruncated)
+    case .timedOut(let time):
+      let message = "\(command) did not end within \(time.text) (--process-timeout); it was stopped"
+      return .failed(.init(code: "Timeout", message: message))
+    case .failed(let failure):
+      let code =
+        switch failure {
+        case .notFound: "NotFound"
+        case .notAllowed: "NotAllowed"
+        default: "Failed"
+        }
+      return .failed(.init(code: code, message: failure.message + (failure.hint.map { "; \($0)" } ?? "")))
+    }
   }
 }

@@ -70,6 +70,7 @@ package final class ProgramInstance {
     showTrap: @escaping (Trap) -> Void
   ) {
     self.program = program
+    let world = options.replay == nil ? world : world.offline()
     self.world = world
     self.store = store
     self.options = options

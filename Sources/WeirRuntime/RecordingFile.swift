@@ -17,20 +17,18 @@ final class RecordingFile {
     disk = world.disk
   }
 
-  /// Begins anew if there is such a file. What was appended before is written first.
+  /// Begins anew if there is such a file. What was appended before is written first. What a program heard may be private:
+  /// nobody else can read the file.
   func open(_ answer: @escaping (DiskFailure?) -> Void) {
-    disk.open(path, .append) { [self] result in
+    disk.open(path, .secret) { [self] result in
       switch result {
       case .failure(let failure):
         self.failure = failure
         answer(failure)
       case .success(let file):
-        file.truncate(to: 0) { [self] failure in
-          self.failure = failure
-          self.file = file
-          answer(failure)
-          writeNext()
-        }
+        self.file = file
+        answer(nil)
+        writeNext()
       }
     }
   }

@@ -32,21 +32,17 @@ final class StreamSource: Handle, BridgedHandle {
   let priority: Int
   let events: EventQueue
   /// The process that it reads, to write to.
-  private(set) var process: ProcessHandle?
+  let process: ProcessHandle?
   /// The connection that it reads, which is not the source's to close when it is dropped.
   private let conn: StreamConn?
 
-  init(_ events: EventQueue, name: String, priority: Int) {
+  init(_ events: EventQueue, name: String, priority: Int, process: ProcessHandle? = nil) {
     self.name = name
     self.priority = priority
     self.events = events
+    self.process = process
     conn = nil
     super.init(kind: "StreamSource")
-  }
-
-  convenience init(_ process: Subprocess, _ options: ProcessEvents.Options, priority: Int, limit: Int) {
-    self.init(ProcessEvents(process, options, limit: limit).queue, name: options.name, priority: priority)
-    self.process = ProcessHandle(process)
   }
 
   init(_ conn: StreamConn, name: String, priority: Int) {
@@ -54,6 +50,7 @@ final class StreamSource: Handle, BridgedHandle {
     self.priority = priority
     self.conn = conn
     events = conn.connection.events
+    process = nil
     super.init(kind: "StreamSource")
   }
 

@@ -48,19 +48,12 @@ extension StreamModule {
     input: ProcessRequest.Stream, _ suspension: Suspension
   ) throws {
     let instance = try ProgramInstance.of(suspension.context)
-    let (streams, fiber) = (instance.streams, suspension.fiber)
-    if let source = try streams.replayed(kind: "process", name: options.name, priority: priority, for: fiber) {
-      return suspension.resume(.handle(source))
-    }
-    let connect = { (request: inout ProcessRequest) in
-      request.connect(input, .pipe, options.deliversErrors ? .pipe : .null)
-    }
-    let start = try instance.processes.start(command, arguments, streams: connect) { result in
+    let start = try instance.streams.process(
+      command, arguments, options, priority: priority, input: input, in: instance.processes, for: suspension.fiber
+    ) { result in
       switch result {
-      case .success(let process):
-        let source = StreamSource(process, options, priority: priority, limit: streams.limits.sourceQueue)
-        suspension.resume(.handle(streams.opened(source, kind: "process", for: fiber)))
-      case .failure(let failure): suspension.fail(Trap(failure))
+      case .success(let source): suspension.resume(.handle(source))
+      case .failure(let trap): suspension.fail(trap)
       }
     }
     suspension.onCancel { start.cancel() }

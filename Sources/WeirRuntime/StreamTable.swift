@@ -13,14 +13,14 @@ final class StreamTable {
 
   let limits: StreamLimits
   let input: ProgramInput
-  private let loop: any Loop
+  let loop: any Loop
   /// Of what no run has opened.
   private let scope = StreamScope()
   private var connections: [ObjectIdentifier: any StreamConnection] = [:]
   private var closed: (() -> Void)?
   private var closeTimer: (any Cancellable)?
-  private let recorder: StreamRecorder?
-  private let replay: Replay?
+  let recorder: StreamRecorder?
+  let replay: Replay?
 
   init(world: World, limits: StreamLimits, recorder: StreamRecorder? = nil, replay: Replay? = nil) {
     self.limits = limits
@@ -32,7 +32,7 @@ final class StreamTable {
 
   static func of(_ context: NativeContext) throws -> StreamTable { try ProgramInstance.of(context).streams }
 
-  private func scope(_ fiber: Fiber) -> StreamScope { fiber.attachment as? StreamScope ?? scope }
+  func scope(_ fiber: Fiber) -> StreamScope { fiber.attachment as? StreamScope ?? scope }
 
   // MARK: Opening
 
@@ -58,7 +58,7 @@ final class StreamTable {
       switch replay.open(kind: kind, name: name, url: url) {
       case .source(let events): answer(.success(opened(ReplayedConnection(events), for: fiber)))
       case .failed(let failure): answer(.failure(failure))
-      case nil: answer(.failure(.connectionFailed("the recording has no further `\(kind)` of \(name)")))
+      case .refused, nil: answer(.failure(.connectionFailed("the recording has no further `\(kind)` of \(name)")))
       }
       return nil
     }
@@ -84,37 +84,26 @@ final class StreamTable {
     return conn
   }
 
-  func opened(_ process: Subprocess, for fiber: Fiber) -> ProcessHandle {
-    scope(fiber).add(process)
-    return ProcessHandle(process)
-  }
-
-  /// The recorded source that stands for a real one; nil: nothing is replayed.
-  func replayed(kind: String, name: String, priority: Int, for fiber: Fiber) throws -> StreamSource? {
-    guard let replay else { return nil }
-    guard case .source(let events) = replay.open(kind: kind, name: name) else {
-      throw Trap(
-        "NotRecorded", "the recording has no further `\(kind)` of the name \"\(name)\"",
-        hint: "it was made by another program, or a run that went another way")
-    }
-    return added(StreamSource(events, name: name, priority: priority), for: fiber)
-  }
-
-  /// A real source, from now on recorded.
-  func opened(_ source: StreamSource, kind: String, for fiber: Fiber) -> StreamSource {
-    recorder?.opened(source.events, kind: kind, name: source.name)
-    return added(source, for: fiber)
+  static func notRecorded(_ kind: String, _ name: String) -> Trap {
+    Trap(
+      "NotRecorded", "the recording has no further `\(kind)` of the name \"\(name)\"",
+      hint: "it was made by another program, or a run that went another way")
   }
 
   /// A source that `make` begins to feed, or one out of the recording that is replayed.
   func source(
     kind: String, name: String, priority: Int, for fiber: Fiber, make: () throws -> EventQueue
   ) throws -> StreamSource {
-    if let source = try replayed(kind: kind, name: name, priority: priority, for: fiber) { return source }
-    return opened(StreamSource(try make(), name: name, priority: priority), kind: kind, for: fiber)
+    if let replay {
+      guard case .source(let events) = replay.open(kind: kind, name: name) else { throw Self.notRecorded(kind, name) }
+      return added(StreamSource(events, name: name, priority: priority), for: fiber)
+    }
+    let events = try make()
+    recorder?.opened(events, kind: kind, name: name)
+    return added(StreamSource(events, name: name, priority: priority), for: fiber)
   }
 
-  private func added(_ source: StreamSource, for fiber: Fiber) -> StreamSource {
+  func added(_ source: StreamSource, for fiber: Fiber) -> StreamSource {
     scope(fiber).add(source)
     return source
   }

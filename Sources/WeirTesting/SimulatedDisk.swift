@@ -83,9 +83,12 @@ package final class SimulatedDisk: Disk {
       if names.directories.contains(path) { throw .other(path, "is a directory") }
       if let file = names.files[path] {
         if mode == .create { throw .exists(path) }
-        return SimulatedFile(path: path, inode: file, mode: mode, disk: self)
+        let opened = SimulatedFile(path: path, inode: file, mode: mode, disk: self)
+        if mode == .secret { file.apply(.truncate(to: 0)) }
+        return opened
       }
-      guard mode == .create || mode == .append, names.directories.contains(parent(path)) else { throw .notFound(path) }
+      let makesFiles = [.create, .append, .secret].contains(mode)
+      guard makesFiles, names.directories.contains(parent(path)) else { throw .notFound(path) }
       let file = SimulatedInode()
       change(.link(path, file), in: parent(path))
       return SimulatedFile(path: path, inode: file, mode: mode, disk: self)

@@ -156,6 +156,72 @@ func main() {
                 done = run(path, "--replay", str(recording), *speed, stdin=b"not read\n")
                 self.assertEqual((done.returncode, done.stderr, done.stdout.decode()), (0, b"", "".join(shown)))
 
+    def test_programs_are_not_started_again(self):
+        text = r"""
+import std/process (exec, spawnProcess, writeProcessStdin, closeProcessStdin)
+import std/stream (processSource, processOf, asyncExecProcess, selectEvents, SourceText, SourceBytes, SourceExit)
+import std/bytes (fromString, toString)
+func main(marks: string) {
+  match exec("sh", ["-c", "echo ran >> \"$0\"; echo said; exit 3", marks]) {
+    Ok(r) => println("${r.exitCode} ${toString(r.stdout)}"),
+    Err(e) => println(e)
+  }
+  println(exec("no-such-program-4711", []))
+  let spawned = spawnProcess("sh", ["-c", "echo spawned >> \"$0\"; cat > /dev/null", marks])
+  println(writeProcessStdin(spawned, fromString("x")))
+  closeProcessStdin(spawned)
+  println(writeProcessStdin(spawned, fromString("x")))
+  let cat = processSource("sh", ["-c", "echo source >> \"$0\"; exec cat", marks], {name: "cat", priority: 0, lines: true, exit: true})
+  println(writeProcessStdin(processOf(cat), fromString("a\nb\n")))
+  closeProcessStdin(processOf(cat))
+  selectEvents([cat, asyncExecProcess("echo", ["hi"], "echo", 5, 4096)], (event) => match event {
+    SourceText(name, line) => { println("${name} ${line}"); true },
+    SourceBytes(name, data) => { println("${name} ${toString(data)}"); true },
+    SourceExit(name, code) => { println("${name} ended ${code}"); true },
+    _ => true
+  })
+}
+"""
+        with program(text) as path:
+            marks, recording = path.parent / "marks", path.parent / "run.jsonl"
+            marks.write_text("")
+            recording.write_text("an older file, that anybody may read")
+            recording.chmod(0o644)
+            command = [str(binary()), "run", "--caps", "Stream,Process"]
+            old = os.umask(0)
+            try:
+                real = subprocess.run([*command, "--record", str(recording), str(path), str(marks)], capture_output=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
+            finally:
+                os.umask(old)
+            self.assertEqual((real.returncode, real.stderr), (0, b""))
+            self.assertEqual(sorted(marks.read_text().split()), ["ran", "source", "spawned"])
+            self.assertEqual(recording.stat().st_mode & 0o777, 0o600)
+            for line in ("3 said", "Ok(())", 'Err("stdin already closed")', "cat a", "cat b", "cat ended 0", "echo hi"):
+                self.assertIn(line, real.stdout.decode().splitlines())
+            for speed in ([], ["--speed", "1"], ["--speed", "1000"]):
+                done = subprocess.run([*command, "--replay", str(recording), *speed, str(path), str(marks)], capture_output=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
+                self.assertEqual((done.returncode, done.stderr, done.stdout), (0, b"", real.stdout))
+            self.assertEqual(len(marks.read_text().split()), 3, "a replay started a program")
+
+    def test_a_new_recording_is_its_owner_s(self):
+        for mask in (0, 0o022, 0o077):
+            with self.subTest(mask), program("func main() { println(1) }") as path:
+                recording = path.parent / "run.jsonl"
+                old = os.umask(mask)
+                try:
+                    self.assertEqual(run(path, "--record", str(recording), stdin=b"").returncode, 0)
+                finally:
+                    os.umask(old)
+                self.assertEqual(recording.stat().st_mode & 0o777, 0o600)
+
+    def test_tests_neither_record_nor_replay(self):
+        with program('test "one" { assert 1 == 1 }') as path:
+            for flag in ("--record", "--replay"):
+                done = subprocess.run([str(binary()), "test", flag, "run.jsonl", str(path)], capture_output=True, text=True, timeout=DEADLINE, cwd=path.parent)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertIn(f"has no option {flag}", done.stderr)
+                self.assertFalse((path.parent / "run.jsonl").exists())
+
     def test_what_is_no_recording(self):
         with program(self.PROGRAM) as path:
             file = path.parent / "bad.jsonl"

@@ -17,7 +17,13 @@ import WeirTesting
       .source(1, kind: "stdin", name: "in \"1\"", failure: nil),
       .source(2, kind: "connect", name: "wss://a.test/", failure: .timeout("30s")), .take(7),
       .deadline(at: 60_000_000, source: 3, "idle timeout after 1m0s"), .end(at: 0, source: 1),
+      .outcome(at: 1, source: 4, .output([0, 255], error: [], code: -1, isTruncated: true)),
+      .outcome(at: 1, source: 4, .failed(.init(code: "NotFound", message: "no", hint: "install it"))),
+      .outcome(at: 1, source: 4, .failed(.init(code: "Timeout", message: ""))), .outcome(at: 1, source: 4, .cancelled),
     ]
+    for failure in ProcessInputFailure.allCases {
+      lines.append(.refusedWrite(at: 9, source: 5, write: 255, failure))
+    }
     for event in Self.events { lines.append(.event(at: 12, source: 1, event)) }
     for line in lines {
       var bytes: [UInt8] = []
@@ -51,6 +57,14 @@ import WeirTesting
       header + source + "{\"at\":5,\"source\":1,\"event\":\"StreamError\",\"error\":\"No\",\"message\":\"\"}\n", 3,
       "\"error\""
     ),
+    (header + source + "{\"at\":5,\"source\":1,\"outcome\":\"won\"}\n", 3, "\"outcome\""),
+    (header + source + "{\"at\":5,\"source\":1,\"outcome\":\"output\",\"stdout\":\"\"}\n", 3, "\"stderr\""),
+    (header + source + "{\"at\":5,\"source\":2,\"outcome\":\"cancelled\"}\n", 3, "no source 2"),
+    (
+      header + source + String(repeating: "{\"at\":5,\"source\":1,\"outcome\":\"cancelled\"}\n", count: 2), 4,
+      "an outcome already"
+    ),
+    (header + source + "{\"at\":5,\"source\":1,\"write\":1,\"error\":\"No\"}\n", 3, "\"error\""),
     (
       header + "{\"source\":1,\"kind\":\"a\",\"name\":\"b\",\"error\":\"Timeout\",\"message\":\"\"}\n" + text, 3,
       "never open"
@@ -101,6 +115,9 @@ import WeirTesting
     recorder.opened(queue, kind: "connect", name: "wss://a.test/x")
     recorder.failed(
       .connectionFailed("HTTP 401: bad key sk-canary-1"), kind: "connect", name: "wss://a.test/sk-canary-1")
+    let run = recorder.began(kind: "exec", name: "sk-canary-1")
+    recorder.ended(
+      run, .output(Array("sk-canary-1".utf8), error: Array("a sk-canary-1 b".utf8), code: 0, isTruncated: false))
     for event: StreamEvent in [
       .opened(url: "wss://a.test/x?key=sk-canary-1"), .message("you sent sk-canary-1"),
       .sse(type: "sk-canary-1", data: "sk-canary-1"), .binary(Array("sk-canary-1".utf8)),
@@ -110,7 +127,7 @@ import WeirTesting
     loop.run()
     let text = String(decoding: bytes, as: UTF8.self)
     #expect(!text.contains("canary") && !text.contains(Base64.encode(Array("sk-canary-1".utf8)).prefix(8)))
-    #expect(try Recording(bytes).sources.count == 2)
+    #expect(try Recording(bytes).sources.count == 3)
   }
 
   // MARK: Record, then replay
