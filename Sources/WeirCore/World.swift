@@ -116,6 +116,12 @@ package protocol Network: AnyObject {
     _ address: SocketAddress, tls: ClientTLS?, permit: DialPermit?, timeout: Duration,
     _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
   ) -> any Cancellable
+  /// TLS with whoever is at the other end of a stream that has no handler: a server behind a proxy. The stream belongs
+  /// to what comes of it, and is closed if nothing does. Exactly one answer unless cancelled.
+  func secure(
+    _ stream: any ByteStream, _ tls: ClientTLS, timeout: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+  ) -> any Cancellable
 }
 
 extension Network {

@@ -54,6 +54,21 @@ package final class SocketNetwork: Network {
     }
   }
 
+  package func secure(
+    _ stream: any ByteStream, _ tls: ClientTLS, timeout: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+  ) -> any Cancellable {
+    do throws(NetworkFailure) {
+      return TLSDial(
+        loop, over: stream, try clientContext(tls.trustFile), serverName: tls.serverName, timeout: timeout, answer)
+    } catch {
+      stream.close()
+      let refusal = Refusal(answer)
+      loop.soon { refusal.answer?(.failure(error)) }
+      return refusal
+    }
+  }
+
   /// An answer that is known and not yet given.
   private final class Refusal: Cancellable {
     var answer: ((Result<any ByteStream, NetworkFailure>) -> Void)?

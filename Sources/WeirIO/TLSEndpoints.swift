@@ -1,9 +1,8 @@
 import WeirCore
 
-/// Dials, then shakes hands, within one timeout.
+/// Dials, then shakes hands, within one timeout; or shakes hands over a stream that is there.
 final class TLSDial: Cancellable {
   private let loop: EventLoop
-  private let address: SocketAddress
   private var answer: ((Result<any ByteStream, NetworkFailure>) -> Void)?
   private var dial: (any Cancellable)?
   private var stream: TLSStream?
@@ -15,7 +14,6 @@ final class TLSDial: Cancellable {
     _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
   ) {
     self.loop = loop
-    self.address = address
     self.answer = answer
     timeout = loop.after(limit) { [self] in
       finish(.failure(.timedOut(what: "connecting to \(address.host):\(address.port)")))
@@ -29,7 +27,20 @@ final class TLSDial: Cancellable {
     }
   }
 
-  private func shakeHands(_ socket: SocketStream, _ context: TLSContext, _ serverName: String) {
+  init(
+    _ loop: EventLoop, over stream: any ByteStream, _ context: TLSContext, serverName: String, timeout limit: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+  ) {
+    self.loop = loop
+    self.answer = answer
+    timeout = loop.after(limit) { [self] in finish(.failure(.timedOut(what: "the TLS handshake with \(serverName)"))) }
+    // The answer comes in a later job, whatever happens.
+    loop.soon { [self] in
+      if self.answer == nil { stream.close() } else { shakeHands(stream, context, serverName) }
+    }
+  }
+
+  private func shakeHands(_ socket: any ByteStream, _ context: TLSContext, _ serverName: String) {
     do throws(NetworkFailure) {
       stream = try TLSStream.start(loop, over: socket, context, serverName: serverName) { [self] stream, failure in
         finish(failure.map { .failure($0) } ?? .success(stream))

@@ -111,15 +111,23 @@ package final class WebSocketDial: Cancellable, ByteStreamHandler {
     } catch { return fail(.connectionFailed(error.message)) }
     let tls =
       url.isEncrypted ? ClientTLS(serverName: url.host, trustFile: world.environment["SSL_CERT_FILE"]) : nil
-    dialling = world.network.connect(
-      SocketAddress(host: url.host, port: url.port), tls: tls, permit: permit, timeout: deadline - world.loop.now
-    ) { [self] result in
+    let timeout = deadline - world.loop.now
+    let answer = { [self] (result: Result<any ByteStream, NetworkFailure>) in
       dialling = nil
       switch result {
       case .failure(let failure): fail(failure)
       case .success(let stream): connected(stream, url)
       }
     }
+    guard let proxy = ProxySettings(world.environment).proxy(for: url) else {
+      let address = SocketAddress(host: url.host, port: url.port)
+      dialling = world.network.connect(address, tls: tls, permit: permit, timeout: timeout, answer)
+      return
+    }
+    // A proxy resolves names itself, and where it is was the user's choice.
+    do throws(NetworkFailure) {
+      dialling = ProxyTunnel(try ProxyAddress(proxy), to: url, tls: tls, world: world, timeout: timeout, answer)
+    } catch { fail(error) }
   }
 
   private func connected(_ stream: any ByteStream, _ url: URLParts) {

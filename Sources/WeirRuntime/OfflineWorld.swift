@@ -29,6 +29,14 @@ private final class NoNetwork: Network, HTTPTransport {
     loop.after(.zero) { answer(.failure(Self.refusal)) }
   }
 
+  func secure(
+    _ stream: any ByteStream, _ tls: ClientTLS, timeout: Duration,
+    _ answer: @escaping (Result<any ByteStream, NetworkFailure>) -> Void
+  ) -> any Cancellable {
+    stream.close()
+    return loop.after(.zero) { answer(.failure(Self.refusal)) }
+  }
+
   func start(_ request: HTTPClientRequest, handler: any HTTPResponseHandler) -> any HTTPExchange {
     Exchange(loop.after(.zero) { handler.httpFinished(Self.refusal) })
   }

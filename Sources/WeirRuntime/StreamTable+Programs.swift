@@ -82,7 +82,8 @@ extension StreamTable {
   /// A process as a source: one that is started, or a recorded one.
   func process(
     _ command: String, _ arguments: [String], _ options: ProcessEvents.Options, priority: Int,
-    input: ProcessRequest.Stream, in processes: ProcessTable, for fiber: Fiber, _ answer: @escaping (Result<StreamSource, Trap>) -> Void
+    input: ProcessRequest.Stream, in processes: ProcessTable, for fiber: Fiber,
+    _ answer: @escaping (Result<StreamSource, Trap>) -> Void
   ) throws(Trap) -> any Cancellable {
     let kind = "process"
     if let replay {

@@ -1,8 +1,8 @@
 """WebSockets of a program against PyPI's `websockets`, and our server and client under Autobahn."""
-import contextlib, os, pathlib, subprocess, tempfile, unittest
+import contextlib, os, pathlib, re, shutil, socket, subprocess, tempfile, unittest
 
 import autobahn
-from harness import DEADLINE, ROOT, Weir, binary, free_port
+from harness import DEADLINE, ROOT, Weir, binary, free_port, until
 
 PYTHON = ROOT / ".build/peers/bin/python"
 
@@ -141,6 +141,27 @@ def run(text, *flags, env=None):
             timeout=DEADLINE, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
 
 
+@contextlib.contextmanager
+def tinyproxy(user=None, password=None):
+    """Gives the proxy's URL and its log."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        log, config = pathlib.Path(folder) / "log", pathlib.Path(folder) / "proxy.conf"
+        log.write_text("")
+        config.write_text(f'Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\nLogFile "{log}"\nLogLevel Info\n' +
+                          (f"BasicAuth {user} {password}\n" if user else ""))
+        process = subprocess.Popen(["tinyproxy", "-d", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def ready():
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    return True
+            until(ready, "tinyproxy")
+            yield f"http://127.0.0.1:{port}", log
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
 def has_websockets():
     return PYTHON.exists() and subprocess.run([str(PYTHON), "-c", "import websockets.asyncio"], capture_output=True).returncode == 0
 
@@ -167,6 +188,46 @@ class Peers(unittest.TestCase):
                 self.assertEqual(run(program).stdout, "Connection failed\n", "an unknown certificate")
                 other = program.replace("localhost", "127.0.0.1")
                 self.assertEqual(run(other, env={"SSL_CERT_FILE": certificate}).stdout, "Connection failed\n", "another name")
+
+    @unittest.skipUnless(shutil.which("tinyproxy"), "tinyproxy is not installed")
+    def test_by_a_proxy(self):
+        """tinyproxy's log says which connections it made."""
+        def made(log):
+            return len(re.findall(r"Established connection to host", log.read_text()))
+        with script(SERVER) as server, tinyproxy() as (proxy, log), tinyproxy("me", "canary-pw") as (closed, closed_log):
+            url = f"ws://127.0.0.1:{server.stdout.readline().strip()}"
+            program = ECHO_CLIENT.replace("wss://echo.websocket.org", url)
+            with_user = closed.replace("//", "//me:canary-pw@")
+            table = [  # variables, does it arrive, which proxy's log has it
+                ({"http_proxy": proxy}, True, log), ({"HTTP_PROXY": proxy}, True, log), ({"all_proxy": proxy}, True, log),
+                ({"https_proxy": proxy}, True, None), ({"http_proxy": proxy, "no_proxy": "127.0.0.1"}, True, None),
+                ({"http_proxy": proxy, "NO_PROXY": "*"}, True, None), ({"http_proxy": with_user}, True, closed_log),
+                ({"http_proxy": closed}, False, None), ({"http_proxy": with_user.replace("pw", "other")}, False, None),
+                ({"http_proxy": f"http://me:canary-pw@127.0.0.1:{free_port()}"}, False, None)]
+            for env, arrives, used in table:
+                with self.subTest(env=env):
+                    before = {file: made(file) for file in (log, closed_log)}
+                    done = run(program, env=env)
+                    self.assertEqual(done.stdout, "Received: Hello from AILANG!\n" if arrives else "Connection failed\n", done.stderr)
+                    self.assertNotIn("canary", done.stdout + done.stderr)
+                    for file in before:
+                        self.assertEqual(made(file) - before[file], 1 if file == used else 0)
+            why = SHOW + 'export func main() { match connect("URL", {headers: []}) { Err(ConnectionFailed(why)) => println(why), _ => println("?") } }'.replace("URL", url)
+            self.assertEqual(run(why, env={"http_proxy": closed.replace("//", "//me:canary-other@")}).stdout, f"the proxy {closed} refused: HTTP 401 Unauthorized\n")
+
+    @unittest.skipUnless(shutil.which("tinyproxy"), "tinyproxy is not installed")
+    def test_by_a_proxy_over_tls(self):
+        with tempfile.TemporaryDirectory(prefix="weir-test-") as folder, tinyproxy() as (proxy, log):
+            certificate, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
+                 "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+            with script(SERVER, certificate, key) as server:
+                program = ECHO_CLIENT.replace("wss://echo.websocket.org", f"wss://localhost:{server.stdout.readline().strip()}")
+                env = {"https_proxy": proxy, "SSL_CERT_FILE": certificate}
+                self.assertEqual(run(program, env=env).stdout, "Received: Hello from AILANG!\n")
+                self.assertIn("Established connection to host", log.read_text())
+                self.assertEqual(run(program, env={"https_proxy": proxy}).stdout, "Connection failed\n", "an unknown certificate")
 
     def test_headers_refusals_and_ends(self):
         with script(SERVER) as server:
