@@ -217,6 +217,22 @@ import WeirTesting
     }
   }
 
+  /// One recording with all there is in it, a thousand times with and a thousand without a speed.
+  @Test func aThousandTimesTheSame() throws {
+    let seed = try #require((UInt64(1)...80).first { try recorded(seed: $0).trace.last?.contains("timeout") == true })
+    let original = try recorded(seed: seed)
+    let recording = try Recording(original.bytes)
+    for speed in [nil, 7] as [Double?] {
+      for round in 1...1_000 {
+        let replayed = try played(recording, priorities: Play.priorities, speed: speed)
+        guard replayed.trace == original.trace else {
+          Issue.record("seed \(seed), speed \(speed ?? 0), round \(round)")
+          break
+        }
+      }
+    }
+  }
+
   @Test func aSpeedKeepsTheTimes() throws {
     let text = Self.header + Self.source + Self.text + "{\"take\":1}\n{\"at\":1000000,\"source\":1,\"end\":true}\n"
     let recording = try Recording(Array(text.replacing("stdin", with: "test").replacing("\"in\"", with: "\"0\"").utf8))

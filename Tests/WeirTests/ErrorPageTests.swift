@@ -27,9 +27,21 @@ import WeirLang
     return codes
   }
 
+  /// The codes of failures that end a program or keep it from being run: what stands in quotes between the type's name
+  /// and its `message`.
+  private static func failures(_ types: String...) throws -> Set<String> {
+    let between = types.map { "\($0): Failure[\\s\\S]*?var code: String([\\s\\S]*?)var message" }
+    var codes: Set<String> = []
+    for text in try Self.codes(between) {
+      codes.formUnion(text.matches(of: /"([A-Z][A-Za-z]+)"/).map { String($0.1) })
+    }
+    return codes
+  }
+
   @Test func everyCodeHasAPageAndEveryPageACode() throws {
     let diagnostics = try Self.codes(["\"([EWN][0-9]{4})\""])
     let traps = try Self.codes(["Trap\\(\\s*\"([A-Z][A-Za-z]+)\"", "fail\\(\\s*code: \"([A-Z][A-Za-z]+)\""])
+      .union(Self.failures("SelectFailure", "ProcessFailure", "RecordingFailure", "AllowlistFailure"))
     #expect(diagnostics.count >= 140 && traps.count >= 20, "\(diagnostics.count) \(traps.count)")
     let pages = ErrorPage.all.map(\.code)
     #expect(Set(pages).count == pages.count)

@@ -47,6 +47,33 @@ import WeirIO
     #expect(next == ["a": count + 1, "b": count + 1])
   }
 
+  /// A handler that takes its time stops the process, and the process whoever writes to it.
+  @Test func aSlowHandlerStopsItsProducer() async throws {
+    var options = ProcessSource.Options()
+    options.output = .chunks(65_536)
+    let cat = try await ProcessSource.start("cat", [], options)
+    let written = Mutex(0)
+    let writer = Task {
+      for _ in 0..<64 {
+        try await cat.write(Array(repeating: UInt8(7), count: 1 << 20))
+        written.withLock { $0 += 1 }
+      }
+      cat.closeInput()
+    }
+    var count = 0
+    for try await event in Weir.EventLoop.select([.process(cat, name: "cat")]) {
+      guard case .bytes(_, let bytes) = event else { continue }
+      if count == 0 {
+        // Long enough for a hundred times what fits.
+        for try await _ in try await ProcessSource.start("sleep", ["0.3"]) {}
+        #expect(written.withLock { $0 } < 20, "the queues and pipes hold some 10 MiB")
+      }
+      count += bytes.count
+    }
+    try await writer.value
+    #expect(count == 64 << 20)
+  }
+
   @Test func whatIsReadAlready() async throws {
     let cat = try await ProcessSource.start("cat")
     let name = "cat"

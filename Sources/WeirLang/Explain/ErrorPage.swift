@@ -50,7 +50,7 @@ package struct ErrorPage: Sendable {
 
   /// All of them, as they are grouped.
   package static let all: [ErrorPage] = [
-    syntax, names, services, types, mismatches, calls, warnings, traps,
+    syntax, names, services, types, mismatches, calls, warnings, traps, sources,
   ].flatMap(read)
 
   package static func page(_ code: String) -> ErrorPage? {

@@ -60,31 +60,6 @@ extension ErrorPage {
     --- why
     Floats give infinity, as everywhere. Ints have no such value.
 
-    === InputTaken two readers of standard input
-    A source of std/stream reads standard input, and another one was asked for.
-    --- wrong
-    import std/stream (asyncReadStdinLines, cancel)
-
-    func main() {
-      let first = asyncReadStdinLines("first", 1)
-      let second = asyncReadStdinLines("second", 1)
-      cancel(first)
-      cancel(second)
-    }
-    --- says
-    another source reads standard input
-    --- right
-    import std/stream (asyncReadStdinLines, cancel)
-
-    func main() {
-      let first = asyncReadStdinLines("first", 1)
-      cancel(first)
-      let second = asyncReadStdinLines("second", 1)
-      cancel(second)
-    }
-    --- why
-    There is one input, and lines would go to whoever is faster. Cancel the first source before making another.
-
     === InternalError a promise of the implementation was broken
     Never the program's fault. Please report it, with the program.
     --- none
@@ -138,13 +113,6 @@ extension ErrorPage {
     }
     --- why
     Rounding it to 0 would hide a mistake.
-
-    === NoHandler an event loop without a handler
-    `runEventLoop` was called for a connection that nobody gave a handler to.
-    --- none
-    It takes a server to connect to.
-    --- why
-    Events would be thrown away. Register one first: `onEvent(conn, (event) => …)`.
 
     === ProgramExited a test ended the program
     A test called `exit`, so whether what it tests is right was never said.
@@ -287,13 +255,6 @@ extension ErrorPage {
     }
     --- why
     For another port make another `http.Server`.
-
-    === NotRecorded the recording does not have what was opened
-    A replayed program opened a source of std/stream that its recording has no further one of.
-    --- none
-    It takes a recording, made by `weir run --record`.
-    --- why
-    The recording was made by another program, or by a run that went another way. Connections answer `ConnectionFailed` instead.
 
     === OutOfBounds no such item
     A list was indexed outside of `0` to its length less one.
