@@ -33,6 +33,7 @@ test-swift: dependencies
 test-product: dependencies
 	swift build $(SWIFT_FLAGS) --product weir
 	swift build $(SWIFT_FLAGS) --product WebSocketPeer
+	swift build $(SWIFT_FLAGS) --product SelectBenchmark
 	python3 Tests/Product/run.py
 
 ## make lint          format and house rules
@@ -44,6 +45,7 @@ lint:
 bench: build
 	$(RELEASE) --product FiberBenchmark
 	$(RELEASE) --product SelectBenchmark
+	$(RELEASE) --product WebSocketPeer
 	python3 Benchmarks/run.py
 
 ## make autobahn      every case of Autobahn's suite against our WebSocket, both ends; the table of docs/websocket.md (minutes; needs `make peers`)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table each: CPU per event first, peers in the same run, medians of several rounds.
 
-    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [--rounds N] [--quick]
+    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [websocket] [--rounds N] [--quick]
 
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
 """
 import argparse, contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
-import language, sources
+import language, sources, websocket
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEIR = ROOT / ".build/release/weir"
@@ -288,7 +288,8 @@ def middle(results, key):
 PARTS = {
     "start": start, "relay": relay, "fanout": fanout, "streams": streams,
     "language": lambda rounds, quick: language.language(WEIR, WORK, rounds, quick),
-    "sources": lambda rounds, quick: sources.sources(WEIR, WORK, rounds, quick)}
+    "sources": lambda rounds, quick: sources.sources(WEIR, WORK, rounds, quick),
+    "websocket": lambda rounds, quick: websocket.run(quick, rounds)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()

@@ -72,7 +72,10 @@ def measure(command, mode, size, count, depth):
 
 
 def run(quick=False, rounds=ROUNDS):
+    if not PEER.exists():
+        return print("\nleft out: no WebSocketPeer beside weir (make bench builds it)")
     found = servers()
+    print(f"\n## WebSocket echo, medians of {rounds} (load average {os.getloadavg()[0]:.1f})\n")
     print("| WebSocket echo | " + " | ".join(f"{name}: a second (server CPU µs)" for name in found) + " | × websockets |")
     print("|---|" + "---|" * (len(found) + 1))
     for mode in ("plain", "deflate"):

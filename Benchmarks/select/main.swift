@@ -1,7 +1,11 @@
 /// What an event costs on its way through `select`. Prints one line of JSON for Benchmarks/sources.py:
 ///
 ///     SelectBenchmark queues N    three queues in two bands → machine → a Swift closure; thread's CPU time
-///     SelectBenchmark lines       standard input → `EventLoop.select` → `for try await`; the process's CPU time
+///     SelectBenchmark lines            standard input → `EventLoop.select` → `for try await`; the process's CPU time
+///     SelectBenchmark process FILE     the same of `cat FILE`
+///     SelectBenchmark websocket URL    of a server that sends messages and closes
+///     SelectBenchmark sse URL          of one that sends events and ends
+///     SelectBenchmark spawns N         processes started and read to their end, one after the other
 import Glibc
 import Weir
 import WeirCore
@@ -39,17 +43,44 @@ func queues(_ count: Int) throws {
   print("{\"events\": \(made), \"ns\": \(spent / Double(made))}")
 }
 
-func lines() async throws {
-  let start = cpu(CLOCK_PROCESS_CPUTIME_ID)
+/// Counts what one source yields until it has ended.
+func select(_ make: () async throws -> Weir.EventLoop.Source) async throws {
+  let clock = ContinuousClock()
+  let (begun, start) = (clock.now, cpu(CLOCK_PROCESS_CPUTIME_ID))
   var count = 0
-  for try await event in Weir.EventLoop.select([.lines(name: "in")]) {
-    if case .text = event { count += 1 }
+  for try await event in Weir.EventLoop.select([try await make()]) {
+    switch event {
+    case .text, .message, .sse: count += 1
+    default: break
+    }
   }
-  print("{\"events\": \(count), \"ns\": \((cpu(CLOCK_PROCESS_CPUTIME_ID) - start) / Double(max(1, count)))}")
+  report(count, cpu(CLOCK_PROCESS_CPUTIME_ID) - start, begun.duration(to: clock.now))
 }
 
-switch CommandLine.arguments.dropFirst().first {
-case "queues": try queues(CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 1_000_000 : 1_000_000)
-case "lines": try await lines()
-default: preconditionFailure("SelectBenchmark queues N | lines")
+func report(_ count: Int, _ nanoseconds: Double, _ time: Duration) {
+  let seconds = Double(time.components.seconds) + Double(time.components.attoseconds) / 1e18
+  print(
+    "{\"events\": \(count), \"ns\": \(nanoseconds / Double(max(1, count))), \"rate\": \(Double(count) / seconds)}")
+}
+
+/// What a process costs: started, its line and its exit read, gone. The descriptors that are open at the end are those
+/// of the start.
+func spawns(_ count: Int) async throws {
+  let clock = ContinuousClock()
+  let (begun, start) = (clock.now, cpu(CLOCK_PROCESS_CPUTIME_ID))
+  for _ in 0..<count {
+    for try await _ in try await ProcessSource.start("/bin/true") {}
+  }
+  report(count, cpu(CLOCK_PROCESS_CPUTIME_ID) - start, begun.duration(to: clock.now))
+}
+
+let arguments = CommandLine.arguments + ["", "", ""]
+switch arguments[1] {
+case "queues": try queues(Int(arguments[2]) ?? 1_000_000)
+case "lines": try await select { .lines(name: "in") }
+case "process": try await select { .process(try await ProcessSource.start("cat", [arguments[2]]), name: "cat") }
+case "websocket": try await select { .webSocket(try await WebSocket.connect(arguments[2]), name: "ws") }
+case "sse": try await select { .sse(try await SSE.connect(arguments[2]), name: "sse") }
+case "spawns": try await spawns(Int(arguments[2]) ?? 1000)
+default: preconditionFailure("SelectBenchmark queues N | lines | process FILE | websocket URL | sse URL | spawns N")
 }

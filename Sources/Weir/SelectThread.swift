@@ -39,7 +39,7 @@ final class SelectThread: Sendable {
   }
 }
 
-/// `@unchecked Sendable` is true because `select` and `queues` are touched on the loop's thread only, `state` is a lock,
+/// `@unchecked Sendable` is true because `select`, `queues` and `input` are touched on the loop's thread only, `state` is a lock,
 /// and the rest is immutable. It is held by its thread, so not by whoever asks alone.
 private final class Core: @unchecked Sendable {
   typealias Answer = Result<[SelectThread.Taken], WeirError>
@@ -56,6 +56,8 @@ private final class Core: @unchecked Sendable {
   private let state = Mutex(State())
   private var select: SelectLoop?
   private var queues: [EventQueue] = []
+  /// Feeds the queue of standard input, which does not hold it.
+  private var input: ProgramInput?
   private var isWaiting = false
 
   init(_ sources: [EventLoop.Source], _ deadlines: SelectLoop.Deadlines, _ batchLimit: Int) {
@@ -101,6 +103,7 @@ private final class Core: @unchecked Sendable {
     do {
       let world = RealWorld.make(loop: loop)
       let input = ProgramInput(world: world)
+      self.input = input
       let readers = sources.compactMap { $0.reader.map(ObjectIdentifier.init) }
       guard Set(readers).count == readers.count else { throw SelectFailure.sourceTwice }
       for source in sources { queues.append(try source.open(world, loop, input)) }
@@ -141,6 +144,7 @@ private final class Core: @unchecked Sendable {
     select?.close()
     select = nil
     for queue in queues { queue.cancel() }
+    input = nil
     stop()
   }
 }

@@ -71,7 +71,9 @@ package struct SSEParser: Sendable {
     input.removeAll(keepingCapacity: true)
     beginChunk()
     try bytes.withUnsafeBufferPointer { (chunk) throws(SSEFailure) in
-      while let found = try advance(chunk) {
+      while true {
+        visitPlainBlocks(chunk, visit)
+        guard let found = try advance(chunk) else { break }
         let head = SSEHead(type: type.isEmpty ? SSEHead.defaultType : type, lastEventID: lastEventID)
         if let range = found.inChunk {
           visit(head, chunk.slice(range).span)
@@ -173,6 +175,34 @@ package struct SSEParser: Sendable {
     }
     releaseChunk(chunk)
     return nil
+  }
+
+  /// The shape that most streams have nothing but: one `data` line and an empty one, each ended by LF, whole in the
+  /// chunk. It touches no state: 2.5 × as fast as `advance` on the smallest events (docs/performance.md). Stops where
+  /// anything else begins.
+  private mutating func visitPlainBlocks(
+    _ chunk: UnsafeBufferPointer<UInt8>, _ visit: (_ head: SSEHead, _ data: Span<UInt8>) -> Void
+  ) {
+    guard isBetweenBlocks, failure == nil else { return }
+    if nextCR < position { nextCR = chunk.firstIndex(of: .carriageReturn, in: position..<chunk.count) }
+    let head = SSEHead(type: SSEHead.defaultType, lastEventID: lastEventID)
+    var at = position
+    while at + 8 <= chunk.count, chunk.word(at: at) & 0xFF_FFFF_FFFF == Self.dataColon {
+      let start = chunk[at + 5] == .space ? at + 6 : at + 5
+      let end = chunk.lineFeed(from: start)
+      guard end + 1 < nextCR, chunk[end + 1] == .lineFeed, end - at <= limit else { break }
+      visit(head, chunk.slice(start..<end).span)
+      at = end + 2
+    }
+    position = at
+  }
+
+  /// `data:` as the low bytes of a little-endian word.
+  private static let dataColon: UInt64 = 0x3A_6174_6164
+
+  /// Nothing of a block or a line was read. Then `id` is `lastEventID`.
+  private var isBetweenBlocks: Bool {
+    blockBytes == 0 && !hasData && !afterCR && !inComment && line.isEmpty && type.isEmpty && markBytes == 3
   }
 
   private mutating func lineEnd(_ chunk: UnsafeBufferPointer<UInt8>) -> Int {

@@ -1,10 +1,10 @@
 """What Benchmarks/language measures is comparable: the same program gives the same answer in every language."""
-import subprocess, sys, unittest
+import subprocess, sys, tempfile, pathlib, unittest
 
 from harness import DEADLINE, ROOT, binary
 
 sys.path.insert(0, str(ROOT / "Benchmarks"))
-import language  # noqa: E402
+import language, sources  # noqa: E402
 
 
 class Language(unittest.TestCase):
@@ -33,3 +33,18 @@ class Language(unittest.TestCase):
         self.assertEqual(text.count("\n"), lines)
         done = subprocess.run([str(binary()), "check", "/dev/stdin"], input=text, capture_output=True, text=True, timeout=DEADLINE)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class Sources(unittest.TestCase):
+    """The program that is measured counts every event of every kind of source."""
+
+    def test_nothing_is_left_out(self):
+        with tempfile.TemporaryDirectory(prefix="weir-test-") as folder, sources.flood({"/": 5000, "/none": 0}) as port:
+            program, typed = pathlib.Path(folder) / "sources.weir", pathlib.Path(folder) / "lines"
+            program.write_text(sources.HANDLER)
+            typed.write_text((sources.TEXT + "\n") * 5000)
+            for kind, where, count in (("stdin", "", 5000), ("fold", "", 5000), ("process", typed, 5000), ("websocket", f"ws://127.0.0.1:{port}/", 5000),
+                                       ("websocket", f"ws://127.0.0.1:{port}/none", 0), ("sse", f"http://127.0.0.1:{port}/", 5000), ("sse", f"http://127.0.0.1:{port}/none", 0)):
+                with self.subTest(kind, where=where), typed.open() as file:
+                    done = subprocess.run([str(binary()), "run", "--caps", "Stream,Process", str(program), kind, str(where)], stdin=file, capture_output=True, text=True, timeout=DEADLINE)
+                    self.assertEqual((done.returncode, done.stdout, done.stderr), (0, f"{count}\n", ""))

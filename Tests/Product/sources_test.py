@@ -1,7 +1,7 @@
 """Standard input and timers through `selectEvents`: from a pipe, a file and a terminal, and from a producer that is far too fast."""
-import contextlib, os, pathlib, pty, re, select, subprocess, tempfile, unittest
+import contextlib, json, os, pathlib, pty, re, select, subprocess, tempfile, unittest
 
-from harness import DEADLINE, binary, until
+from harness import DEADLINE, ROOT, binary, until
 
 LINES = r'''
 import std/stream (asyncReadStdinLines, selectEvents, StreamEvent, Message, SourceText, StreamError, Closed)
@@ -123,6 +123,29 @@ func main() {
 }
 ''') as path:
             self.assertEqual(run(path, stdin=b"a\nb\n").stdout, b"rest\n")
+
+
+SELECT = ROOT / ".build/debug/SelectBenchmark"
+
+
+@unittest.skipUnless(SELECT.exists(), "the benchmark of EventLoop.select is not built (swift build --product SelectBenchmark)")
+class FromSwift(unittest.TestCase):
+    """`EventLoop.select` of the Swift library, in a process whose standard input is the test's."""
+
+    def lines(self, stdin, **more):
+        done = subprocess.run([str(SELECT), "lines"], capture_output=True, text=True, timeout=DEADLINE, stdin=stdin, **more)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return json.loads(done.stdout)["events"]
+
+    def test_a_file_and_a_pipe(self):
+        with tempfile.TemporaryFile("w+") as file:
+            file.write("a line\n" * 50_000 + "the last")
+            file.seek(0)
+            self.assertEqual(self.lines(file), 50_001)
+        with subprocess.Popen(["seq", "100000"], stdout=subprocess.PIPE) as seq:
+            self.assertEqual(self.lines(seq.stdout), 100_000)
+            seq.stdout.close()
+        self.assertEqual(self.lines(subprocess.DEVNULL), 0)
 
 
 class Recordings(unittest.TestCase):
