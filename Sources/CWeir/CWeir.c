@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -31,6 +34,13 @@ int weir_stream_socket(int family) { return result(socket(family, SOCK_STREAM | 
 int weir_unread(int fd) {
   int count = 0;
   return ioctl(fd, FIONREAD, &count) < 0 ? 0 : count;
+}
+
+void weir_keep_freed_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
 }
 
 void weir_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -6,6 +6,7 @@ import WeirCore
 /// Exit status: 0 done · 1 failed · 2 usage · 3 a capability was not granted · 130 interrupted.
 @main enum WeirCommand {
   static func main() {
+    Terminal.begin()
     Terminal.exit(run(Array(Terminal.arguments.dropFirst())))
   }
 

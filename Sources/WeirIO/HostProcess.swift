@@ -1,3 +1,4 @@
+import CWeir
 import WeirCore
 
 #if canImport(Glibc)
@@ -21,6 +22,10 @@ private func writeBytes(_ descriptor: Int32, _ from: UnsafeRawPointer, _ count: 
 /// Everything here may block: it is for the command line's first milliseconds, never for a loop.
 package enum HostProcess {
   package static var arguments: [String] { CommandLine.arguments }
+
+  /// For a process that is Weir's own. Without it, glibc gave memory back after each message of 64 KB, and the kernel
+  /// cleared it anew: 16 page faults for an echo (docs/performance.md).
+  package static func keepFreedMemory() { weir_keep_freed_memory() }
 
   package static func exit(_ code: Int) -> Never { endProcess(Int32(truncatingIfNeeded: code)) }
 

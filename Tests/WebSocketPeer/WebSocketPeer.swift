@@ -21,6 +21,7 @@ struct WebSocketPeer {
   }
 
   static func main() throws {
+    HostProcess.keepFreedMemory()
     let peer = WebSocketPeer()
     let arguments = CommandLine.arguments
     switch arguments.count > 1 ? arguments[1] : "" {
@@ -34,12 +35,13 @@ struct WebSocketPeer {
     peer.world.console.flush()
   }
 
-  func echo(_ connection: WebSocketConnection, _ done: @escaping () -> Void = {}) {
+  /// `done` when the stream has ended as well: then the other side knows of the end, and has written down what it saw.
+  func echo(_ connection: WebSocketConnection, _ done: (() -> Void)? = nil) {
+    if let done { connection.onOver = done }
     _ = Reader(connection) { reader, event in
       switch event {
       case .message(let text): reader.send(.text(text))
       case .binary(let bytes): reader.send(.binary(bytes))
-      case .closed: done()
       default: break
       }
     }

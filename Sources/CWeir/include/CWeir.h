@@ -40,6 +40,9 @@ int weir_stream_socket(int family);
 int weir_unread(int fd);
 
 void weir_name_thread(const char *name);
+
+// Memory that is freed stays with the process up to 4 MB, instead of going back to the system and coming again page by page.
+void weir_keep_freed_memory(void);
 int weir_random(void *bytes, size_t count);
 
 // Each arrival of `signal` writes one byte, its number, to `fd`. The handler ends at exec, unlike a blocked signal.
