@@ -8,7 +8,7 @@ import WeirCore
 /// which everybody forgot leaves no zombie.
 final class SpawnedProcess: ChildProcess {
   private let loop: EventLoop
-  private let pid: Int32
+  let pid: Int32
   private let pidfd: PolledDescriptor
   private var input: PolledDescriptor?
   private var outputs: [PolledDescriptor?]

@@ -233,7 +233,7 @@ private let lostWithoutClose = "the peer ended the connection without a Close"
     peer.stream.isReading = false
     for _ in 0..<40 { ours.transmit(.binary(message)) { answers.append($0) } }
     fixture.loop.advance(by: .seconds(31))
-    #expect(answers.count == 80 && answers.last == .timeout("the peer did not read for 30.0 seconds"))
+    #expect(answers.count == 80 && answers.last == .timeout("the peer did not read for 30s"))
     #expect(ours.status == .open)
     ours.close()
     fixture.loop.advance(by: .seconds(4))
