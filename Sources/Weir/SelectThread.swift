@@ -84,6 +84,7 @@ private final class Core: @unchecked Sendable {
         self.loop.soon { self.begin() }
         self.loop.run()
         self.end()
+        self.loop.retire()
       }
     }
   }

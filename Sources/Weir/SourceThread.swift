@@ -58,6 +58,7 @@ final class SourceThread: @unchecked Sendable {
           }
           loop.run()
           ended()
+          loop.retire()
           answer.resume(.failure(Self.cancelled))
         }
       }

@@ -36,7 +36,7 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
   let sendBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 20_480, alignment: 64)
 
   private let wakeup: Int32
-  private let remote = Locked<[Message]>([])
+  private let remote = Locked<(messages: [Message], isRetired: Bool)>(([], false))
   private let asleep = Atomic<Bool>(false)
   private let isStopping = Atomic<Bool>(false)
   private let isRunning = Atomic<Bool>(false)
@@ -81,6 +81,26 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
     wake()
   }
 
+  /// After the last `run`, on its thread: lets go of all that waits here and of whatever is posted from now on, since
+  /// that may hold who holds this loop. For loops without async code of their own.
+  package func retire() {
+    assert(isConfined && swiftJobs.isEmpty, "a loop retires on its thread, after its last job")
+    var jobs = Ring<() -> Void>()
+    var waiting = TimerHeap()
+    var late: [() -> Void] = []
+    var messages: [Message] = []
+    swap(&jobs, &soonJobs)
+    swap(&waiting, &timers)
+    swap(&late, &flushes)
+    remote.withLock {
+      swap(&messages, &$0.messages)
+      $0.isRetired = true
+    }
+    let handlers = poller.removeAll()
+    // All of it goes here, with nothing of the loop in use: what is freed may turn to the loop.
+    withExtendedLifetime((jobs, waiting, late, messages, handlers)) {}
+  }
+
   package var isCurrent: Bool { weir_current_loop() == Unmanaged.passUnretained(self).toOpaque() }
   private var isConfined: Bool { isCurrent || !isRunning.load(ordering: .relaxed) }
 
@@ -88,7 +108,7 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
     var wait = timeout()
     if wait != 0 {
       asleep.store(true, ordering: .sequentiallyConsistent)
-      if isStopping.load(ordering: .sequentiallyConsistent) || !remote.withLock({ $0.isEmpty }) { wait = 0 }
+      if isStopping.load(ordering: .sequentiallyConsistent) || !remote.withLock({ $0.messages.isEmpty }) { wait = 0 }
     }
     let ready = poller.wait(wait)
     asleep.store(false, ordering: .relaxed)
@@ -130,10 +150,10 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
   }
 
   private func takeMessages() {
-    let messages = remote.withLock { messages -> [Message] in
-      if messages.isEmpty { return [] }
+    let messages = remote.withLock { remote -> [Message] in
+      if remote.messages.isEmpty { return [] }
       var taken: [Message] = []
-      swap(&taken, &messages)
+      swap(&taken, &remote.messages)
       return taken
     }
     for message in messages {
@@ -228,8 +248,11 @@ package final class EventLoop: Loop, SerialExecutor, TaskExecutor, @unchecked Se
   package func checkIsolated() { precondition(isCurrent, "code of this loop ran on another thread") }
 
   private func send(_ message: Message) {
-    remote.withLock { $0.append(message) }
-    wake()
+    let isTaken = remote.withLock { remote in
+      if !remote.isRetired { remote.messages.append(message) }
+      return !remote.isRetired
+    }
+    if isTaken { wake() }
   }
 
   private func wake() {

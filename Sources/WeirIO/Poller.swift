@@ -53,6 +53,15 @@ struct Poller: ~Copyable {
     _ = weir_poller_remove(descriptor, fd)
   }
 
+  /// Nobody is told of anything any more. The handlers are the caller's to let go.
+  mutating func removeAll() -> [any ReadinessHandler] {
+    defer {
+      slots = []
+      registered = 0
+    }
+    return slots.compactMap(\.handler)
+  }
+
   /// Waits at most `nanoseconds` (negative: until something happens) and returns how many events `event(_:)` holds.
   func wait(_ nanoseconds: Int64) -> Int {
     max(0, Int(weir_poller_wait(descriptor, events, Int32(Poller.batchLimit), nanoseconds)))

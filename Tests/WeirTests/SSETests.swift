@@ -183,6 +183,38 @@ import WeirIO
     await server.closing()
   }
 
+  /// A connection that has ended leaves no loop and no thread, however it was let go.
+  @Test(.timeLimit(.minutes(1))) func nothingIsLeftOfIt() async throws {
+    let server = try await Server { client in
+      client.send(Self.head + "data: 1\n\n")
+      client.stream.finishSending()
+    }
+    defer { server.stop() }
+    for isSelected in [false, true] {
+      weak var thread: SourceThread?
+      do {
+        let events = try await SSE.connect(server.url)
+        thread = events.reader.thread
+        if isSelected {
+          for try await _ in EventLoop.select([.sse(events, name: "s")]) {}
+        } else {
+          for try await _ in events {}
+        }
+      }
+      while thread != nil { await Task.yield() }
+      do {
+        let process = try await ProcessSource.start("true")
+        thread = process.reader.thread
+        if isSelected {
+          for try await _ in EventLoop.select([.process(process, name: "p")]) {}
+        } else {
+          for try await _ in process {}
+        }
+      }
+      while thread != nil { await Task.yield() }
+    }
+  }
+
   @Test(.timeLimit(.minutes(1))) func droppingItClosesTheSocket() async throws {
     let server = try await Server { $0.send(Self.head + "data: 1\n\n") }
     defer { server.stop() }
