@@ -4,7 +4,7 @@ in Weir, and what a process costs.
 CPU time of the process under test, all its threads; of a run of `weir` less that of one without events. Connections come from a
 server that sends ready-made bytes as fast as they are taken.
 """
-import base64, contextlib, hashlib, json, os, pathlib, socket, statistics, subprocess, threading
+import base64, contextlib, hashlib, json, os, pathlib, socket, statistics, subprocess, threading, time
 
 TEXT = "a line of some forty bytes, as they are"
 FRAME = bytes([0x81, len(TEXT)]) + TEXT.encode()
@@ -111,9 +111,10 @@ def sources(weir, work, rounds, quick):
         add(name, result["ns"], result.get("rate"))
 
     def weir_cpu(kind, where, stdin, expected):
+        begun = time.monotonic()
         spent, said = cpu_of([weir, "run", "--caps", "Stream,Process", program, kind, where], stdin)
         assert int(said) == expected, (kind, said)
-        return spent
+        return spent, time.monotonic() - begun
 
     with flood({"/": count, "/none": 0}) as port:
         for _ in range(rounds):
@@ -129,11 +130,11 @@ def sources(weir, work, rounds, quick):
                     ("WebSocket messages → Weir", "websocket", f"ws://127.0.0.1:{port}/", f"ws://127.0.0.1:{port}/none"),
                     ("server-sent events → Weir", "sse", f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{port}/none")):
                 with open(full if kind in ("stdin", "fold") else os.devnull) as file:
-                    spent = weir_cpu(kind, str(full), file, count)
-                base = weir_cpu(kind, str(empty), subprocess.DEVNULL, 0)
-                add(name, (spent - base) / count * 1e9)
-            ticks = weir_cpu("timer", "", subprocess.DEVNULL, 1000)
-            add("timer of 1 ms → Weir (a sleep and a wake-up each)", (ticks - weir_cpu("stdin", "", subprocess.DEVNULL, 0)) / 1000 * 1e9)
+                    spent, taken = weir_cpu(kind, str(full), file, count)
+                base, start = weir_cpu(kind, str(empty), subprocess.DEVNULL, 0)
+                add(name, (spent - base) / count * 1e9, count / max(taken - start, 1e-9))
+            ticks = weir_cpu("timer", "", subprocess.DEVNULL, 1000)[0] - weir_cpu("stdin", "", subprocess.DEVNULL, 0)[0]
+            add("timer of 1 ms → Weir (a sleep and a wake-up each)", ticks / 1000 * 1e9)
     print(f"\n## Event loops, {count} events of {len(TEXT)} bytes, medians of {rounds} (load average {os.getloadavg()[0]:.1f})\n")
     print("| path | CPU ns an event | events a second |\n|---|---:|---:|")
     for name, found in rows.items():

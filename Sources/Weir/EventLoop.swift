@@ -30,7 +30,7 @@ public enum EventLoop {
   ///   - maxDuration: The same for all of it.
   public static func select(
     _ sources: [Source], idleTimeout: Duration? = .seconds(60), maxDuration: Duration? = .seconds(300),
-    batchLimit: Int = 64
+    batchLimit: Int = 256
   ) -> Events {
     Events(sources: sources, deadlines: .init(idle: idleTimeout, duration: maxDuration), batchLimit: max(1, batchLimit))
   }
