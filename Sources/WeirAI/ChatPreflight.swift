@@ -69,7 +69,9 @@ package struct PreparedChat {
     }
     var url = provider.streaming.endpoint ?? provider.endpoint
     // Searching text costs more than all the rest of this function; a look for a brace does not.
-    if url.utf8.contains(UInt8(ascii: "{")) { url = url.replacing(text: "{{model}}", with: PercentEncoding.query(model)) }
+    if url.utf8.contains(UInt8(ascii: "{")) {
+      url = url.replacing(text: "{{model}}", with: PercentEncoding.query(model))
+    }
     var headers: [(name: String, value: String)] = [
       ("Content-Type", "application/json"),
       ("Accept", provider.streaming.format == .sse ? "text/event-stream" : "application/json"),

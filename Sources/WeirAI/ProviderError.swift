@@ -118,7 +118,8 @@ struct ProviderError {
     case 503 where hasRetryAfter: return .rateLimit
     case let status? where status >= 500: return .connectionFailed
     case .some:
-      return message.contains(text: "context length") || message.contains(text: "maximum context") ? .contextLength : .protocolError
+      return message.contains(text: "context length") || message.contains(text: "maximum context")
+        ? .contextLength : .protocolError
     case nil: break
     }
     for kind in kinds {

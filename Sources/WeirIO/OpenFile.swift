@@ -17,6 +17,7 @@ final class OpenFile: Sendable {
       case .append: O_RDWR | O_CREAT | O_APPEND
       // Emptied once it is known to be a file, and nobody else's to read.
       case .secret: O_RDWR | O_CREAT
+      case .lock: O_RDWR | O_CREAT
       }
     // Without O_NONBLOCK the open of a FIFO would hold a thread until somebody writes to it.
     let fd = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, mode == .secret ? 0o600 : 0o666)
@@ -33,6 +34,9 @@ final class OpenFile: Sendable {
     if mode == .secret {
       try check(fchmod(fd, 0o600), path)
       try check(ftruncate(fd, 0), path)
+    }
+    if mode == .lock, flock(fd, LOCK_EX | LOCK_NB) != 0 {
+      throw errno == EWOULDBLOCK ? .other(path, "another process holds this lock") : DiskFailure.of(errno, path)
     }
   }
 

@@ -87,7 +87,7 @@ package final class SimulatedDisk: Disk {
         if mode == .secret { file.apply(.truncate(to: 0)) }
         return opened
       }
-      let makesFiles = [.create, .append, .secret].contains(mode)
+      let makesFiles = [.create, .append, .secret, .lock].contains(mode)
       guard makesFiles, names.directories.contains(parent(path)) else { throw .notFound(path) }
       let file = SimulatedInode()
       change(.link(path, file), in: parent(path))

@@ -295,7 +295,9 @@ struct FormatProgramGenerator {
     case 6:
       return "({" + plainString() + ": " + expression(less) + ", "
         + list(2, atLeast: 1) { $0.operand(0) + ": " + $0.expression(less) } + "})"
-    case 7: return "({" + pick([name() + ".inner", "(" + expression(less) + ")"]) + " | " + list(2, atLeast: 1) { $0.name() + ": " + $0.expression(less) } + "})"
+    case 7:
+      return "({" + pick([name() + ".inner", "(" + expression(less) + ")"]) + " | "
+        + list(2, atLeast: 1) { $0.name() + ": " + $0.expression(less) } + "})"
     case 8: return "(" + list(3, atLeast: 2) { $0.expression(less) } + ")"
     case 9: return base(less) + ".type"
     default: return atom(0)

@@ -197,13 +197,17 @@ final class ProgramGenerator {
       // The lambda's parameter is found out from the other argument.
       let from = self.kind(1)
       let name = fresh()
+      let outer = returned
+      returned = nil
       let body = inside([(name, from)]) { self.expression(kind, depth - 1) }
+      returned = outer
       return "(\(expression(from, depth - 1)) |> apply2((\(name)) => \(body)))"
     case 14:
       let name = fresh()
       let own = self.kind(1)
       let body = inside([(name, own)]) { self.expression(kind, depth - 1) }
-      return "(match ({a: \(expression(own, 1)), b: (1, \"t\")}) { {a: \(name), b: (1, _) | (2, _)} => \(body), _ => \(literal(kind)) })"
+      return
+        "(match ({a: \(expression(own, 1)), b: (1, \"t\")}) { {a: \(name), b: (1, _) | (2, _)} => \(body), _ => \(literal(kind)) })"
     case 0:
       return
         "(if \(expression(.bool, depth - 1)) then \(expression(kind, depth - 1)) else \(expression(kind, depth - 1)))"
@@ -276,6 +280,10 @@ final class ProgramGenerator {
 
   private func lambda(_ from: Kind, _ to: Kind, _ depth: Int) -> String {
     let name = fresh()
+    // `e?` would leave the lambda.
+    let outer = returned
+    returned = nil
+    defer { returned = outer }
     return inside([(name, from)]) {
       let body = self.expression(to, depth)
       switch self.random.int(below: 3) {

@@ -3,9 +3,9 @@
 import Foundation
 import Synchronization
 import Testing
-import _StringProcessing
 import WeirCore
 import WeirLang
+import _StringProcessing
 
 @testable import Weir
 

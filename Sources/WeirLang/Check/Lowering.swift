@@ -141,8 +141,10 @@ final class Lowering {
     if read.span.file == call.span.file { related.append(.init(read.span, "read here")) }
     let path = (call.path + [global.name]).joined(separator: " -> ")
     return Diagnostic(
-      "E0247", "`\(global.name)` is read before it is set", at: call.span, label: "this call reads it", related: related,
-      notes: call.path.count > 1 ? ["how: \(path)"] : [], hint: "move the call below the line that sets it")
+      "E0247", "`\(global.name)` is read before it is set", at: call.span, label: "this call reads it",
+      related: related,
+      notes: call.path.count > 1 ? ["how: \(path)"] : [],
+      hint: "move the call below the line that sets it")
   }
 
   private func exports(_ module: Module, _ entry: FunctionEntity?, isTested: Bool) -> [CoreExport] {

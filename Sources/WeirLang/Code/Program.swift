@@ -20,7 +20,8 @@ package final class Program {
   package let exports: [CoreExport]
 
   init(
-    functions: [FunctionRef], natives: [BoundNative], globalNames: [String], names: ProgramNames, initialiser: FunctionRef,
+    functions: [FunctionRef], natives: [BoundNative], globalNames: [String], names: ProgramNames,
+    initialiser: FunctionRef,
     entry: FunctionRef?, exports: [CoreExport]
   ) {
     self.functions = functions

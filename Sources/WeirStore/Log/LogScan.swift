@@ -1,0 +1,90 @@
+import WeirCore
+
+/// What a segment holds, found by reading it from its first byte: where its records are, and where what can be trusted ends.
+///
+/// Pure: bytes in, a verdict out. A bad record ends what can be trusted. It is **damage** when a good record behind it says
+/// that those bytes had reached the disk (`LogRecord.synced`), for then something that was acknowledged is lost; else it is a
+/// write that a crash tore, nobody was promised it, and it may be cut off.
+struct LogScan: Equatable {
+  enum Verdict: Equatable {
+    case whole
+    /// Cut at `end`.
+    case torn
+    case damaged
+  }
+
+  /// Where a record begins, every `SparseIndex.stride` bytes.
+  var index = SparseIndex()
+  /// Nil: not even the first record is good.
+  var header: LogRecord.Header?
+  var base: UInt64 = 0
+  /// After the last good item.
+  var tail: UInt64 = 0
+  var ending: StreamEnding?
+  /// Behind the last good record.
+  var end = 0
+  var verdict = Verdict.whole
+
+  init(_ bytes: [UInt8]) {
+    while end < bytes.count {
+      guard case .record(let record, let next) = LogRecord.read(bytes, at: end), take(record) else {
+        verdict = Self.isDamage(bytes, from: end) ? .damaged : .torn
+        return
+      }
+      end = next
+    }
+    if header == nil { verdict = .torn }
+  }
+
+  /// False: a good record in a place where it cannot be.
+  private mutating func take(_ record: LogRecord) -> Bool {
+    switch record.body {
+    case .header(let header):
+      guard end == 0 else { return false }
+      self.header = header
+      (base, tail) = (record.position, record.position)
+    case .items(let items, _, let ending):
+      guard header != nil, record.position == tail, self.ending == nil else { return false }
+      index.add(tail, at: end)
+      tail += UInt64(items.count)
+      self.ending = ending
+    }
+    return true
+  }
+
+  private static func isDamage(_ bytes: [UInt8], from bad: Int) -> Bool {
+    var at = bad + 1
+    while let first = bytes[min(at, bytes.count)...].firstIndex(of: LogRecord.marker[0]) {
+      if case .record(let record, let end) = LogRecord.read(bytes, at: first) {
+        if record.synced > UInt64(bad) { return true }
+        at = end
+      } else {
+        at = first + 1
+      }
+    }
+    return false
+  }
+}
+
+/// Where some of a segment's records begin: enough to find any item with one read.
+struct SparseIndex: Equatable {
+  static let stride = 64 << 10
+  private var positions: [UInt64] = []
+  private var places: [Int] = []
+
+  mutating func add(_ position: UInt64, at place: Int) {
+    if let last = places.last, place < last + Self.stride { return }
+    positions.append(position)
+    places.append(place)
+  }
+
+  /// Of the last record noted that begins at or before the item.
+  func place(of position: UInt64) -> Int? {
+    var (low, high) = (0, positions.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if positions[middle] <= position { low = middle + 1 } else { high = middle }
+    }
+    return low == 0 ? nil : places[low - 1]
+  }
+}

@@ -1,0 +1,440 @@
+import WeirCore
+
+/// The files of one stream: opened or made, appended to, read, deleted. One operation at a time; its owner
+/// (`FileStreamStore`) queues them.
+///
+/// Appends go to the last segment, which begins anew when it has reached `segmentLimit`. Its tail is what has been acknowledged:
+/// nobody reads beyond it. The newest items stay in memory, so that readers at the tail cost no file operation.
+final class StreamLog {
+  struct Files {
+    var disk: any Disk
+    var directory: String
+    var segmentLimit: Int
+    /// False: an append is answered when the system has it, and `synchronize` is called later.
+    var synchronizesAppends: Bool
+
+    func path(_ stem: String, _ base: UInt64) -> String { directory + "/" + LogFileName.file(stem, base: base) }
+  }
+
+  /// Items kept in memory: of one stream, the bytes of the newest.
+  static let recentBytesLimit = 64 << 10
+  /// Read at once when looking for items.
+  private static let readLength = 128 << 10
+
+  private struct Segment {
+    var base: UInt64
+    /// Nil: not looked at yet (an older segment after the store was opened).
+    var index: SparseIndex?
+    /// Where its good records end.
+    var end: Int
+  }
+
+  let name: StreamName
+  private(set) var contentType: String
+  private(set) var createdAt: Int64
+  private(set) var tail: UInt64
+  private(set) var ending: StreamEnding?
+  /// Set once something is known to be wrong with a file: nothing is appended any more.
+  private(set) var damage: StoreFailure?
+  /// There are appends that `synchronize` has not made durable.
+  private(set) var isDirty = false
+
+  private let files: Files
+  private let stem: String
+  private var segments: [Segment]
+  private var file: any DiskFile
+  /// Bytes of the last segment that are on disk.
+  private var synced: Int
+  private var recent: [StreamItem] = []
+  private var recentFrom: UInt64
+  private var recentBytes = 0
+  /// An older segment that is being read.
+  private var older: (base: UInt64, file: any DiskFile)?
+
+  private init(_ name: StreamName, _ files: Files, _ file: any DiskFile, _ segments: [Segment], _ scan: LogScan) {
+    self.name = name
+    self.files = files
+    self.file = file
+    self.segments = segments
+    stem = LogFileName.stem(name)
+    contentType = scan.header?.contentType ?? ""
+    createdAt = scan.header?.createdAt ?? 0
+    tail = scan.tail
+    ending = scan.ending
+    synced = scan.end
+    recentFrom = scan.tail
+  }
+
+  deinit {
+    file.close()
+    older?.file.close()
+  }
+
+  var bases: [UInt64] { segments.map(\.base) }
+
+  var status: StreamStatus {
+    StreamStatus(
+      name: name, contentType: contentType, tail: Offset(tail), ending: ending, createdAt: createdAt)
+  }
+
+  // MARK: Making and opening
+
+  /// A new, empty stream: its first segment is durable, and so is its name, before the answer.
+  static func create(
+    _ name: StreamName, contentType: String, createdAt: Int64, _ files: Files, _ answer: @escaping Answer<StreamLog>
+  ) {
+    let header = LogRecord.Header(name: name.path, contentType: contentType, createdAt: createdAt)
+    begin(LogFileName.stem(name), header, base: 0, files) { result in
+      answer(
+        result.map { file, end in
+          var scan = LogScan([])
+          scan.header = header
+          scan.end = end
+          return StreamLog(name, files, file, [Segment(base: 0, index: SparseIndex(), end: end)], scan)
+        })
+    }
+  }
+
+  private static func begin(
+    _ stem: String, _ header: LogRecord.Header, base: UInt64, _ files: Files,
+    _ answer: @escaping Answer<(any DiskFile, Int)>
+  ) {
+    var bytes: [UInt8] = []
+    LogRecord(position: base, synced: 0, body: .header(header)).append(to: &bytes)
+    let path = files.path(stem, base)
+    files.disk.open(path, .create) { opened in
+      switch opened {
+      case .failure(let failure): answer(.failure(StoreFailure(failure)))
+      case .success(let file):
+        // What a failure leaves is a file without a good header: it is removed when it is met again.
+        func failed(_ failure: DiskFailure) {
+          file.close()
+          files.disk.remove(path) { _ in answer(.failure(StoreFailure(failure))) }
+        }
+        file.write(bytes, at: 0) { failure in
+          if let failure { return failed(failure) }
+          file.synchronize { failure in
+            if let failure { return failed(failure) }
+            files.disk.synchronizeDirectory(files.directory) { failure in
+              if let failure { return failed(failure) }
+              answer(.success((file, bytes.count)))
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// The stream whose segments begin at `bases`. Success of nil: there is none; a file that a crash left half made is removed.
+  static func open(
+    _ name: StreamName, bases: [UInt64], _ files: Files, _ answer: @escaping Answer<StreamLog?>
+  ) {
+    guard let base = bases.last else { return answer(.success(nil)) }
+    let stem = LogFileName.stem(name)
+    let path = files.path(stem, base)
+    func failed(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure))) }
+    files.disk.open(path, .readWrite) { opened in
+      guard case .success(let file) = opened else { return failed(opened.failure ?? .notFound(path)) }
+      readAll(file) { result in
+        guard case .success(let bytes) = result else {
+          file.close()
+          return failed(result.failure ?? .notFound(path))
+        }
+        let scan = LogScan(bytes)
+        guard scan.header != nil || scan.verdict == .damaged else {
+          // Nobody was told that this segment exists.
+          file.close()
+          return files.disk.remove(path) { failure in
+            if let failure { return failed(failure) }
+            files.disk.synchronizeDirectory(files.directory) { failure in
+              if let failure { return failed(failure) }
+              open(name, bases: bases.dropLast(), files, answer)
+            }
+          }
+        }
+        let segments =
+          bases.dropLast().map { Segment(base: $0, index: nil, end: .max) } + [
+            Segment(base: base, index: scan.index, end: scan.end)
+          ]
+        let log = StreamLog(name, files, file, segments, scan)
+        if scan.verdict == .damaged {
+          log.damage = log.damaged(path, scan.end)
+          return answer(.success(log))
+        }
+        // Whatever came through the crash is made durable before anything is promised on top of it.
+        func synchronize() {
+          file.synchronize { failure in
+            if let failure { return failed(failure) }
+            answer(.success(log))
+          }
+        }
+        if scan.end == bytes.count { return synchronize() }
+        file.truncate(to: scan.end) { failure in
+          if let failure { return failed(failure) }
+          synchronize()
+        }
+      }
+    }
+  }
+
+  private static func readAll(_ file: any DiskFile, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
+    file.size { size in
+      switch size {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let size): file.read(at: 0, count: size, answer)
+      }
+    }
+  }
+
+  private func damaged(_ path: String, _ place: Int) -> StoreFailure {
+    .unavailable(
+      "stream \"\(name)\" is damaged at byte \(place) of \(path): what was kept there is not what was written")
+  }
+
+  // MARK: Appending
+
+  /// Adds all of `appends`, in order, in one write and one synchronisation. Each was checked: the stream is open, and only the
+  /// last may end it. All or none.
+  func append(
+    _ appends: [(items: [[UInt8]], ending: StreamEnding?)], time: Int64, _ answer: @escaping (StoreFailure?) -> Void
+  ) {
+    if let damage { return answer(damage) }
+    guard segments[segments.count - 1].end < files.segmentLimit else {
+      return roll { failure in
+        if let failure { answer(failure) } else { self.append(appends, time: time, answer) }
+      }
+    }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(appends.reduce(0) { $0 + LogRecord.size(of: $1.items, ending: $1.ending) })
+    let place = segments[segments.count - 1].end
+    var index = segments[segments.count - 1].index ?? SparseIndex()
+    var position = tail
+    for (items, ending) in appends {
+      index.add(position, at: place + bytes.count)
+      LogRecord(position: position, synced: UInt64(synced), body: .items(items, time: time, ending: ending))
+        .append(to: &bytes)
+      position += UInt64(items.count)
+    }
+    file.write(bytes, at: place) { failure in
+      if let failure { return self.takeBack(to: place, failure, answer) }
+      func commit() {
+        self.segments[self.segments.count - 1].end = place + bytes.count
+        self.segments[self.segments.count - 1].index = index
+        self.tail = position
+        self.ending = appends.last?.ending
+        for (items, _) in appends { self.remember(items, time) }
+        answer(nil)
+      }
+      guard self.files.synchronizesAppends else {
+        self.isDirty = true
+        return commit()
+      }
+      self.file.synchronize { failure in
+        if let failure { return self.lost(failure, answer) }
+        self.synced = place + bytes.count
+        commit()
+      }
+    }
+  }
+
+  /// Makes everything appended so far durable.
+  func synchronize(_ answer: @escaping (StoreFailure?) -> Void) {
+    let end = segments[segments.count - 1].end
+    guard isDirty, damage == nil else { return answer(damage) }
+    file.synchronize { failure in
+      if let failure { return self.lost(failure, answer) }
+      self.synced = max(self.synced, end)
+      self.isDirty = false
+      answer(nil)
+    }
+  }
+
+  /// A write that failed may have left a part: it goes, or nothing is written here any more.
+  private func takeBack(to place: Int, _ failure: DiskFailure, _ answer: @escaping (StoreFailure?) -> Void) {
+    file.truncate(to: place) { second in
+      if second != nil { self.damage = .unavailable("stream \"\(self.name)\": \(failure.message)") }
+      answer(StoreFailure(failure))
+    }
+  }
+
+  /// After a failed synchronisation nobody knows what is on disk, not even the system: only opening it again tells.
+  private func lost(_ failure: DiskFailure, _ answer: @escaping (StoreFailure?) -> Void) {
+    damage = .unavailable("stream \"\(name)\" takes nothing more until it is opened again: \(failure.message)")
+    answer(damage)
+  }
+
+  /// Goes on in a new segment. The old one is on disk first: a segment that has a next one is never torn.
+  private func roll(_ answer: @escaping (StoreFailure?) -> Void) {
+    isDirty = true
+    synchronize { failure in
+      if let failure { return answer(failure) }
+      let header = LogRecord.Header(name: self.name.path, contentType: self.contentType, createdAt: self.createdAt)
+      Self.begin(self.stem, header, base: self.tail, self.files) { result in
+        switch result {
+        case .failure(let failure): answer(failure)
+        case .success(let (file, end)):
+          self.file.close()
+          self.file = file
+          self.segments.append(Segment(base: self.tail, index: SparseIndex(), end: end))
+          self.synced = end
+          answer(nil)
+        }
+      }
+    }
+  }
+
+  private func remember(_ items: [[UInt8]], _ time: Int64) {
+    for item in items {
+      recent.append(StreamItem(bytes: item, time: time))
+      recentBytes += item.count + MemoryStreamStore.itemOverhead
+    }
+    // Half goes at once, so that forgetting costs each item little.
+    guard recentBytes > Self.recentBytesLimit else { return }
+    var gone = 0
+    while gone < recent.count, recentBytes > Self.recentBytesLimit / 2 {
+      recentBytes -= recent[gone].bytes.count + MemoryStreamStore.itemOverhead
+      gone += 1
+    }
+    recent.removeFirst(gone)
+    recentFrom += UInt64(gone)
+  }
+
+  // MARK: Reading
+
+  /// What memory has; nil: files must be read.
+  func recentBatch(from position: UInt64, byteLimit: Int) -> StreamBatch? {
+    guard position >= recentFrom, position <= tail else { return nil }
+    let start = Int(position - recentFrom)
+    var end = start
+    var size = 0
+    while end < recent.count, end == start || size < byteLimit {
+      size += recent[end].bytes.count
+      end += 1
+    }
+    return batch(Array(recent[start..<end]), from: position)
+  }
+
+  private func batch(_ items: [StreamItem], from position: UInt64) -> StreamBatch {
+    let next = position + UInt64(items.count)
+    return StreamBatch(
+      items: items, next: Offset(next), ending: next == tail ? ending : nil,
+      reachedTail: next == tail && !items.isEmpty)
+  }
+
+  /// Items from `position`, which is at most the tail.
+  func read(from position: UInt64, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
+    if let batch = recentBatch(from: position, byteLimit: byteLimit) { return answer(.success(batch)) }
+    guard let number = segments.lastIndex(where: { $0.base <= position }) else {
+      return answer(.failure(.unavailable("stream \"\(name)\": the file of its beginning is missing")))
+    }
+    open(number) { result in
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let file):
+        let place = self.segments[number].index?.place(of: position)
+        guard let place else {
+          let path = self.files.path(self.stem, self.segments[number].base)
+          return answer(.failure(self.damaged(path, 0)))
+        }
+        let end = number + 1 < self.segments.count ? self.segments[number + 1].base : self.tail
+        self.collect(file, number, at: place, length: Self.readLength, from: position, until: end, byteLimit, answer)
+      }
+    }
+  }
+
+  /// The file of a segment, with its index made.
+  private func open(_ number: Int, _ answer: @escaping Answer<any DiskFile>) {
+    let segment = segments[number]
+    if number == segments.count - 1 { return answer(.success(file)) }
+    if let older, older.base == segment.base, segment.index != nil { return answer(.success(older.file)) }
+    let path = files.path(stem, segment.base)
+    files.disk.open(path, .read) { opened in
+      guard case .success(let file) = opened else {
+        return answer(.failure(StoreFailure(opened.failure ?? .notFound(path))))
+      }
+      self.older?.file.close()
+      self.older = (segment.base, file)
+      if segment.index != nil { return answer(.success(file)) }
+      Self.readAll(file) { result in
+        switch result {
+        case .failure(let failure): answer(.failure(StoreFailure(failure)))
+        case .success(let bytes):
+          let scan = LogScan(bytes)
+          // What lies before the damage can still be read.
+          self.segments[number].index = scan.index
+          self.segments[number].end = scan.end
+          answer(.success(file))
+        }
+      }
+    }
+  }
+
+  /// Reads a piece and takes records from it: items from `position` on and before `until`.
+  private func collect(
+    _ file: any DiskFile, _ number: Int, at place: Int, length: Int, from position: UInt64, until end: UInt64,
+    _ byteLimit: Int, _ answer: @escaping Answer<StreamBatch>
+  ) {
+    let segment = segments[number]
+    file.read(at: place, count: min(length, segment.end - place)) { result in
+      guard case .success(let bytes) = result else {
+        return answer(.failure(StoreFailure(result.failure ?? .notFound(self.name.path))))
+      }
+      var items: [StreamItem] = []
+      var size = 0
+      var at = 0
+      while items.isEmpty || size < byteLimit {
+        guard case .record(let record, let next) = LogRecord.read(bytes, at: at) else { break }
+        at = next
+        guard case .items(let added, let time, _) = record.body else { continue }
+        var skipped = position > record.position ? Int(min(UInt64(added.count), position - record.position)) : 0
+        while skipped < added.count, items.isEmpty || size < byteLimit,
+          record.position + UInt64(skipped) < end
+        {
+          size += added[skipped].count
+          items.append(StreamItem(bytes: added[skipped], time: time))
+          skipped += 1
+        }
+      }
+      if !items.isEmpty { return answer(.success(self.batch(items, from: position))) }
+      // The record that is wanted does not fit the piece, lies behind it, or is not what it was.
+      switch LogRecord.read(bytes, at: at) {
+      case .more(let needed) where place + needed <= segment.end:
+        self.collect(
+          file, number, at: place + at, length: max(Self.readLength, needed - at), from: position, until: end,
+          byteLimit, answer)
+      default:
+        answer(.failure(self.damaged(self.files.path(self.stem, segment.base), place + at)))
+      }
+    }
+  }
+
+  // MARK: Deleting
+
+  /// The first segment goes first: a stream without it is none, whatever a crash leaves.
+  static func delete(_ name: StreamName, bases: [UInt64], _ files: Files, _ answer: @escaping (StoreFailure?) -> Void) {
+    let stem = LogFileName.stem(name)
+    func next(_ rest: ArraySlice<UInt64>) {
+      guard let base = rest.first else {
+        return files.disk.synchronizeDirectory(files.directory) { answer($0.map(StoreFailure.init)) }
+      }
+      files.disk.remove(files.path(stem, base)) { failure in
+        if let failure, failure.code != "FileNotFound" { return answer(StoreFailure(failure)) }
+        next(rest.dropFirst())
+      }
+    }
+    next(bases[...])
+  }
+}
+
+extension StoreFailure {
+  init(_ failure: DiskFailure) {
+    switch failure {
+    case .full(let path): self = .full("no space left for \(path)")
+    default: self = .unavailable(failure.message)
+    }
+  }
+}
+
+extension Result {
+  fileprivate var failure: Failure? { if case .failure(let failure) = self { failure } else { nil } }
+}
