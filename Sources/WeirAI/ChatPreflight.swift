@@ -7,19 +7,12 @@ package enum ChatPreflight {
   package static func prepare(
     _ request: ChatRequest, _ provider: ProviderConfig, _ environment: any Environment
   ) throws(RunFailure) -> PreparedChat {
-    guard provider.streaming.enabled else {
+    guard provider.streaming.enabled || !request.isStreaming else {
       throw RunFailure(
         .capabilityNotSupported, "streaming is not enabled for provider \"\(provider.name)\"",
         hint: "set enabled = true in its [ai_provider.streaming]")
     }
-    guard provider.capabilities.streaming, Dialect.isSupported(provider.shape) else {
-      throw RunFailure(
-        .capabilityNotSupported,
-        "provider \"\(provider.name)\" can't stream: "
-          + (provider.capabilities.streaming
-            ? "request shape \"\(provider.shape.rawValue)\" is not supported by this version"
-            : "capabilities.streaming is false"))
-    }
+    try capabilities(request, provider)
     guard let model = request.model ?? provider.defaults.model, !model.isEmpty else {
       throw RunFailure(.modelNotFound, "no model named, and provider \"\(provider.name)\" has no default one")
     }
@@ -34,9 +27,31 @@ package enum ChatPreflight {
     let options = RequestDefaults(
       model: model, temperature: request.temperature ?? provider.defaults.temperature,
       maxTokens: request.maxTokens ?? provider.defaults.maxTokens)
-    var prepared = PreparedChat(provider: provider, model: model, options: options, messages: messages)
+    guard provider.capabilities.vision || !messages.list.contains(where: \.hasImage) else {
+      throw lacking("vision", provider, "the messages have an image in them")
+    }
+    var parts = RequestParts(messages: messages, options: options)
+    parts.tools = request.tools
+    parts.answer = request.answer
+    parts.isStreaming = request.isStreaming
+    var prepared = PreparedChat(provider: provider, model: model, parts: parts)
     if provider.shape != .eliza { try prepared.addRequest(environment) }
     return prepared
+  }
+
+  /// What the call needs that the configuration says is not there.
+  private static func capabilities(_ request: ChatRequest, _ provider: ProviderConfig) throws(RunFailure) {
+    let can = provider.capabilities
+    if request.isStreaming, !can.streaming { throw lacking("streaming", provider, "a stream was asked for") }
+    if !request.tools.isEmpty, !can.toolCalling {
+      throw RunFailure(
+        .toolsNotSupported, "provider \"\(provider.name)\" can't call tools: capabilities.tool_calling is false")
+    }
+  }
+
+  private static func lacking(_ name: String, _ provider: ProviderConfig, _ why: String) -> RunFailure {
+    RunFailure(
+      .capabilityNotSupported, "provider \"\(provider.name)\": \(why), and capabilities.\(name) is false")
   }
 }
 
@@ -44,17 +59,18 @@ package enum ChatPreflight {
 package struct PreparedChat {
   package let provider: ProviderConfig
   package let model: String
-  let options: RequestDefaults
-  let messages: CheckedMessages
+  let parts: RequestParts
   /// Absent for the offline model.
   package private(set) var http: HTTPClientRequest?
   package private(set) var secrets = Secrets()
 
-  init(provider: ProviderConfig, model: String, options: RequestDefaults, messages: CheckedMessages) {
+  var options: RequestDefaults { parts.options }
+  var messages: CheckedMessages { parts.messages }
+
+  init(provider: ProviderConfig, model: String, parts: RequestParts) {
     self.provider = provider
     self.model = model
-    self.options = options
-    self.messages = messages
+    self.parts = parts
   }
 
   /// A fresh decoder for the answer.
@@ -64,17 +80,20 @@ package struct PreparedChat {
   var estimatedInputTokens: Int { TokenEstimate.tokens(byteCount: messages.json.count) }
 
   fileprivate mutating func addRequest(_ environment: any Environment) throws(RunFailure) {
-    guard let body = Dialect.body(messages, options, provider) else {
-      throw RunFailure(.capabilityNotSupported, "provider \"\(provider.name)\" can't stream")
+    guard let body = Dialect.body(parts, provider) else {
+      throw RunFailure(.capabilityNotSupported, "provider \"\(provider.name)\" can't be called")
     }
-    var url = provider.streaming.endpoint ?? provider.endpoint
+    var url = provider.url(isStreaming: parts.isStreaming)
     // Searching text costs more than all the rest of this function; a look for a brace does not.
     if url.utf8.contains(UInt8(ascii: "{")) {
       url = url.replacing(text: "{{model}}", with: PercentEncoding.query(model))
     }
     var headers: [(name: String, value: String)] = [
       ("Content-Type", "application/json"),
-      ("Accept", provider.streaming.format == .sse ? "text/event-stream" : "application/json"),
+      (
+        "Accept",
+        parts.isStreaming && provider.streaming.format == .sse ? "text/event-stream" : "application/json"
+      ),
     ]
     let key = try key(environment)
     if let key { secrets.add(key) }

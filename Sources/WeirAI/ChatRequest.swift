@@ -7,11 +7,23 @@ package struct ChatRequest: Sendable, Equatable {
     /// A JSON array as the program wrote it: checked, then sent as it is.
     case json(String)
   }
+  /// What the answer has to be.
+  package enum Answer: Sendable, Equatable {
+    case text
+    /// Some JSON object.
+    case json
+    /// JSON of this schema.
+    case schema(JSONValue)
+  }
   package var messages: Messages
   /// Nil: the provider's default.
   package var model: String?
   package var temperature: Double?
   package var maxTokens: Int?
+  package var tools: [ChatTool] = []
+  package var answer = Answer.text
+  /// False: the answer comes whole, in one piece.
+  package var isStreaming = true
 
   package init(
     messages: Messages, model: String? = nil, temperature: Double? = nil, maxTokens: Int? = nil
@@ -57,9 +69,23 @@ package struct ChatMessage: Sendable, Equatable {
   }
 }
 
+/// A function that the model may ask for. `parameters`: a JSON schema of an object.
+package struct ChatTool: Sendable, Equatable {
+  package var name: String
+  package var description: String
+  package var parameters: JSONValue
+  package init(name: String, description: String, parameters: JSONValue) {
+    self.name = name
+    self.description = description
+    self.parameters = parameters
+  }
+}
+
 /// Messages that were checked, in both forms: bytes for a body, values for a dialect that rearranges them.
 struct CheckedMessages {
   var list: [ChatMessage]
+  /// Each as it was written: what a dialect knows and Weir does not is kept.
+  var items: [JSONValue]
   var json: [UInt8]
 
   init(_ messages: ChatRequest.Messages) throws(RunFailure) {
@@ -81,6 +107,7 @@ struct CheckedMessages {
     guard let items = value.array else { throw RunFailure(.schemaValidation, "messages are not a JSON array") }
     guard !items.isEmpty else { throw RunFailure(.schemaValidation, "messages are empty: there is nothing to answer") }
     list = []
+    self.items = items
     for (index, item) in items.enumerated() {
       guard let role = item["role"]?.string, !role.isEmpty else {
         throw RunFailure(.schemaValidation, "message \(index + 1) has no \"role\"")

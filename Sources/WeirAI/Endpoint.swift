@@ -32,11 +32,20 @@ package enum Endpoint {
     case .openaiChat: operation = "/chat/completions"
     case .simpleCompletion: operation = "/completions"
     case .openaiResponses: operation = "/responses"
-    default: return url
+    case .anthropicMessages: operation = "/messages"
+    case .gemini: operation = "/models/{{model}}:generateContent"
+    case .ollamaChat: operation = "/chat"
+    case .custom, .eliza: return url
     }
     var base = url
     while base.hasSuffix("/") { base.removeLast() }
-    return base.hasSuffix("/v1") ? base + operation : url
+    let ends =
+      switch shape {
+      case .gemini: ["/v1beta", "/v1"]
+      case .ollamaChat: ["/api"]
+      default: ["/v1"]
+      }
+    return ends.contains(where: base.hasSuffix) ? base + operation : url
   }
 
   /// As a base URL variable gives it: always completed, unless it names the operation already.

@@ -7,7 +7,7 @@ struct ObjectFramer {
   static let objectByteLimit = 16 << 20
 
   enum Place {
-    /// Objects begin at the start of a line (`{…` or `error: {…`).
+    /// Objects begin at the start of a line (`{…`, `[…` or `error: {…`).
     case lineStart
     /// Objects begin anywhere outside of others.
     case anywhere
@@ -105,7 +105,7 @@ struct ObjectFramer {
           line = .start
         }
       case .start:
-        if byte == UInt8(ascii: "{") {
+        if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") {
           isError = false
           return at
         }

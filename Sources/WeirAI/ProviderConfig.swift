@@ -33,6 +33,27 @@ package struct ProviderConfig: Sendable, Equatable {
     self.name = name
     self.endpoint = endpoint
     self.shape = shape
+    streaming.format = shape.usualFormat
+  }
+
+  /// Another shape, whose stream is framed as it usually is.
+  mutating func use(_ shape: RequestShape) {
+    self.shape = shape
+    streaming.format = shape.usualFormat
+  }
+
+  /// Where a request goes; `{{model}}` is still in it. Gemini has two operations, of which a configuration names either.
+  func url(isStreaming: Bool) -> String {
+    if isStreaming, let own = streaming.endpoint { return own }
+    guard shape == .gemini else { return endpoint }
+    let parts = endpoint.split(separator: "?", maxSplits: 1)
+    guard let path = parts.first, let colon = path.lastIndex(of: ":"), path[colon...].hasSuffix("enerateContent") else {
+      return endpoint
+    }
+    let query = parts.dropFirst().joined().split(separator: "&").filter { $0 != "alt=sse" }
+    let wanted = query + (isStreaming && streaming.format == .sse ? ["alt=sse"] : [])
+    return path[..<colon] + (isStreaming ? ":streamGenerateContent" : ":generateContent")
+      + (wanted.isEmpty ? "" : "?" + wanted.joined(separator: "&"))
   }
 }
 
@@ -47,6 +68,17 @@ package enum RequestShape: String, Sendable, CaseIterable {
   case custom
   /// The offline model inside Weir: no request at all. Not for configuration.
   case eliza
+
+  /// How its events are told apart, unless a configuration says otherwise.
+  var usualFormat: ProviderStreaming.Format { self == .ollamaChat ? .ndjson : .sse }
+
+  /// Where its deltas, ends and counts are is known, and no configuration has to say it.
+  var hasKnownEvents: Bool {
+    switch self {
+    case .anthropicMessages, .openaiResponses, .gemini, .ollamaChat: true
+    case .openaiChat, .simpleCompletion, .custom, .eliza: false
+    }
+  }
 
   package static let configurable = allCases.filter { $0 != .eliza }
 }

@@ -189,7 +189,7 @@ package enum ProviderConfigReader {
   private static func streaming(_ table: ConfigTable, _ config: ProviderConfig) throws(ConfigFailure)
     -> ProviderStreaming
   {
-    var all = ProviderStreaming()
+    var all = config.streaming
     let known = [
       "enabled", "endpoint", "format", "delta_path", "reasoning_path", "usage_path", "finish_path", "done_sentinel",
       "done_event",
@@ -204,13 +204,20 @@ package enum ProviderConfigReader {
     if let endpoint = all.endpoint {
       try Endpoint.check(endpoint, allowHTTP: config.allowHTTP, place: "\(given.place): endpoint")
     }
-    all.format = try given.choice("format", of: ProviderStreaming.Format.allCases) ?? .sse
+    all.format = try given.choice("format", of: ProviderStreaming.Format.allCases) ?? all.format
     all.deltaPath = try given.path("delta_path")
     all.reasoningPath = try given.path("reasoning_path")
     all.usagePath = try given.path("usage_path")
     all.finishPath = try given.path("finish_path")
     all.doneSentinel = try given.string("done_sentinel")
     all.doneEvent = try given.string("done_event")
+    if config.shape.hasKnownEvents {
+      for key in ["usage_path", "finish_path", "done_sentinel", "done_event"] where given.has(key) {
+        throw ConfigFailure(
+          "\(given.place): \(key) is not used with request_shape = \"\(config.shape.rawValue)\"",
+          hint: "how its streams end is known: remove the line, or describe the service as \"custom\"")
+      }
+    }
     if config.shape == .custom, all.enabled, all.deltaPath == nil {
       throw ConfigFailure("\(given.place): delta_path is missing: where is the text of a \"custom\" stream's event?")
     }

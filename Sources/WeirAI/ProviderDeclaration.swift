@@ -58,7 +58,7 @@ package struct ProviderDeclaration: Sendable, Equatable {
     if let base {
       config = base
       config.name = name
-      if let shape { config.shape = shape }
+      if let shape, shape != config.shape { config.use(shape) }
     } else {
       config = ProviderConfig(name: name, endpoint: "", shape: shape ?? .openaiChat)
       config.streaming.doneSentinel = config.shape == .openaiChat ? "[DONE]" : nil

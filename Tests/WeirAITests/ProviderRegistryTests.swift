@@ -52,7 +52,9 @@ struct ProviderRegistryTests {
     #expect(imitation["max_tokens"] == 5 && imitation["max_completion_tokens"] == nil)
     #expect(try body("mistral", ["MISTRAL_API_KEY": "k"])["stream_options"] == nil)
     #expect(try body("vllm", [:])["stream"] == true)
-    #expect(throws: RunFailure.self) { try body("anthropic", ["ANTHROPIC_API_KEY": "k"]) }
+    let anthropic = try body("anthropic", ["ANTHROPIC_API_KEY": "k"])
+    #expect(anthropic["max_tokens"] == 5 && anthropic["stream"] == true)
+    #expect(try body("gemini", ["GEMINI_API_KEY": "k"])["generationConfig"]?["maxOutputTokens"] == 5)
   }
 
   @Test func unknownNamesAndPrecedence() throws {
@@ -106,7 +108,7 @@ struct ProviderRegistryTests {
   @Test func preflightInOrder() throws {
     var provider = openAIProvider()
     provider.streaming.enabled = false
-    provider.shape = .gemini
+    provider.capabilities.streaming = false
     provider.allowedModels = ["good"]
     var chat = ChatRequest(messages: .json("{}"), model: "goood")
     let environment = FixedEnvironment()
@@ -117,8 +119,12 @@ struct ProviderRegistryTests {
     }
     fails("CapabilityNotSupported", "streaming is not enabled for provider \"p\"")
     provider.streaming.enabled = true
-    fails("CapabilityNotSupported", "request shape \"gemini\"")
-    provider.shape = .openaiChat
+    fails("CapabilityNotSupported", "capabilities.streaming is false")
+    provider.capabilities.streaming = true
+    chat.tools = [ChatTool(name: "f", description: "", parameters: [:])]
+    provider.capabilities.toolCalling = false
+    fails("ToolsNotSupported", "capabilities.tool_calling is false")
+    chat.tools = []
     fails("ModelNotAllowed", "model \"goood\" is not allowed")
     chat.model = "good"
     fails("SchemaValidation", "messages are not a JSON array")
