@@ -199,7 +199,8 @@ class Model:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.listener.getsockname()[1]
         self.connections = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def _accept(self):
         while True:
@@ -242,6 +243,10 @@ class Model:
         return self
 
     def __exit__(self, *_):
+        # A thread that waits in accept would take the next listener's connections once its descriptor is used again.
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join(DEADLINE)
         self.listener.close()
         for connection in list(self.connections):
             with contextlib.suppress(OSError):
