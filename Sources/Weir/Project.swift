@@ -28,16 +28,26 @@ package struct Project {
     var project = Project()
     if let explicit {
       try project.read(explicit)
+      try project.checkFallbacks(explicit)
       return project
     }
     var folder = Path.folder(of: Path.absolute(program))
     for _ in 0..<depthLimit {
       let found = [fileName, otherFileName].map { Path.join(folder, $0) }.filter(HostProcess.isFile)
       for file in found { try project.read(file) }
+      if let file = found.first { try project.checkFallbacks(file) }
       if !found.isEmpty || folder == "/" { break }
       folder = Path.folder(of: folder)
     }
     return project
+  }
+
+  private func checkFallbacks(_ path: String) throws(ProjectFailure) {
+    do throws(ConfigFailure) {
+      try ProviderConfigReader.checkFallbacks(providers)
+    } catch {
+      throw ProjectFailure(path, error.message, hint: error.hint)
+    }
   }
 
   private mutating func read(_ path: String) throws(ProjectFailure) {

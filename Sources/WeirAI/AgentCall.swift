@@ -87,6 +87,9 @@ final class AgentCall: ChatCall, RunEventSink {
     case .text(let more):
       if memory != nil { reply += more }
       sink?.runEvent(event)
+    case .restart:
+      reply = ""
+      sink?.runEvent(event)
     case .end(let state): asked(state)
     default: sink?.runEvent(event)
     }

@@ -13,7 +13,7 @@ package final class AgentSessions {
 
   let client: ChatClient
   let store: any StreamStore
-  package var registry: ProviderRegistry
+  package let registry: ProviderRegistry
   private let queue: KeyedQueue<StreamName>
 
   package init(client: ChatClient, registry: ProviderRegistry, store: any StreamStore) {

@@ -21,6 +21,9 @@ package final class ChatAccumulator: RunEventSink {
     case .end(let state):
       end = state
       onEnd(self)
+    case .restart:
+      text = ""
+      reasoning = ""
     case .start, .toolDelta, .toolStart, .toolEnd, .value: break
     }
   }

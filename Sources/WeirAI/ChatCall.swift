@@ -21,25 +21,33 @@ package protocol RunEventSink: AnyObject {
 /// Starts model calls. All that a call needs of the outside comes through `World`.
 package struct ChatClient {
   package let world: World
+  /// Where the names of `fallback` are looked up.
+  let registry: ProviderRegistry?
 
-  package init(world: World) { self.world = world }
+  package init(world: World, registry: ProviderRegistry? = nil) {
+    self.world = world
+    self.registry = registry
+  }
 
   /// A call that can't be made (no key, unknown model, …) ends the same way as one that failed: `.error`, `.end(.error)`.
   @discardableResult
   package func start(_ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink) -> any ChatCall {
+    let call = RoutedCall(request, provider: provider, client: self, sink: sink)
+    call.begin()
+    return call
+  }
+
+  /// One try, without retry or fallback.
+  func attempt(_ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink) -> any ChatCall {
     do throws(RunFailure) {
-      return start(try ChatPreflight.prepare(request, provider, world.environment), sink: sink)
+      let prepared = try ChatPreflight.prepare(request, provider, world.environment)
+      guard let request = prepared.http else { return ElizaCall(prepared, world: world, sink: sink) }
+      let call = HTTPChatCall(prepared, world: world, sink: sink)
+      call.begin(request)
+      return call
     } catch {
       return RefusedCall(error, sink: sink, loop: world.loop)
     }
-  }
-
-  @discardableResult
-  package func start(_ prepared: PreparedChat, sink: any RunEventSink) -> any ChatCall {
-    guard let request = prepared.http else { return ElizaCall(prepared, world: world, sink: sink) }
-    let call = HTTPChatCall(prepared, world: world, sink: sink)
-    call.begin(request)
-    return call
   }
 }
 

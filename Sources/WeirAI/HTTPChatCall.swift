@@ -160,7 +160,7 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
       case .end(let state):
         end(state, nil)
         continue
-      case .start, .toolStart, .toolEnd, .value: break
+      case .start, .restart, .toolStart, .toolEnd, .value: break
       }
       sink.runEvent(event)
     }

@@ -24,6 +24,9 @@ package struct ProviderConfig: Sendable, Equatable {
   package var retry = ProviderRetry()
   package var streaming = ProviderStreaming()
   package var budget = ProviderBudget()
+  /// Who is asked next when this one fails: `provider` or `provider/model`, in this order.
+  package var fallback: [String] = []
+  package var afterContent = FallbackAfterContent.terminate
   /// What a request that says nothing gets.
   package var defaults = RequestDefaults()
   /// `stream_options.include_usage`, for `openai_chat`.
@@ -150,6 +153,16 @@ package struct ProviderRetry: Sendable, Equatable {
   package var on: [AIErrorCode] = [.rateLimit, .connectionFailed, .timeout]
   /// More than this would hammer a provider that is down.
   package static let maxLimit = 10
+}
+
+/// What a failure does when readers have seen a part of the answer already.
+package enum FallbackAfterContent: String, Sendable, CaseIterable {
+  /// The run ends with it.
+  case terminate
+  /// What was said is void, and another provider answers anew.
+  case restart
+  /// Another provider is shown what was said, and goes on from there.
+  case `continue`
 }
 
 package struct ProviderBudget: Sendable, Equatable {

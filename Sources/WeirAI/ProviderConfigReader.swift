@@ -11,6 +11,7 @@ package enum ProviderConfigReader {
   private static let keys = [
     "schema_version", "name", "endpoint", "request_shape", "allow_http", "request_template", "response_path",
     "error_path", "auth", "auth_headers", "cost", "capabilities", "models", "timeouts", "retry", "streaming", "budget",
+    "fallback", "fallback_after_content",
   ]
 
   /// All tables of a document, in order. Other parts of the document are not looked at.
@@ -31,6 +32,24 @@ package enum ProviderConfigReader {
       configs.append(config)
     }
     return configs
+  }
+
+  /// Every name in a `fallback` leads somewhere. Once all documents are read, because they may name each other's providers.
+  package static func checkFallbacks(_ all: [ProviderConfig]) throws(ConfigFailure) {
+    let known = Set(all.map(\.name)).union(ProviderPreset.all.map(\.name)).union([Eliza.name])
+    for config in all {
+      for name in config.fallback {
+        let provider = String(name.prefix { $0 != "/" })
+        guard known.contains(provider), provider != config.name else {
+          throw ConfigFailure(
+            "ai_provider \"\(config.name)\": fallback: "
+              + (provider == config.name ? "\"\(name)\" is itself" : "there is no provider \"\(provider)\""),
+            hint: Spelling.nearest(to: provider, among: known.subtracting([config.name])).map {
+              "did you mean \"\($0)\"?"
+            })
+        }
+      }
+    }
   }
 
   static func read(_ value: JSONValue, number: Int) throws(ConfigFailure) -> ProviderConfig {
@@ -71,6 +90,9 @@ package enum ProviderConfigReader {
     }
     config.timeouts = try timeouts(table)
     config.retry = try retry(table)
+    config.fallback = try table.strings("fallback") ?? []
+    config.afterContent =
+      try table.choice("fallback_after_content", of: FallbackAfterContent.allCases) ?? .terminate
     config.streaming = try streaming(table, config)
     if let budget = try table.table("budget", known: ["usd_per_run", "usd_per_day"]) {
       config.budget.usdPerRun = try budget.amount("usd_per_run")

@@ -13,6 +13,7 @@ package struct ProviderDeclaration: Sendable, Equatable {
 
   package static let fieldNames = [
     "api_key", "api_key_env", "model", "endpoint", "temperature", "max_tokens", "shape", "headers", "allow_http",
+    "fallback",
   ]
 
   package var name: String
@@ -80,6 +81,7 @@ package struct ProviderDeclaration: Sendable, Equatable {
     config.defaults.model = try table.string("model") ?? config.defaults.model
     config.defaults.temperature = try table.amount("temperature") ?? config.defaults.temperature
     config.defaults.maxTokens = try table.int("max_tokens", in: 1...Int.max) ?? config.defaults.maxTokens
+    config.fallback = try table.strings("fallback") ?? config.fallback
     for member in try table.members("headers") ?? [] {
       guard let value = member.value.string, HeaderText.isName(member.name), HeaderText.isValue(value),
         HeaderText.variables(in: value) != nil

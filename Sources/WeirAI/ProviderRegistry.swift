@@ -1,7 +1,7 @@
 import WeirCore
 
 /// Every provider that a program can name: its own blocks first, then configured ones, then the built-in ones.
-package struct ProviderRegistry {
+package final class ProviderRegistry {
   private let environment: any Environment
   private var known: [String: ProviderConfig] = [:]
 
@@ -11,7 +11,7 @@ package struct ProviderRegistry {
   }
 
   /// Adds a program's block, on top of what its name means so far.
-  package mutating func declare(_ declaration: ProviderDeclaration) throws(ConfigFailure) {
+  package func declare(_ declaration: ProviderDeclaration) throws(ConfigFailure) {
     var base = known[declaration.name]
     if base == nil {
       // A preset without an address of its own (azure) is fine when the block brings one.

@@ -35,7 +35,7 @@ package struct TokenDelta: Equatable, Sendable {
         if tool == nil { tool = Tool(id: id, name: name, arguments: arguments) }
       case .error(let failure): self.failure = failure
       case .end: done = true
-      case .start, .usage, .toolStart, .toolEnd, .value: break
+      case .start, .restart, .usage, .toolStart, .toolEnd, .value: break
       }
     }
   }

@@ -5,6 +5,8 @@
 package enum RunEvent: Equatable, Sendable {
   /// The model took the request. Carries nothing a reader must show.
   case start(model: String)
+  /// What was said so far is void: another provider answers anew (`fallback_after_content = "restart"`).
+  case restart
   case text(String)
   case reasoning(String)
   /// A piece of a tool call's arguments as the model writes them.

@@ -5,6 +5,7 @@
 ///     {"type":"tool_delta","id":"c1","name":"add","arguments":"{\"a\":"}
 ///     {"type":"tool_start","id":"c1","name":"add","arguments":"{\"a\":1}"}
 ///     {"type":"tool_end","id":"c1","name":"add","ok":true}
+///     {"type":"restart"}
 ///     {"type":"usage","input_tokens":7,"output_tokens":2,"cached_input_tokens":0,"estimated":false}
 ///     {"type":"value","value":42}
 ///     {"type":"error","code":"RateLimited","message":"…","retryable":true,"hint":"…","status":429,"retry_after_ms":20}
@@ -34,6 +35,7 @@ package enum RunEventCodec {
     case .start(let model):
       JSONWriter.append(raw: #"{"type":"start","model":"#, to: &out)
       JSONWriter.append(string: model, to: &out)
+    case .restart: JSONWriter.append(raw: #"{"type":"restart""#, to: &out)
     case .toolDelta(let id, let name, let arguments): appendTool("tool_delta", id, name, arguments, to: &out)
     case .toolStart(let id, let name, let arguments): appendTool("tool_start", id, name, arguments, to: &out)
     case .toolEnd(let id, let name, let ok):
@@ -142,6 +144,7 @@ package enum RunEventCodec {
     func event() throws(RunEventFailure) -> RunEvent? {
       switch try string("type") {
       case "start": return .start(model: try string("model"))
+      case "restart": return .restart
       case "text": return .text(try string("delta"))
       case "reasoning": return .reasoning(try string("delta"))
       case "tool_delta":

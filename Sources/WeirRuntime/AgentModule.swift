@@ -25,7 +25,8 @@ enum AgentModule {
         /// The fields of a `provider` block. A block named like a built-in provider starts from that one.
         export type ProviderFields = {
           api_key?: string, api_key_env?: string, model?: string, endpoint?: string, temperature?: float,
-          max_tokens?: int, shape?: string, headers?: Map[string, string], allow_http?: bool
+          max_tokens?: int, shape?: string, headers?: Map[string, string], allow_http?: bool,
+          fallback?: [string]
         }
         /// Made by `provider NAME { … }`.
         export extern func provider(name: string, fields: ProviderFields) -> Provider

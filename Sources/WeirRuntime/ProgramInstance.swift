@@ -75,7 +75,7 @@ package final class ProgramInstance {
     self.store = store
     self.options = options
     self.showTrap = showTrap
-    client = ChatClient(world: world)
+    client = ChatClient(world: world, registry: providers)
     sessions = AgentSessions(client: client, registry: providers, store: store)
     let recording = options.record.map { RecordingFile($0, world: world) }
     self.recording = recording

@@ -9,6 +9,9 @@ extension FrameEncoder {
     switch event {
     case .start, .toolDelta:
       break
+    case .restart:
+      id(offset, to: &out)
+      JSONWriter.append(raw: "event: restart\ndata: {}\n\n", to: &out)
     case .text(let text):
       id(offset, to: &out)
       JSONWriter.append(raw: "data: {\"content\":", to: &out)
@@ -126,7 +129,7 @@ extension FrameEncoder {
       openAI(delta: [:], finish: finish, nil, time: time, to: &out)
       id(offset, to: &out)
       JSONWriter.append(raw: "data: [DONE]\n\n", to: &out)
-    case .toolDelta, .toolStart, .toolEnd:
+    case .restart, .toolDelta, .toolStart, .toolEnd:
       // The server runs its tools itself: a client must not be asked to.
       break
     }
@@ -154,7 +157,7 @@ extension FrameEncoder {
   /// `start` and `text-start` are in the preamble: they belong to the reader, not to an item.
   func aiSDK(_ event: RunEvent, _ offset: Offset, to out: inout [UInt8]) {
     switch event {
-    case .start, .usage:
+    case .start, .restart, .usage:
       break
     case .text(let text):
       data(["type": "text-delta", "id": "0", "delta": .string(text)], offset, to: &out)

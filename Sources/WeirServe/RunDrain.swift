@@ -117,6 +117,10 @@ final class RunDrain {
     case .usage(let usage): outcome.usage = usage
     case .error(let failure): outcome.failure = failure
     case .end(let state): outcome.end = state
+    case .restart:
+      outcome.size -= outcome.text.utf8.count + outcome.reasoning.utf8.count
+      outcome.text = ""
+      outcome.reasoning = ""
     case .start, .toolDelta: break
     }
   }

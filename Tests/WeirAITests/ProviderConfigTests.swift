@@ -61,6 +61,8 @@ struct ProviderConfigTests {
         timeouts = { connect = "500ms", first_content = "1m30s", between_content = "30s", total = "10m" }
         retry = { max = 3, on = ["RateLimit", "Timeout"] }
         budget = { usd_per_run = 0.5, usd_per_day = 10 }
+        fallback = ["eliza", "openai/gpt-4o"]
+        fallback_after_content = "continue"
         [ai_provider.streaming]
         enabled = true
         endpoint = "https://stream.test/v1"
@@ -90,6 +92,8 @@ struct ProviderConfigTests {
       connect: .milliseconds(500), firstContent: .seconds(90), betweenContent: .seconds(30), total: .seconds(600))
     wanted.retry = ProviderRetry(max: 3, on: [.rateLimit, .timeout])
     wanted.budget = ProviderBudget(usdPerRun: 0.5, usdPerDay: 10)
+    wanted.fallback = ["eliza", "openai/gpt-4o"]
+    wanted.afterContent = .continue
     wanted.streaming = ProviderStreaming(
       enabled: true, endpoint: "https://stream.test/v1", format: .ndjson,
       deltaPath: try JSONPath("$.choices[0].delta.content"),
@@ -131,6 +135,12 @@ struct ProviderConfigTests {
     (("\"openai_chat\"", "\"openai_chat\"\ncost = { per_call_usd = -1 }"), "not negative"),
     (("\"openai_chat\"", "\"openai_chat\"\nresponse_path = \"$..x\""), "response_path: "),
     (("\"openai_chat\"", "\"openai_chat\"\nmodels = { allowed = [1] }"), "a list of texts"),
+    (("\"openai_chat\"", "\"openai_chat\"\nfallback = \"b\""), "fallback: expected a list of texts"),
+    (("\"openai_chat\"", "\"openai_chat\"\nfallback_after_content = \"go on\""), "\"go on\" is not one of"),
+    (
+      ("\"openai_chat\"", "\"gemini\"\n[ai_provider.streaming]\nenabled = true\ndone_sentinel = \"x\""),
+      "done_sentinel is not used with request_shape = \"gemini\""
+    ),
     (("[[ai_provider]]", "[ai_provider]"), "expected tables"),
     (("[[ai_provider]]", minimal + "[[ai_provider]]"), "defined twice"),
   ]
@@ -143,6 +153,17 @@ struct ProviderConfigTests {
       #expect(toml != Self.minimal)
       let failure = #expect(throws: ConfigFailure.self, "\(row.says)") { try Self.read(toml) }
       #expect(failure?.description.contains(row.says) == true, "\(row.says): \(failure?.description ?? "")")
+    }
+  }
+
+  @Test func fallbacksLeadSomewhere() throws {
+    func check(_ names: String) throws {
+      try ProviderConfigReader.checkFallbacks(Self.read(Self.minimal + "fallback = [\(names)]"))
+    }
+    try check("\"openai/gpt-4o\", \"eliza\"")
+    for (names, says) in [("\"opnai\"", "did you mean \"openai\"?"), ("\"eliza\", \"x/m\"", "is itself")] {
+      let failure = #expect(throws: ConfigFailure.self) { try check(names) }
+      #expect(failure?.description.contains(says) == true, "\(String(describing: failure))")
     }
   }
 

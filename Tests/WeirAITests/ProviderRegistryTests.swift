@@ -69,7 +69,7 @@ struct ProviderRegistryTests {
   }
 
   @Test func declarations() throws {
-    var registry = registry(["MY_URL": "http://localhost:7/v1"])
+    let registry = registry(["MY_URL": "http://localhost:7/v1"])
     try registry.declare(
       ProviderDeclaration(
         name: "openai",

@@ -34,6 +34,7 @@ func openAIProvider(_ name: String = "p", endpoint: String = "https://api.test/v
   var config = ProviderConfig(name: name, endpoint: endpoint, shape: .openaiChat)
   config.auth = .bearer(.environment(["TEST_KEY"]))
   config.defaults.model = "m"
+  config.retry.max = 0
   return config
 }
 

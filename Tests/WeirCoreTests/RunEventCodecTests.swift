@@ -5,6 +5,7 @@ import WeirTesting
 
 @Suite struct RunEventCodecTests {
   static let written: [(RunEvent, String)] = [
+    (.restart, #"{"type":"restart"}"#),
     (.start(model: "gpt-4o"), #"{"type":"start","model":"gpt-4o"}"#),
     (.text("Hé\"\n"), #"{"type":"text","delta":"Hé\"\n"}"#),
     (.reasoning(""), #"{"type":"reasoning","delta":""}"#),

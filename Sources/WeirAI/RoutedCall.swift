@@ -1,0 +1,187 @@
+import WeirCore
+
+/// One call as a program sees it: tries the provider again, or others in its place, while nobody has seen any of the answer
+/// (spec/ai.md, `retry`; `fallback`). After the first content a failure ends the call, unless the configuration says
+/// otherwise.
+///
+/// Stands between the tries and the sink. The sink is told of the try that counted alone: one `.start`, one `.usage` with
+/// what all tries took, one end.
+final class RoutedCall: ChatCall, RunEventSink {
+  /// Before the second try; doubled for each further one, with chance, so that clients don't come back together.
+  static let firstDelay = Duration.milliseconds(500)
+  static let delayLimit = Duration.seconds(30)
+  static let continuation =
+    "Your last message was cut off. Continue it exactly where it ends: no repetition, no introduction."
+
+  private enum Phase {
+    case trying(any ChatCall)
+    case waiting(any Cancellable)
+    case over
+  }
+
+  private var request: ChatRequest
+  private var provider: ProviderConfig
+  private let client: ChatClient
+  private var sink: (any RunEventSink)?
+  private var phase = Phase.over
+  private let deadline: Instant
+  private var others: [String]
+  private let afterContent: FallbackAfterContent
+  private var tries = 0
+
+  private var hasContent = false
+  private var start: String?
+  private var failure: RunFailure?
+  private var usage: Usage?
+  private var earlierUsage: Usage?
+  /// What was said, kept only to be continued.
+  private var said = ""
+
+  var isEnded: Bool { sink == nil }
+  var isReading = true { didSet { if case .trying(let call) = phase { call.isReading = isReading } } }
+
+  init(_ request: ChatRequest, provider: ProviderConfig, client: ChatClient, sink: any RunEventSink) {
+    self.request = request
+    self.provider = provider
+    self.client = client
+    self.sink = sink
+    deadline = client.world.loop.now + provider.timeouts.total
+    others = provider.fallback
+    afterContent = provider.fallback.isEmpty ? .terminate : provider.afterContent
+  }
+
+  /// Not in `init`, because a try may keep its sink from the beginning.
+  func begin() {
+    tries += 1
+    failure = nil
+    var config = provider
+    config.timeouts.total = min(config.timeouts.total, max(remaining, .milliseconds(1)))
+    let call = client.attempt(request, provider: config, sink: self)
+    call.isReading = isReading
+    phase = .trying(call)
+  }
+
+  private var remaining: Duration { deadline - client.world.loop.now }
+
+  // MARK: What the try says
+
+  func runEvent(_ event: RunEvent) {
+    switch event {
+    case .text(let text):
+      if afterContent == .continue { said += text }
+      content(event)
+    case .reasoning, .toolDelta: content(event)
+    case .start(let model): if hasContent { return } else { start = model }
+    case .usage(let usage): self.usage = usage
+    case .error(let failure): self.failure = failure
+    case .end(let state): ended(state)
+    case .restart, .toolStart, .toolEnd, .value: sink?.runEvent(event)
+    }
+  }
+
+  private func content(_ event: RunEvent) {
+    if !hasContent {
+      hasContent = true
+      if let start { sink?.runEvent(.start(model: start)) }
+    }
+    sink?.runEvent(event)
+  }
+
+  private func ended(_ state: EndState) {
+    guard case .trying = phase else { return }
+    guard state == .error || state == .truncated, let failure, let next = next(failure) else { return end(state) }
+    earlierUsage = total
+    usage = nil
+    switch next {
+    case .again(let delay):
+      phase = .waiting(client.world.loop.after(delay) { [self] in begin() })
+    case .other(let config, let model):
+      provider = config
+      request.model = model
+      tries = 0
+      if hasContent { goOn() }
+      begin()
+    }
+  }
+
+  private enum Next {
+    case again(after: Duration)
+    case other(ProviderConfig, model: String?)
+  }
+
+  /// Nil: the failure is the end.
+  private func next(_ failure: RunFailure) -> Next? {
+    if !hasContent, failure.retryable, tries <= provider.retry.max,
+      let code = AIErrorCode(rawValue: failure.code), provider.retry.on.contains(code)
+    {
+      let delay = max(backoff, .milliseconds(failure.retryAfterMs ?? 0))
+      if delay < remaining { return .again(after: delay) }
+    }
+    if hasContent, afterContent == .terminate || !failure.retryable { return nil }
+    // Messages that nobody can read are not worth asking about a second time; nor is anything once time is up.
+    guard failure.code != AIErrorCode.schemaValidation.rawValue, remaining > .zero else { return nil }
+    while !others.isEmpty {
+      let name = others.removeFirst()
+      if let (config, model) = try? client.registry?.resolve(name) { return .other(config, model: model) }
+    }
+    return nil
+  }
+
+  private var backoff: Duration {
+    let delay = Self.firstDelay * (1 << min(tries - 1, ProviderRetry.maxLimit))
+    // From half of it to all of it.
+    let chance = Double(client.world.random.next() >> 11) / Double(1 << 53)
+    return min(delay, Self.delayLimit) * (0.5 + chance / 2)
+  }
+
+  /// Readers have seen a part of the answer.
+  private func goOn() {
+    if afterContent == .restart {
+      sink?.runEvent(.restart)
+      return
+    }
+    guard !said.isEmpty else { return }
+    let shown = [ChatMessage("assistant", said), ChatMessage("user", Self.continuation)]
+    switch request.messages {
+    case .typed(let messages): request.messages = .typed(messages + shown)
+    case .json(let text):
+      // It was checked before the first try.
+      guard let items = try? JSONValue.parse(Array(text.utf8)).array else { return }
+      request.messages = .json(JSONValue.array(items + shown.map(\.json)).text)
+    }
+  }
+
+  // MARK: Ends
+
+  /// What all tries took.
+  private var total: Usage? {
+    guard let earlier = earlierUsage else { return usage }
+    guard var sum = usage else { return earlier }
+    sum.inputTokens += earlier.inputTokens
+    sum.outputTokens += earlier.outputTokens
+    sum.cachedInputTokens += earlier.cachedInputTokens
+    sum.estimated = sum.estimated || earlier.estimated
+    return sum
+  }
+
+  private func end(_ state: EndState) {
+    phase = .over
+    let sink = sink
+    self.sink = nil
+    if !hasContent, let start { sink?.runEvent(.start(model: start)) }
+    if let total { sink?.runEvent(.usage(total)) }
+    if state == .error || state == .truncated, let failure { sink?.runEvent(.error(failure)) }
+    sink?.runEvent(.end(state))
+  }
+
+  func stop() {
+    switch phase {
+    case .trying(let call): call.stop()
+    case .waiting(let timer):
+      timer.cancel()
+      phase = .over
+      client.world.loop.soon { [self] in end(.aborted) }
+    case .over: break
+    }
+  }
+}
