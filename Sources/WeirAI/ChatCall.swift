@@ -18,6 +18,16 @@ package protocol RunEventSink: AnyObject {
   func runEvent(_ event: RunEvent)
 }
 
+/// Sees a provider's events as they come, for who hands them on as they are; what they mean goes to the call's sink.
+package protocol ProviderTap: AnyObject {
+  /// A try got an answer that is no refusal.
+  func providerAnswered()
+  /// The bytes are valid during the call only.
+  func providerSent(_ type: String, _ data: Span<UInt8>)
+  /// What a try has sent so far does not count: nothing of it was content, and another begins.
+  func providerIsTriedAgain()
+}
+
 /// Starts model calls. All that a call needs of the outside comes through `World`.
 package struct ChatClient {
   package let world: World
@@ -31,18 +41,22 @@ package struct ChatClient {
 
   /// A call that can't be made (no key, unknown model, …) ends the same way as one that failed: `.error`, `.end(.error)`.
   @discardableResult
-  package func start(_ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink) -> any ChatCall {
-    let call = RoutedCall(request, provider: provider, client: self, sink: sink)
+  package func start(
+    _ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink, tap: (any ProviderTap)? = nil
+  ) -> any ChatCall {
+    let call = RoutedCall(request, provider: provider, client: self, sink: sink, tap: tap)
     call.begin()
     return call
   }
 
   /// One try, without retry or fallback.
-  func attempt(_ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink) -> any ChatCall {
+  func attempt(
+    _ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink, tap: (any ProviderTap)?
+  ) -> any ChatCall {
     do throws(RunFailure) {
       let prepared = try ChatPreflight.prepare(request, provider, world.environment)
       guard let request = prepared.http else { return ElizaCall(prepared, world: world, sink: sink) }
-      let call = HTTPChatCall(prepared, world: world, sink: sink)
+      let call = HTTPChatCall(prepared, world: world, sink: sink, tap: tap)
       call.begin(request)
       return call
     } catch {

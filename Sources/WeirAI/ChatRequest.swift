@@ -34,6 +34,17 @@ package struct ChatRequest: Sendable, Equatable {
     self.maxTokens = maxTokens
   }
 
+  /// In front of all others.
+  package mutating func prepend(_ message: ChatMessage) {
+    switch messages {
+    case .typed(let list): messages = .typed([message] + list)
+    case .json(let text):
+      // What is no list is left to the check that says so.
+      guard let items = try? JSONValue.parse(text).array else { return }
+      messages = .json(JSONValue.array([message.json] + items).text)
+    }
+  }
+
   /// All messages together, as JSON. Far above any model's context; bounds what one request can make a server hold.
   package static let messagesByteLimit = 64 << 20
 }

@@ -25,7 +25,8 @@ struct DeltaPaths: Sendable {
 
   init(_ config: ProviderConfig) {
     let streaming = config.streaming
-    isOpenAIChat = config.shape == .openaiChat
+    // The offline model's events are written as OpenAI would.
+    isOpenAIChat = config.shape == .openaiChat || config.shape == .eliza
     format = streaming.format
     sentinel = (streaming.doneSentinel ?? (config.shape == .custom ? nil : "[DONE]")).map { Array($0.utf8) }
     doneEvent = streaming.doneEvent

@@ -47,6 +47,8 @@ package protocol ChatDecoder: AnyObject {
   func receive(_ bytes: Span<UInt8>, into events: inout [RunEvent])
   /// One event by itself, for who reads the event stream elsewhere.
   func receive(event type: String, data: Span<UInt8>, into events: inout [RunEvent])
+  /// Told of every event as it came, before it is read; nil: nobody wants to know.
+  var onEvent: ((_ type: String, _ data: Span<UInt8>) -> Void)? { get set }
   /// The body is over. `cut`: why, when its framing says that more should have come.
   func finish(cut: String?, into events: inout [RunEvent])
   var isEnded: Bool { get }
@@ -54,6 +56,8 @@ package protocol ChatDecoder: AnyObject {
   var finishState: EndState? { get }
   /// What the provider said last about tokens.
   var usage: Usage? { get }
+  /// The index of a tool call by its ID.
+  func toolIndex(_ id: String) -> Int?
   /// Malformed events that were skipped.
   var skippedEvents: Int { get }
 }

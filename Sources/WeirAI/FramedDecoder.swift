@@ -21,6 +21,7 @@ class FramedDecoder: ChatDecoder {
   final var usage: Usage?
   final private(set) var skippedEvents = 0
   final private(set) var deliveredBytes = 0
+  final var onEvent: ((_ type: String, _ data: Span<UInt8>) -> Void)?
 
   init(_ format: ProviderStreaming.Format, model: String, provider: String) {
     self.format = format
@@ -51,16 +52,22 @@ class FramedDecoder: ChatDecoder {
   private final func raw(_ object: [UInt8], into events: inout [RunEvent]) {
     // A list of one error is how some services refuse; a whole list of events is one that forgot its framing.
     if object.first == UInt8(ascii: "["), let items = try? JSONValue.parse(object).array {
-      for item in items where !isEnded { receive(event: SSEHead.defaultType, data: item.encoded().span, into: &events) }
+      for item in items { take(SSEHead.defaultType, item.encoded().span, into: &events) }
       return
     }
-    receive(event: framer.isError ? "error" : SSEHead.defaultType, data: object.span, into: &events)
+    take(framer.isError ? "error" : SSEHead.defaultType, object.span, into: &events)
+  }
+
+  private final func take(_ type: String, _ data: Span<UInt8>, into events: inout [RunEvent]) {
+    if isEnded { return }
+    onEvent?(type, data)
+    receive(event: type, data: data, into: &events)
   }
 
   private final func parse(_ bytes: Span<UInt8>, into events: inout [RunEvent]) {
     do throws(SSEFailure) {
       // Invariant: nothing below touches `sse`, which is being used.
-      try sse.parse(bytes) { head, data in receive(event: head.type, data: data, into: &events) }
+      try sse.parse(bytes) { head, data in take(head.type, data, into: &events) }
     } catch {
       if !isEnded {
         end(.error, RunFailure(.protocolError, "provider \"\(provider)\": \(error.message)"), into: &events)
@@ -140,6 +147,8 @@ class FramedDecoder: ChatDecoder {
     deliveredBytes += delta.arguments.utf8.count
     events.append(.toolDelta(id: delta.id, name: delta.name, arguments: delta.arguments))
   }
+
+  final func toolIndex(_ id: String) -> Int? { tools.index(of: id) }
 
   // MARK: Ends
 

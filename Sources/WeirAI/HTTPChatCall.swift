@@ -24,6 +24,7 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
   private let chat: PreparedChat
   private let world: World
   private let decoder: any ChatDecoder
+  private let tap: (any ProviderTap)?
   private var sink: (any RunEventSink)?
   private var phase = Phase.waiting
   private var exchange: (any HTTPExchange)?
@@ -52,11 +53,13 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
     }
   }
 
-  init(_ chat: PreparedChat, world: World, sink: any RunEventSink) {
+  init(_ chat: PreparedChat, world: World, sink: any RunEventSink, tap: (any ProviderTap)? = nil) {
     self.chat = chat
+    self.tap = tap
     self.world = world
     self.sink = sink
     decoder = chat.decoder()
+    if let tap { decoder.onEvent = { [unowned tap] in tap.providerSent($0, $1) } }
     started = world.loop.now
     lastActivity = started
     timerDeadline = started
@@ -78,6 +81,7 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
       return
     }
     phase = .streaming
+    tap?.providerAnswered()
   }
 
   func httpReceived(body: Span<UInt8>) {

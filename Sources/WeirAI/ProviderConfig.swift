@@ -46,7 +46,7 @@ package struct ProviderConfig: Sendable, Equatable {
   }
 
   /// Where a request goes; `{{model}}` is still in it. Gemini has two operations, of which a configuration names either.
-  func url(isStreaming: Bool) -> String {
+  package func url(isStreaming: Bool) -> String {
     if isStreaming, let own = streaming.endpoint { return own }
     guard shape == .gemini else { return endpoint }
     let parts = endpoint.split(separator: "?", maxSplits: 1)

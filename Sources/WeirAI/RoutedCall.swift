@@ -22,6 +22,7 @@ final class RoutedCall: ChatCall, RunEventSink {
   private var request: ChatRequest
   private var provider: ProviderConfig
   private let client: ChatClient
+  private let tap: (any ProviderTap)?
   private var sink: (any RunEventSink)?
   private var phase = Phase.over
   private let deadline: Instant
@@ -40,14 +41,19 @@ final class RoutedCall: ChatCall, RunEventSink {
   var isEnded: Bool { sink == nil }
   var isReading = true { didSet { if case .trying(let call) = phase { call.isReading = isReading } } }
 
-  init(_ request: ChatRequest, provider: ProviderConfig, client: ChatClient, sink: any RunEventSink) {
+  init(
+    _ request: ChatRequest, provider: ProviderConfig, client: ChatClient, sink: any RunEventSink,
+    tap: (any ProviderTap)?
+  ) {
+    self.tap = tap
     self.request = request
     self.provider = provider
     self.client = client
     self.sink = sink
     deadline = client.world.loop.now + provider.timeouts.total
-    others = provider.fallback
-    afterContent = provider.fallback.isEmpty ? .terminate : provider.afterContent
+    // Events that are handed on as they are must all be of one dialect, and of one answer.
+    others = tap == nil ? provider.fallback : []
+    afterContent = others.isEmpty ? .terminate : provider.afterContent
   }
 
   /// Not in `init`, because a try may keep its sink from the beginning.
@@ -56,7 +62,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     failure = nil
     var config = provider
     config.timeouts.total = min(config.timeouts.total, max(remaining, .milliseconds(1)))
-    let call = client.attempt(request, provider: config, sink: self)
+    let call = client.attempt(request, provider: config, sink: self, tap: tap)
     call.isReading = isReading
     phase = .trying(call)
   }
@@ -92,6 +98,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     guard state == .error || state == .truncated, let failure, let next = next(failure) else { return end(state) }
     earlierUsage = total
     usage = nil
+    tap?.providerIsTriedAgain()
     switch next {
     case .again(let delay):
       phase = .waiting(client.world.loop.after(delay) { [self] in begin() })

@@ -19,6 +19,8 @@ struct ToolCallRouter {
 
   private var calls: [Call] = []
   private var current = -1
+  /// Its index where the service says one, else its place.
+  func index(of id: String) -> Int? { calls.firstIndex { $0.id == id }.map { calls[$0].index ?? $0 } }
   var isEmpty: Bool { calls.isEmpty }
 
   /// Nil: a piece that says nothing.

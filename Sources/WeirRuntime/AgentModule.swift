@@ -120,7 +120,7 @@ enum AgentModule {
           }
         },
       ],
-      records: [AIModule.errorRecord],
+      records: [AIValues.error],
       absent: absent("summary", "run").merging([
         "_tools": "`tools` of an agent", "_handoffs": "`handoffs` of an agent", "_output": "`output` of an agent",
       ]) { first, _ in first }

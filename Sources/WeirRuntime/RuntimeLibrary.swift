@@ -5,7 +5,7 @@ package enum RuntimeLibrary {
   package static var modules: [LibraryModule] {
     [
       ClockModule.module, RandomModule.module, FileModule.module, StreamModule.module, ProcessModule.module,
-      AIModule.module, AgentModule.module, HTTPModule.module, PipelineModule.module,
+      AIModule.module, JSONCallModule.module, AgentModule.module, HTTPModule.module, PipelineModule.module,
       NetModule.module,
     ]
   }

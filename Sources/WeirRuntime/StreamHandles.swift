@@ -1,3 +1,4 @@
+import WeirAI
 import WeirCore
 import WeirFlow
 import WeirLang
@@ -10,6 +11,8 @@ final class StreamConn: Handle, BridgedHandle {
   let connection: any StreamConnection
   /// A handler that names its connection keeps it alive: `StreamScope` breaks that circle when the run is over.
   var handler: Value?
+  /// Whose answer it is, if a model's.
+  var provider: ProviderConfig?
 
   init(_ connection: any StreamConnection) {
     self.connection = connection
@@ -94,6 +97,9 @@ final class EventLoopHandle: Handle, BridgedHandle {
     case .wait: return nil
     }
   }
+
+  func next() -> SelectLoop.Step { reader.next() }
+  func wait(_ wake: @escaping () -> Void) { reader.wait(wake) }
 
   func wait(_ shape: @escaping (Value, String?) -> Value, _ answer: @escaping (Value) -> Void) {
     reader.wait { [weak self] in

@@ -221,19 +221,18 @@ enum StreamModule {
 
   private static var nextOfStream: Native {
     raw("next", arity: 1) { arguments, context in
-      guard let stream = arguments[0].asHandle as? AgentStream else { throw Trap.broken("not a stream") }
-      let reader = try stream.reader()
-      guard !reader.isWaited else {
+      guard let stream = arguments[0].asHandle as? any PulledStream else { throw Trap.broken("not a stream") }
+      guard !stream.isWaited else {
         throw Trap("StreamBusy", "another task waits for this stream's next value", hint: "let one task read it")
       }
       let suspension = context.suspend()
-      reader.next { result in
+      try stream.next { result in
         switch result {
-        case .success(let text): suspension.resume(text.map { .some(.string($0)) } ?? .none)
+        case .success(let value): suspension.resume(value)
         case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
         }
       }
-      suspension.onCancel { stream.feed.stop() }
+      suspension.onCancel { stream.stop() }
       return .suspended
     }
   }

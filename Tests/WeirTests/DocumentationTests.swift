@@ -26,7 +26,7 @@ import WeirLang
     ("isEmpty", "std/list: isEmpty, std/map: isEmpty, std/string: isEmpty"), ("JNull", "std/json: Json"),
     ("sortby", "near sortBy"), ("std/lst", "near std/list"), ("list.srotBy", "near std/list.sortBy"),
     ("zzzz", "near -"),
-    ("", "near -"), ("std/", "near std/fs"), ("list.", "near -"), (".", "near -"), ("a\0b", "near -"),
+    ("", "near -"), ("std/", "near std/ai"), ("list.", "near -"), (".", "near -"), ("a\0b", "near -"),
     (String(repeating: "x", count: 100_000), "near -"),
   ]
 

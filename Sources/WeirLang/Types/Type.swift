@@ -123,6 +123,8 @@ enum VariableKind {
   case comparable
   /// What `len` measures: strings, bytes, lists, maps, Json.
   case measured
+  /// What a model is sent: JSON as text or `Json`, or a list of records with a `role` and a `content`.
+  case messages
 
   /// What a type parameter of an `extern func` promises by its name: `len[measured](value: measured)`. Functions written
   /// in the language need no such word, their bodies tell.
@@ -130,6 +132,7 @@ enum VariableKind {
     switch name {
     case "comparable": self = .comparable
     case "measured": self = .measured
+    case "messages": self = .messages
     default: self = .any
     }
   }
@@ -139,6 +142,9 @@ enum VariableKind {
     switch (a, b) {
     case (.any, let other), (let other, .any): other
     case (.comparable, let other), (let other, .comparable): other
+    case (.messages, .number), (.number, .messages): nil
+    // Both texts and lists can be all the rest.
+    case (.messages, _), (_, .messages): .messages
     case (.measured, .measured): .measured
     case (.measured, .joinable), (.joinable, .measured): .joinable
     // Text, bytes and lists have both a length and an order.

@@ -24,6 +24,7 @@ struct TypePrinter {
     case .ordered: return "a number or a string"
     case .comparable: return "something that can be compared"
     case .measured: return "a string, bytes, a list, a map or Json"
+    case .messages: return "messages (a list of {role, content}, or JSON)"
     case .any: return nil
     }
   }
@@ -72,6 +73,7 @@ struct TypePrinter {
       case .joinable: return "string or list"
       case .ordered: return "number or string"
       case .measured: return "string, list or map"
+      case .messages: return "messages"
       case .any, .comparable: break
       }
       if let name = names[v.id] { return name }

@@ -212,10 +212,22 @@ final class Unifier {
     case (.comparable, _): makeComparable(type, depth)
     case (.measured, .string), (.measured, .bytes), (.measured, .list), (.measured, .map): true
     case (.measured, .named(let named, _)): named.isJSON
+    case (.messages, .string): true
+    case (.messages, .named(let named, _)): named.isJSON
+    case (.messages, .list(let item)): isMessage(item)
     case (.number, .int), (.number, .float): true
     case (.joinable, .string), (.joinable, .bytes), (.joinable, .list): true
     case (.ordered, .int), (.ordered, .float), (.ordered, .string), (.ordered, .bytes): true
     case (.ordered, .list), (.ordered, .tuple): true
+    default: false
+    }
+  }
+
+  private func isMessage(_ type: Type) -> Bool {
+    switch type.resolved {
+    case .record(let record): record["role"] != nil && record["content"] != nil
+    case .named(let named, _): named.isJSON
+    case .variable, .any: true
     default: false
     }
   }
@@ -297,7 +309,7 @@ final class Unifier {
           switch v.kind {
           case .any, .comparable, .measured: break
           case .number, .ordered: v.bound = .int
-          case .joinable: v.bound = .string
+          case .joinable, .messages: v.bound = .string
           }
           return
         }
