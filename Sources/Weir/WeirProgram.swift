@@ -128,6 +128,8 @@ public struct RunOptions: Sendable {
   public var connections = ConnectionPolicy()
   /// Variables that win over the process's own, such as keys.
   public var environment: [String: String] = [:]
+  /// USD that model calls may cost altogether; needs providers that say what they cost. nil: no limit.
+  public var maxCost: Double?
   /// Programs that may be started, as `--process-allowlist` has them: `echo`, `git:status`, `/usr/bin/sox`. nil: any.
   public var processAllowlist: [String]?
   /// Variables that processes inherit although they look like secrets.
@@ -143,6 +145,7 @@ public struct RunOptions: Sendable {
   func instanceOptions() throws(WeirError) -> ProgramInstance.Options {
     var options = ProgramInstance.Options()
     options.network = try connections.network()
+    options.maxCost = maxCost
     options.server.host = host
     options.server.port = port
     options.server.grace = grace

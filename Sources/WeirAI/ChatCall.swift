@@ -12,8 +12,8 @@ package protocol ChatCall: AnyObject {
   var isEnded: Bool { get }
 }
 
-/// Takes a run's events, in order: exactly one `.end`, last; `.error` comes before `.end(.error)` and
-/// `.end(.truncated)`. Never called inside `start` or `stop`. Held until the end.
+/// Takes a run's events, in order: exactly one `.end`, last; `.error` comes before `.end(.error)`,
+/// `.end(.truncated)` and `.end(.budget)`. Never called inside `start` or `stop`. Held until the end.
 package protocol RunEventSink: AnyObject {
   func runEvent(_ event: RunEvent)
 }
@@ -33,10 +33,12 @@ package struct ChatClient {
   package let world: World
   /// Where the names of `fallback` are looked up.
   let registry: ProviderRegistry?
+  package let budget: BudgetLedger
 
-  package init(world: World, registry: ProviderRegistry? = nil) {
+  package init(world: World, registry: ProviderRegistry? = nil, budget: BudgetLedger? = nil) {
     self.world = world
     self.registry = registry
+    self.budget = budget ?? BudgetLedger(wallClock: { [unowned loop = world.loop] in loop.wallClock })
   }
 
   /// A call that can't be made (no key, unknown model, …) ends the same way as one that failed: `.error`, `.end(.error)`.
@@ -50,18 +52,11 @@ package struct ChatClient {
   }
 
   /// One try, without retry or fallback.
-  func attempt(
-    _ request: ChatRequest, provider: ProviderConfig, sink: any RunEventSink, tap: (any ProviderTap)?
-  ) -> any ChatCall {
-    do throws(RunFailure) {
-      let prepared = try ChatPreflight.prepare(request, provider, world.environment)
-      guard let request = prepared.http else { return ElizaCall(prepared, world: world, sink: sink) }
-      let call = HTTPChatCall(prepared, world: world, sink: sink, tap: tap)
-      call.begin(request)
-      return call
-    } catch {
-      return RefusedCall(error, sink: sink, loop: world.loop)
-    }
+  func attempt(_ prepared: PreparedChat, sink: any RunEventSink, tap: (any ProviderTap)?) -> any ChatCall {
+    guard let request = prepared.http else { return ElizaCall(prepared, world: world, sink: sink) }
+    let call = HTTPChatCall(prepared, world: world, sink: sink, tap: tap)
+    call.begin(request)
+    return call
   }
 }
 

@@ -78,6 +78,8 @@ struct ProviderPreset {
     var config = ProviderConfig(
       name: name, endpoint: Endpoint.fromBase(start, operation: operation(after: start)), shape: shape)
     config.allowHTTP = isLocalServer
+    // What one runs oneself has no price.
+    if isLocalServer { config.cost = ProviderCost() }
     try Endpoint.check(
       config.endpoint, allowHTTP: config.allowHTTP, place: variable ?? "provider \"\(name)\"")
     let key = keyIsOptional ? KeySource.optional(keyVariables) : .environment(keyVariables)

@@ -62,6 +62,7 @@ package final class ProviderRegistry {
     if name == Eliza.name {
       var config = ProviderConfig(name: name, endpoint: "", shape: .eliza)
       config.defaults.model = Eliza.name
+      config.cost = ProviderCost()
       return config
     }
     return try ProviderPreset.named(name)?.config(environment)

@@ -35,6 +35,9 @@ final class RoutedCall: ChatCall, RunEventSink {
   private var failure: RunFailure?
   private var usage: Usage?
   private var earlierUsage: Usage?
+  private var reservation: Reservation?
+  /// The budget ended it.
+  private var isCut = false
   /// What was said, kept only to be continued.
   private var said = ""
 
@@ -62,7 +65,16 @@ final class RoutedCall: ChatCall, RunEventSink {
     failure = nil
     var config = provider
     config.timeouts.total = min(config.timeouts.total, max(remaining, .milliseconds(1)))
-    let call = client.attempt(request, provider: config, sink: self, tap: tap)
+    let call: any ChatCall
+    do throws(RunFailure) {
+      let prepared = try ChatPreflight.prepare(request, config, client.world.environment)
+      reservation = try client.budget.reserve(
+        config, model: prepared.model, inputTokens: prepared.estimatedInputTokens, maxTokens: prepared.options.maxTokens
+      )
+      call = client.attempt(prepared, sink: self, tap: tap)
+    } catch {
+      call = RefusedCall(error, sink: self, loop: client.world.loop)
+    }
     call.isReading = isReading
     phase = .trying(call)
   }
@@ -75,8 +87,9 @@ final class RoutedCall: ChatCall, RunEventSink {
     switch event {
     case .text(let text):
       if afterContent == .continue { said += text }
-      content(event)
-    case .reasoning, .toolDelta: content(event)
+      content(event, text.utf8.count)
+    case .reasoning(let text): content(event, text.utf8.count)
+    case .toolDelta(_, _, let arguments): content(event, arguments.utf8.count)
     case .start(let model): if hasContent { return } else { start = model }
     case .usage(let usage): self.usage = usage
     case .error(let failure): self.failure = failure
@@ -85,16 +98,26 @@ final class RoutedCall: ChatCall, RunEventSink {
     }
   }
 
-  private func content(_ event: RunEvent) {
+  private func content(_ event: RunEvent, _ byteCount: Int) {
+    if isCut { return }
     if !hasContent {
       hasContent = true
       if let start { sink?.runEvent(.start(model: start)) }
     }
     sink?.runEvent(event)
+    guard let reservation, !reservation.produced(byteCount: byteCount), case .trying(let call) = phase else { return }
+    isCut = true
+    call.stop()
   }
 
   private func ended(_ state: EndState) {
     guard case .trying = phase else { return }
+    reservation?.settle(usage)
+    reservation = nil
+    if isCut, state == .aborted {
+      failure = RunFailure(.budgetExhausted, "the answer of \"\(provider.name)\" was cut: its budget is used up")
+      return end(.budget)
+    }
     guard state == .error || state == .truncated, let failure, let next = next(failure) else { return end(state) }
     earlierUsage = total
     usage = nil
@@ -171,13 +194,17 @@ final class RoutedCall: ChatCall, RunEventSink {
     return sum
   }
 
-  private func end(_ state: EndState) {
+  private func end(_ ended: EndState) {
     phase = .over
+    // Refused for want of money, or cut for it: the same end.
+    let state =
+      ended == .error && failure?.code == AIErrorCode.budgetExhausted.rawValue && failure?.status == nil
+      ? .budget : ended
     let sink = sink
     self.sink = nil
     if !hasContent, let start { sink?.runEvent(.start(model: start)) }
     if let total { sink?.runEvent(.usage(total)) }
-    if state == .error || state == .truncated, let failure { sink?.runEvent(.error(failure)) }
+    if state == .error || state == .truncated || state == .budget, let failure { sink?.runEvent(.error(failure)) }
     sink?.runEvent(.end(state))
   }
 

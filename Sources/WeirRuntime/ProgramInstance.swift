@@ -13,6 +13,12 @@ import WeirStore
 /// where diagnostics go, is its owner's (the `Weir` room).
 package final class ProgramInstance {
   package struct Options {
+    /// USD that model calls may cost altogether (`--max-cost`).
+    package var maxCost: Double?
+    /// Uses of effects by the whole program (`--budget`).
+    package var effects: [EffectLimit] = []
+    /// What was called and what it cost, at the end (`--budget-report`).
+    package var reportsBudget = false
     /// For agents that name no provider or model (`--ai`, `--model`).
     package var provider: String?
     package var model: String?
@@ -75,7 +81,9 @@ package final class ProgramInstance {
     self.store = store
     self.options = options
     self.showTrap = showTrap
-    client = ChatClient(world: world, registry: providers)
+    client = ChatClient(
+      world: world, registry: providers,
+      budget: BudgetLedger(limit: options.maxCost, wallClock: { [unowned loop = world.loop] in loop.wallClock }))
     sessions = AgentSessions(client: client, registry: providers, store: store)
     let recording = options.record.map { RecordingFile($0, world: world) }
     self.recording = recording
@@ -85,7 +93,9 @@ package final class ProgramInstance {
       replay: options.replay.map { Replay($0, loop: world.loop, speed: options.replaySpeed) })
     host = ConsoleHost(world: world, input: streams.input, arguments: options.arguments)
     processes = ProcessTable(world: world, policy: options.processes, keyVariables: providers.keyVariables)
-    scheduler = Scheduler(program: program, host: host, soon: world.loop.soon)
+    var limits = Scheduler.Limits()
+    limits.effects = options.effects
+    scheduler = Scheduler(program: program, host: host, limits: limits, soon: world.loop.soon)
     runs = RunTable(instance: self)
     scheduler.context.attachment = Attachment(instance: self)
     host.onExit = { [weak self] code in self?.exit(code) }
@@ -264,6 +274,10 @@ package final class ProgramInstance {
   }
 
   private func left(_ code: Int) {
+    if options.reportsBudget {
+      let report = client.budget.report
+      world.console.write(report.isEmpty ? "weir: no model was called\n" : report, to: .error)
+    }
     world.console.flush()
     let told = onExit
     onExit = nil

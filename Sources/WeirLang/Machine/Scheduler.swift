@@ -12,6 +12,8 @@ package final class Scheduler {
     package var turn = 100_000
     /// Calls inside each other.
     package var depth = 10_000
+    /// Uses of effects by all fibers together (`--budget`).
+    package var effects: [EffectLimit] = []
     package init() {}
   }
 
@@ -33,6 +35,8 @@ package final class Scheduler {
   /// Each knows its place here.
   private var live: [Fiber] = []
   private var spawned = 0
+  /// Owned by no fiber, so it stays when a fiber's frames unwind.
+  private let budget: Budget?
 
   package init(
     program: Program, host: any ProgramHost, limits: Limits = Limits(),
@@ -41,6 +45,7 @@ package final class Scheduler {
     self.program = program
     self.limits = limits
     self.soon = soon
+    budget = limits.effects.isEmpty ? nil : Budget(parent: nil, depth: 0, owner: 0, limits: limits.effects)
     idle = Fiber(program: program, id: 0)
     let wake = Wake()
     self.wake = wake
@@ -76,7 +81,7 @@ package final class Scheduler {
     spawned += 1
     let fiber = Fiber(program: program, id: spawned)
     fiber.completion = completion
-    fiber.budget = parent?.budget
+    fiber.budget = parent?.budget ?? budget
     fiber.attachment = parent?.attachment
     if case .function(let code, let captures) = function {
       fiber.enter(code, arguments, captures)
