@@ -27,7 +27,7 @@ class FramedDecoder: ChatDecoder {
     self.format = format
     self.model = model
     self.provider = provider
-    framer = ObjectFramer(format == .sse ? .lineStart : .anywhere)
+    framer = ObjectFramer(format == .sse ? .lineStart : format == .ndjson ? .lines : .anywhere)
   }
 
   /// Without any marker the end of the body is the only end there is.

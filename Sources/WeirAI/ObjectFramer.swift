@@ -11,6 +11,8 @@ struct ObjectFramer {
     case lineStart
     /// Objects begin anywhere outside of others.
     case anywhere
+    /// The same, but a line that begins with an object ends what was left open in the lines before: one object a line.
+    case lines
   }
 
   private let place: Place
@@ -20,6 +22,7 @@ struct ObjectFramer {
   private var inString = false
   private var afterBackslash = false
   private var line = Line.start
+  private var isAfterLineFeed = false
   /// Objects that were too large or broken off.
   private(set) var dropped = 0
   /// The last object stood in an `error:` line.
@@ -47,6 +50,8 @@ struct ObjectFramer {
         if at == bytes.count { break }
       }
       let byte = bytes[at]
+      if isAfterLineFeed, byte == UInt8(ascii: "{"), depth > 0, case .lines = place { drop() }
+      isAfterLineFeed = byte == 0x0A || byte == 0x0D
       at += 1
       object.append(byte)
       if inString {
@@ -91,7 +96,8 @@ struct ObjectFramer {
   /// To the next place where an object begins, or the end.
   private mutating func skip(_ bytes: Span<UInt8>, from start: Int) -> Int {
     var at = start
-    if case .anywhere = place {
+    if case .lineStart = place {
+    } else {
       while at < bytes.count, bytes[at] != UInt8(ascii: "{") { at += 1 }
       return at
     }
