@@ -34,8 +34,13 @@ package struct ChatClient {
   /// Where the names of `fallback` are looked up.
   let registry: ProviderRegistry?
   package let budget: BudgetLedger
+  /// Nil: nobody wants spans.
+  let spans: (any SpanSink)?
 
-  package init(world: World, registry: ProviderRegistry? = nil, budget: BudgetLedger? = nil) {
+  package init(
+    world: World, registry: ProviderRegistry? = nil, budget: BudgetLedger? = nil, spans: (any SpanSink)? = nil
+  ) {
+    self.spans = spans
     self.world = world
     self.registry = registry
     self.budget = budget ?? BudgetLedger(wallClock: { [unowned loop = world.loop] in loop.wallClock })

@@ -88,70 +88,17 @@ package struct PreparedChat {
     if url.utf8.contains(UInt8(ascii: "{")) {
       url = url.replacing(text: "{{model}}", with: PercentEncoding.query(model))
     }
-    var headers: [(name: String, value: String)] = [
+    let headers: [(name: String, value: String)] = [
       ("Content-Type", "application/json"),
       (
         "Accept",
         parts.isStreaming && provider.streaming.format == .sse ? "text/event-stream" : "application/json"
       ),
     ]
-    let key = try key(environment)
-    if let key { secrets.add(key) }
-    switch (provider.auth, key) {
-    case (.bearer, let key?): headers.append(("Authorization", "Bearer \(key)"))
-    case (.header(let name, _), let key?): headers.append((name, key))
-    case (.query(let name, _), let key?):
-      url += (url.contains("?") ? "&" : "?") + PercentEncoding.query(name) + "=" + PercentEncoding.query(key)
-    case (.none, _), (_, nil): break
-    }
-    for template in provider.headers {
-      var filled: [String] = []
-      let value = try HeaderText.fill(template.value) { (name) throws(RunFailure) in
-        guard let value = environment[name], !value.isEmpty else { throw unset(name) }
-        filled.append(value)
-        return value
-      }
-      for secret in filled { secrets.add(secret) }
-      guard HeaderText.isValue(value) else {
-        throw RunFailure(.authFailed, "header \(template.name) of provider \"\(provider.name)\" can't be sent as it is")
-      }
-      headers.removeAll { $0.name.lowercased() == template.name.lowercased() }
-      headers.append((template.name, value))
-    }
     var request = HTTPClientRequest(method: "POST", url: url, headers: headers, body: body)
+    secrets = try provider.authenticate(&request, environment)
     request.connectTimeout = provider.timeouts.connect
     http = request
-  }
-
-  private func key(_ environment: any Environment) throws(RunFailure) -> String? {
-    let found: (value: String, from: String)
-    switch provider.auth.key {
-    case nil: return nil
-    case .literal(let secret)?: found = (secret.value, "api_key")
-    case .environment(let names)?:
-      guard let name = names.first(where: { environment[$0]?.isEmpty == false }), let value = environment[name] else {
-        throw unset(names[0])
-      }
-      found = (value, "env var \(name)")
-    case .optional(let names)?:
-      guard let name = names.first(where: { environment[$0]?.isEmpty == false }), let value = environment[name] else {
-        return nil
-      }
-      found = (value, "env var \(name)")
-    }
-    // A newline at the end is how keys come out of files.
-    var key = found.value[...]
-    while let last = key.utf8.last, last <= 0x20 { key = key.dropLast() }
-    while let first = key.utf8.first, first <= 0x20 { key = key.dropFirst() }
-    guard !key.isEmpty, HeaderText.isValue(String(key)) else {
-      throw RunFailure(
-        .authFailed, "\(found.from) does not hold a usable key (required for provider \"\(provider.name)\")")
-    }
-    return String(key)
-  }
-
-  private func unset(_ name: String) -> RunFailure {
-    RunFailure(.authFailed, "env var \(name) is unset (required for provider \"\(provider.name)\")")
   }
 }
 

@@ -2,7 +2,7 @@ import WeirCore
 
 /// What a provider says when it refuses: read from a body or an event, whatever its shape, and turned into a failure
 /// with our code, the provider's own sentence, and nothing secret.
-struct ProviderError {
+package struct ProviderError {
   /// Of the provider's text that is kept.
   static let messageByteLimit = 1_024
   /// Of an error's body that is read at all.
@@ -31,6 +31,11 @@ struct ProviderError {
         }
       }
     }
+  }
+
+  /// The failure that a refusal's body tells of.
+  package static func failure(_ body: [UInt8], status: Int, provider: String, _ secrets: Secrets) -> RunFailure {
+    ProviderError(body: body, path: nil).failure(status: status, provider: provider, secrets: secrets)
   }
 
   /// A body of any kind: JSON if it is, its text otherwise.

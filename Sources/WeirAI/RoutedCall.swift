@@ -36,6 +36,8 @@ final class RoutedCall: ChatCall, RunEventSink {
   private var usage: Usage?
   private var earlierUsage: Usage?
   private var reservation: Reservation?
+  private var trace: CallTrace?
+  private var allTries = 0
   /// The budget ended it.
   private var isCut = false
   /// What was said, kept only to be continued.
@@ -53,6 +55,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     self.provider = provider
     self.client = client
     self.sink = sink
+    trace = client.spans.map { CallTrace(request, provider, $0, client.world) }
     deadline = client.world.loop.now + provider.timeouts.total
     // Events that are handed on as they are must all be of one dialect, and of one answer.
     others = tap == nil ? provider.fallback : []
@@ -62,6 +65,7 @@ final class RoutedCall: ChatCall, RunEventSink {
   /// Not in `init`, because a try may keep its sink from the beginning.
   func begin() {
     tries += 1
+    allTries += 1
     failure = nil
     var config = provider
     config.timeouts.total = min(config.timeouts.total, max(remaining, .milliseconds(1)))
@@ -87,6 +91,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     switch event {
     case .text(let text):
       if afterContent == .continue { said += text }
+      trace?.said(text)
       content(event, text.utf8.count)
     case .reasoning(let text): content(event, text.utf8.count)
     case .toolDelta(_, _, let arguments): content(event, arguments.utf8.count)
@@ -102,6 +107,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     if isCut { return }
     if !hasContent {
       hasContent = true
+      trace?.firstContent(client.world.loop.now)
       if let start { sink?.runEvent(.start(model: start)) }
     }
     sink?.runEvent(event)
@@ -202,9 +208,13 @@ final class RoutedCall: ChatCall, RunEventSink {
       ? .budget : ended
     let sink = sink
     self.sink = nil
+    let isFailed = state == .error || state == .truncated || state == .budget
+    trace?.ended(
+      state, isFailed ? failure : nil, total, answeredBy: start, provider: provider, tries: allTries,
+      now: client.world.loop.now)
     if !hasContent, let start { sink?.runEvent(.start(model: start)) }
     if let total { sink?.runEvent(.usage(total)) }
-    if state == .error || state == .truncated || state == .budget, let failure { sink?.runEvent(.error(failure)) }
+    if isFailed, let failure { sink?.runEvent(.error(failure)) }
     sink?.runEvent(.end(state))
   }
 

@@ -10,6 +10,8 @@ enum Commands {
     .init("model", value: "NAME", "model of agents that name none"),
     .init("max-cost", value: "USD", "what model calls may cost altogether"),
     .init("budget", value: "LIST", "how often effects may be used altogether: AI=20,Stream=100"),
+    .init("trace", value: "FILE", "write a span of OpenTelemetry for every model call, as JSON lines"),
+    .init("trace-content", "spans hold what was asked and answered as well"),
     .init("budget-report", "print calls, tokens and cost of each model at the end"),
     .init("color", value: "WHEN", "auto, always or never"),
     .init("net-timeout", value: "TIME", "how long a request of std/net may take (default 30s)"),
@@ -107,6 +109,29 @@ enum Commands {
     CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
       options: server + program + streams + recordings + processes + [help]),
+    CommandSpec(
+      name: "chat", summary: "Talk to a model", operand: "[PROVIDER/MODEL]", operandRange: 0...1,
+      options: [
+        .init("system", value: "TEXT", "instructions for the model"),
+        .init("max-cost", value: "USD", "what the conversation may cost"),
+        .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,
+      ]),
+    CommandSpec(
+      name: "models", summary: "List providers, or the models that one offers", operand: "[PROVIDER]",
+      operandRange: 0...1,
+      options: [
+        .init("json", "as JSON on stdout"),
+        .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,
+      ]),
+    CommandSpec(
+      name: "doctor", summary: "Check configuration, keys and providers; find a proxy that holds streams back",
+      operand: "", operandRange: 0...0,
+      options: [
+        .init("through", value: "URL", "send a stream through the proxy at URL, which leads to this port"),
+        .init("port", short: "p", value: "PORT", "where that stream is served (default 8080)"),
+        .init("offline", "ask nobody"),
+        .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,
+      ]),
     CommandSpec(
       name: "webui", summary: "Serve the chat page for servers that run elsewhere", operand: "", operandRange: 0...0,
       options: [

@@ -1,3 +1,4 @@
+import Weir
 import WeirCore
 import WeirLang
 import WeirRuntime
@@ -7,13 +8,11 @@ enum ProgramFlags {
   static func read(_ command: ParsedCommand, into options: inout ProgramInstance.Options) throws(UsageFailure) {
     options.provider = command["ai"]
     options.model = command["model"]
-    options.maxCost = try command["max-cost"].map { (text) throws(UsageFailure) in
-      guard let usd = Double(text), usd.isFinite, usd >= 0 else {
-        throw UsageFailure("--max-cost needs an amount of USD such as 0.50, not \"\(text)\"", command: command.name)
-      }
-      return usd
-    }
+    options.maxCost = try maxCost(command)
     options.effects = try effects(command)
+    options.trace = command["trace"]
+    options.tracesContent = command.has("trace-content")
+    options.version = WeirVersion.text
     options.reportsBudget = command.has("budget-report")
     options.streams = try StreamFlags.limits(command)
     options.network = try NetworkFlags.policy(command)
@@ -24,6 +23,14 @@ enum ProgramFlags {
     }
     if let bytes = try command.number("net-max-response", in: 1...(1 << 30)) { options.net.response = bytes }
     if let count = try command.number("net-redirects", in: 0...50) { options.net.redirects = count }
+  }
+
+  static func maxCost(_ command: ParsedCommand) throws(UsageFailure) -> Double? {
+    guard let text = command["max-cost"] else { return nil }
+    guard let usd = Double(text), usd.isFinite, usd >= 0 else {
+      throw UsageFailure("--max-cost needs an amount of USD such as 0.50, not \"\(text)\"", command: command.name)
+    }
+    return usd
   }
 
   /// `AI=20,Stream=100`

@@ -17,6 +17,12 @@ package final class ProgramInstance {
     package var maxCost: Double?
     /// Uses of effects by the whole program (`--budget`).
     package var effects: [EffectLimit] = []
+    /// Writes a span for every model call into this file (`--trace`).
+    package var trace: String?
+    /// Spans hold what was asked and answered (`--trace-content`).
+    package var tracesContent = false
+    /// Of Weir, as spans name it.
+    package var version = ""
     /// What was called and what it cost, at the end (`--budget-report`).
     package var reportsBudget = false
     /// For agents that name no provider or model (`--ai`, `--model`).
@@ -63,6 +69,7 @@ package final class ProgramInstance {
   private let host: ConsoleHost
   let processes: ProcessTable
   private let recording: RecordingFile?
+  private let traces: TraceExport?
   private(set) var scheduler: Scheduler
   private(set) var runs: RunTable!
   /// Every workflow of the program, served or not.
@@ -81,9 +88,14 @@ package final class ProgramInstance {
     self.store = store
     self.options = options
     self.showTrap = showTrap
+    let traces = TraceExport(
+      .init(file: options.trace, wantsContent: options.tracesContent, version: options.version), world: world,
+      keyVariables: providers.keyVariables)
+    self.traces = traces
     client = ChatClient(
       world: world, registry: providers,
-      budget: BudgetLedger(limit: options.maxCost, wallClock: { [unowned loop = world.loop] in loop.wallClock }))
+      budget: BudgetLedger(limit: options.maxCost, wallClock: { [unowned loop = world.loop] in loop.wallClock }),
+      spans: traces)
     sessions = AgentSessions(client: client, registry: providers, store: store)
     let recording = options.record.map { RecordingFile($0, world: world) }
     self.recording = recording
@@ -174,6 +186,17 @@ package final class ProgramInstance {
   }
 
   private func initialise(_ then: @escaping (Result<Value, Trap>) -> Void) {
+    guard let traces else { return beginRecording(then) }
+    traces.open { [weak self] failure in
+      guard let self else { return }
+      guard let failure else { return beginRecording(then) }
+      startFailure = failure
+      log("--trace: \(failure.message)")
+      left(1)
+    }
+  }
+
+  private func beginRecording(_ then: @escaping (Result<Value, Trap>) -> Void) {
     guard let recording else { return start(then) }
     // Before anything runs: a recording that cannot be written is not found out at the end.
     recording.open { [weak self] failure in
@@ -258,10 +281,22 @@ package final class ProgramInstance {
     var open = 2
     let closed = { [self] in
       open -= 1
-      if open == 0 { closeRecording(code) }
+      if open == 0 { closeTraces(code) }
     }
     streams.close(closed)
     processes.close(closed)
+  }
+
+  /// The last calls have ended with their fibers; their spans go out before the process does.
+  private func closeTraces(_ code: Int) {
+    guard let traces else { return closeRecording(code) }
+    // A call that was stopped just now tells its end in a later job.
+    world.loop.soon { [self] in
+      traces.close { [self] complaint in
+        if let complaint { log(complaint) }
+        closeRecording(code)
+      }
+    }
   }
 
   private func closeRecording(_ code: Int) {

@@ -1,0 +1,20 @@
+import Weir
+import WeirCore
+
+/// `weir chat [MODEL]`: talk to a model.
+enum ChatCommand {
+  /// Works without network and key, and says what it is.
+  static let usualModel = "eliza"
+
+  static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
+    var options = ChatRun.Options(model: command.operands.first ?? usualModel)
+    options.system = command["system"]
+    options.maxCost = try ProgramFlags.maxCost(command)
+    do {
+      return try ChatRun(options, project: Project.load(near: "chat", explicit: command["config"])).run()
+    } catch {
+      Terminal.complain(error)
+      return 1
+    }
+  }
+}
