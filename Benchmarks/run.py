@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table each: CPU per event first, peers in the same run, medians of several rounds.
 
-    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [websocket] [--rounds N] [--quick]
+    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [websocket] [ai] [--rounds N] [--quick]
 
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
 """
 import argparse, contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
-import language, sources, websocket
+import ai, language, sources, websocket
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEIR = ROOT / ".build/release/weir"
@@ -285,7 +285,12 @@ def streams(rounds, quick):
 def middle(results, key):
     return statistics.median(r[key] for r in results)
 
+def deltas(rounds, quick):
+    print(f"\n## A delta of a model's answer, read (load average {load()})\n")
+    print(ai.table(ai.measure(WEIR, 1 if quick else rounds, SERVER_CPU)))
+
 PARTS = {
+    "ai": deltas,
     "start": start, "relay": relay, "fanout": fanout, "streams": streams,
     "language": lambda rounds, quick: language.language(WEIR, WORK, rounds, quick),
     "sources": lambda rounds, quick: sources.sources(WEIR, WORK, rounds, quick),

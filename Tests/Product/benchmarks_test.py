@@ -4,7 +4,17 @@ import subprocess, sys, tempfile, pathlib, unittest
 from harness import DEADLINE, ROOT, binary
 
 sys.path.insert(0, str(ROOT / "Benchmarks"))
-import language, sources  # noqa: E402
+import ai, language, sources  # noqa: E402
+
+
+class Deltas(unittest.TestCase):
+    def test_clients_read_the_same_answer(self):
+        server = ai.Server()
+        for shape in ("openai_chat", "anthropic_messages"):
+            folder, clients = ai.clients(binary(), shape)
+            for name, command in clients.items():
+                with self.subTest(shape=shape, client=name):
+                    self.assertGreater(ai.cpu(command, folder, server, shape, ai.SHORT), 0)  # raises if the text is another
 
 
 class Language(unittest.TestCase):
