@@ -205,6 +205,8 @@ final class Reservation {
     isBounded = maxTokens != nil && isWhole
   }
 
+  var isUnlimited: Bool { granted == nil }
+
   /// A piece of the answer came. False: what was set aside is used up, and there is no more.
   func produced(byteCount: Int) -> Bool {
     guard let granted, let cost = provider.cost, cost.outputPer1MUSD > 0 else { return true }

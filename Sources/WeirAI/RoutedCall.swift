@@ -31,6 +31,8 @@ final class RoutedCall: ChatCall, RunEventSink {
   private var tries = 0
 
   private var hasContent = false
+  /// Further pieces of this answer are nobody's business here.
+  private var isPassing = false
   private var start: String?
   private var failure: RunFailure?
   private var usage: Usage?
@@ -64,6 +66,7 @@ final class RoutedCall: ChatCall, RunEventSink {
 
   /// Not in `init`, because a try may keep its sink from the beginning.
   func begin() {
+    isPassing = false
     tries += 1
     allTries += 1
     failure = nil
@@ -88,6 +91,11 @@ final class RoutedCall: ChatCall, RunEventSink {
   // MARK: What the try says
 
   func runEvent(_ event: RunEvent) {
+    // Nearly every event, and all that there is to do for it.
+    if isPassing, event.isContent {
+      sink?.runEvent(event)
+      return
+    }
     switch event {
     case .text(let text):
       if afterContent == .continue { said += text }
@@ -110,6 +118,7 @@ final class RoutedCall: ChatCall, RunEventSink {
       trace?.firstContent(client.world.loop.now)
       if let start { sink?.runEvent(.start(model: start)) }
     }
+    isPassing = afterContent != .continue && reservation?.isUnlimited != false && trace?.sink.wantsContent != true
     sink?.runEvent(event)
     guard let reservation, !reservation.produced(byteCount: byteCount), case .trying(let call) = phase else { return }
     isCut = true

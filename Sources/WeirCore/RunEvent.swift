@@ -20,6 +20,16 @@ package enum RunEvent: Equatable, Sendable {
   case end(EndState)
 }
 
+extension RunEvent {
+  /// A piece of the answer itself.
+  package var isContent: Bool {
+    switch self {
+    case .text, .reasoning, .toolDelta: true
+    default: false
+    }
+  }
+}
+
 /// How a stream ended. Exactly one of these is durable at the end of every stream (law 2).
 package enum EndState: String, Sendable, CaseIterable {
   case completed, length, filtered
