@@ -55,12 +55,12 @@ extension ProviderConfig {
     while let first = key.utf8.first, first <= 0x20 { key = key.dropFirst() }
     guard !key.isEmpty, HeaderText.isValue(String(key)) else {
       throw RunFailure(
-        .authFailed, "\(found.from) does not hold a usable key (required for provider \"\(name)\")")
+        .authFailed, "\(found.from) does not hold a usable key (required for provider \"\(self.name)\")")
     }
     return String(key)
   }
 
   private func unset(_ name: String) -> RunFailure {
-    RunFailure(.authFailed, "env var \(name) is unset (required for provider \"\(name)\")")
+    RunFailure(.authFailed, "env var \(name) is unset (required for provider \"\(self.name)\")")
   }
 }
