@@ -23,7 +23,7 @@ extension ProviderConfig {
     case .openaiResponses: replacing("/responses", "/models")
     case .anthropicMessages: replacing("/messages", "/models")
     case .ollamaChat: replacing("/chat", "/tags")
-    case .gemini: endpoint.firstRange(of: "/models/").map { String(endpoint[..<$0.lowerBound]) + "/models" }
+    case .gemini: endpoint.range(ofText: "/models/").map { String(endpoint[..<$0.lowerBound]) + "/models" }
     case .custom, .eliza: nil
     }
   }
