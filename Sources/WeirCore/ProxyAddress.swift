@@ -11,7 +11,7 @@ package struct ProxyAddress: Sendable, CustomStringConvertible {
   package init(_ text: String) throws(NetworkFailure) {
     var scheme = "http"
     var rest = text[...]
-    if let mark = rest.firstRange(of: "://") {
+    if let mark = rest.range(ofText: "://") {
       scheme = rest[..<mark.lowerBound].lowercased()
       rest = rest[mark.upperBound...]
     }
