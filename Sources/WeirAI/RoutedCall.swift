@@ -74,6 +74,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     config.timeouts.total = min(config.timeouts.total, max(remaining, .milliseconds(1)))
     let call: any ChatCall
     do throws(RunFailure) {
+      if allTries == 1 { try checkFallbacks() }
       let prepared = try ChatPreflight.prepare(request, config, client.world.environment)
       reservation = try client.budget.reserve(
         config, model: prepared.model, inputTokens: prepared.estimatedInputTokens, maxTokens: prepared.options.maxTokens
@@ -84,6 +85,19 @@ final class RoutedCall: ChatCall, RunEventSink {
     }
     call.isReading = isReading
     phase = .trying(call)
+  }
+
+  /// A program's block may name any provider, and nobody should learn of a misspelt one from an outage. (Those of `weir.toml`
+  /// are checked when it is read: `ProviderConfigReader.checkFallbacks`.)
+  private func checkFallbacks() throws(RunFailure) {
+    guard !others.isEmpty, let known = client.registry?.names else { return }
+    for name in others {
+      let wanted = String(name.prefix { $0 != "/" })
+      guard !known.contains(wanted) else { continue }
+      throw RunFailure(
+        .providerNotFound, "provider \"\(provider.name)\": fallback: there is no provider \"\(wanted)\"",
+        hint: Spelling.nearest(to: wanted, among: known).map { "did you mean \"\($0)\"?" })
+    }
   }
 
   private var remaining: Duration { deadline - client.world.loop.now }

@@ -133,7 +133,7 @@ struct RoutedCallTests {
       let simulation = SimulatedWorld(seed: 1, faults: .calm)
       let providers = [
         provider("a") {
-          $0.fallback = ["nobody", "b/other"]
+          $0.fallback = ["azure", "b/other"]
           $0.timeouts.firstContent = .seconds(5)
         }, provider("b"),
       ]
@@ -144,6 +144,17 @@ struct RoutedCallTests {
       #expect(recorder.events.first == .start(model: "m-1"))
       #expect((try? JSONValue.parse(simulation.http.requests.last?.body ?? []))?["model"] == "other")
     }
+  }
+
+  /// Before the first try, not when the first provider is out.
+  @Test func aMisspeltFallbackIsRefusedAtOnce() {
+    let simulation = SimulatedWorld(seed: 1, faults: .calm)
+    let recorder = run(simulation, [provider("lab") { $0.fallback = ["eliza", "labb/x"] }]) {
+      ["lab": { exchange, _ in Self.answer("hi", to: exchange) }]
+    }
+    #expect(recorder.failure?.code == "ProviderNotFound" && simulation.http.requests.isEmpty)
+    #expect(recorder.failure?.message == "provider \"lab\": fallback: there is no provider \"labb\"")
+    #expect(recorder.failure?.hint == "did you mean \"lab\"?")
   }
 
   @Test func theLastFailureIsTold() {
