@@ -94,6 +94,8 @@ final class RoutedCall: ChatCall, RunEventSink {
     for name in others {
       let wanted = String(name.prefix { $0 != "/" })
       guard !known.contains(wanted) else { continue }
+      // None of the others may hide it.
+      others = []
       throw RunFailure(
         .providerNotFound, "provider \"\(provider.name)\": fallback: there is no provider \"\(wanted)\"",
         hint: Spelling.nearest(to: wanted, among: known).map { "did you mean \"\($0)\"?" })
