@@ -91,7 +91,7 @@ let package = Package(
       "WeirRuntime", ["WeirWire", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"],
       exclude: ["golden"]),
     tests("WeirCLI", ["WeirLang", "WeirRuntime", "Weir"]),
-    tests("WeirIO"),
+    tests("WeirIO", ["WeirStore"]),
     tests("WeirFlow"),
     tests("WeirTesting"),
     tests("Weir", ["WeirIO", "WeirLang", "WeirNet", "WeirRuntime"]),
