@@ -128,7 +128,7 @@ final class AnthropicDecoder: FramedDecoder {
 
   private func count(_ value: JSONValue?) {
     guard let value else { return }
-    func number(_ name: String) -> Int? { value[name]?.int.map { max(0, $0) } }
+    func number(_ name: String) -> Int? { value[name]?.int.map(Usage.bounded) }
     // Each number that is there replaces what was said of it before.
     input.fresh = number("input_tokens") ?? input.fresh
     input.read = number("cache_read_input_tokens") ?? input.read

@@ -73,7 +73,7 @@ final class GeminiDecoder: FramedDecoder {
 
   /// Thoughts are billed as output and counted beside it.
   private func count(_ said: JSONValue) {
-    func number(_ name: String) -> Int { max(0, said[name]?.int ?? 0) }
+    func number(_ name: String) -> Int { Usage.bounded(said[name]?.int ?? 0) }
     guard said["promptTokenCount"] != nil || said["candidatesTokenCount"] != nil else { return }
     usage = Usage(
       inputTokens: number("promptTokenCount") + number("toolUsePromptTokenCount"),

@@ -156,7 +156,10 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
       case .text(let text): content(text.utf8.count)
       case .reasoning(let text): content(text.utf8.count)
       case .toolDelta(_, _, let arguments): content(arguments.utf8.count)
-      case .usage: isUsageSent = true
+      case .usage(let usage):
+        isUsageSent = true
+        sink.runEvent(.usage(asDelivered(usage)))
+        continue
       case .error(let failure):
         sendUsage(unlessNothingWasSaid: true)
         sink.runEvent(.error(redacted(failure)))
@@ -192,10 +195,21 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
     isUsageSent = true
     sink.runEvent(
       .usage(
-        decoder.usage
+        decoder.usage.map(asDelivered)
           ?? Usage(
             inputTokens: chat.estimatedInputTokens, outputTokens: TokenEstimate.tokens(byteCount: deliveredBytes),
             estimated: true)))
+  }
+
+  /// What a provider says before its finish marker is how far it had counted then: an answer that ends without one has cost
+  /// what was delivered, at least.
+  private func asDelivered(_ usage: Usage) -> Usage {
+    let delivered = TokenEstimate.tokens(byteCount: deliveredBytes)
+    guard !decoder.hasFinished, delivered > usage.outputTokens else { return usage }
+    var usage = usage
+    usage.outputTokens = delivered
+    usage.estimated = true
+    return usage
   }
 
   private func end(_ state: EndState, _ failure: RunFailure?) {

@@ -20,6 +20,8 @@ final class RoutedCall: ChatCall, RunEventSink {
   }
 
   private var request: ChatRequest
+  /// Without what was added for another provider to go on from.
+  private let asked: ChatRequest.Messages
   private var provider: ProviderConfig
   private let client: ChatClient
   private let tap: (any ProviderTap)?
@@ -54,6 +56,7 @@ final class RoutedCall: ChatCall, RunEventSink {
   ) {
     self.tap = tap
     self.request = request
+    asked = request.messages
     self.provider = provider
     self.client = client
     self.sink = sink
@@ -201,9 +204,13 @@ final class RoutedCall: ChatCall, RunEventSink {
       sink?.runEvent(.restart)
       return
     }
-    guard !said.isEmpty else { return }
+    // Reasoning and arguments of tools can't be continued: they begin anew.
+    guard !said.isEmpty else {
+      sink?.runEvent(.restart)
+      return
+    }
     let shown = [ChatMessage("assistant", said), ChatMessage("user", Self.continuation)]
-    switch request.messages {
+    switch asked {
     case .typed(let messages): request.messages = .typed(messages + shown)
     case .json(let text):
       // It was checked before the first try.

@@ -43,12 +43,19 @@ package struct Usage: Equatable, Sendable {
   package var outputTokens: Int
   package var cachedInputTokens: Int
   package var estimated: Bool
+
+  /// Nobody uses as many in one call; a provider that says so must not make sums overflow.
+  package static let tokenLimit = 1 << 40
+
+  /// Numbers below 0 are 0, above `tokenLimit` that.
   package init(inputTokens: Int = 0, outputTokens: Int = 0, cachedInputTokens: Int = 0, estimated: Bool = false) {
-    self.inputTokens = inputTokens
-    self.outputTokens = outputTokens
-    self.cachedInputTokens = cachedInputTokens
+    self.inputTokens = Self.bounded(inputTokens)
+    self.outputTokens = Self.bounded(outputTokens)
+    self.cachedInputTokens = Self.bounded(cachedInputTokens)
     self.estimated = estimated
   }
+
+  package static func bounded(_ tokens: Int) -> Int { min(max(0, tokens), tokenLimit) }
 }
 
 /// Why a run failed, as readers and programs see it (`AIError` in the language).

@@ -27,11 +27,12 @@ enum JSONCallModule {
         asking("callJson", arity: 2) { arguments in .some(try arguments.get(1, as: String.self)) },
         asking("callJsonSimple", arity: 1) { _ in .some(nil) },
         raw("callJsonWith", arity: 4) { arguments, context in
+          if let failure = AIModule.exhaustion(context, "callJsonWith") { return .value(.err(AIValues.error(failure))) }
           let schema = try arguments.get(3, as: String.self)
           let request = ChatRequest(
             messages: try AIValues.messages(arguments[2], context.names), model: try arguments.get(1, as: String.self))
           return try ask(context, arguments.get(0, as: String.self), request, .some(schema.isEmpty ? nil : schema))
-        },
+        }.answeringExhaustion(),
       ])
   }
 

@@ -33,7 +33,9 @@ final class RecordingFile {
     }
   }
 
+  /// Nothing, once writing has failed.
   func append(_ bytes: [UInt8]) {
+    if failure != nil { return }
     waiting += bytes
     writeNext()
   }

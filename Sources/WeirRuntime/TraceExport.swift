@@ -38,8 +38,8 @@ final class TraceExport: SpanSink {
   init?(_ options: Options, world: World, keyVariables: Set<String>) {
     let environment = world.environment
     var secrets = Secrets()
-    for name in keyVariables { if let value = environment[name] { secrets.add(value) } }
     collector = Self.collector(environment, &secrets)
+    for name in keyVariables { if let value = environment[name] { secrets.add(value) } }
     guard options.file != nil || collector != nil else { return nil }
     wantsContent = options.wantsContent
     version = options.version
@@ -60,11 +60,18 @@ final class TraceExport: SpanSink {
     var headers: [(name: String, value: String)] = [("Content-Type", "application/json")]
     let written = value("OTEL_EXPORTER_OTLP_TRACES_HEADERS") ?? value("OTEL_EXPORTER_OTLP_HEADERS") ?? ""
     for pair in written.split(separator: ",") {
-      let parts = pair.split(separator: "=", maxSplits: 1).map { String($0.drop { $0 == " " }) }
-      guard parts.count == 2, HeaderText.isName(parts[0]), HeaderText.isValue(parts[1]) else { continue }
-      headers.append((parts[0], parts[1]))
-      secrets.add(parts[1])
+      // W3C Baggage: values are percent-encoded, blanks around both are nothing.
+      let parts = pair.split(separator: "=", maxSplits: 1).map { part in
+        var text = part.drop { $0 == " " }
+        while text.last == " " { text.removeLast() }
+        return text
+      }
+      guard parts.count == 2 else { continue }
+      let (name, value) = (String(parts[0]), String(decoding: PercentEncoding.decode(parts[1]), as: UTF8.self))
+      guard HeaderText.isName(name), HeaderText.isValue(value) else { continue }
+      headers.append((name, value))
     }
+    secrets = Secrets(headers: headers)
     return HTTPClientRequest(method: "POST", url: url, headers: headers)
   }
 
@@ -92,8 +99,18 @@ final class TraceExport: SpanSink {
     }
   }
 
+  /// Where a secret could be: what somebody said. Numbers, times and names of fields are our own.
+  private func redacted(_ span: CallSpan) -> CallSpan {
+    var span = span
+    if let failure = span.failure { span.failure?.message = secrets.redact(failure.message) }
+    span.answeredModel = span.answeredModel.map(secrets.redact)
+    span.input = span.input.map(secrets.redact)
+    span.output = span.output.map(secrets.redact)
+    return span
+  }
+
   private func text(_ spans: [CallSpan]) -> String {
-    secrets.redact(CallSpan.document(spans, version: version).text)
+    CallSpan.document(spans.map(redacted), version: version).text
   }
 
   private func send() {

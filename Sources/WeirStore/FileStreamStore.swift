@@ -26,6 +26,9 @@ package final class FileStreamStore: StreamStore {
     package init() {}
   }
 
+  /// Bytes of a stream's content type.
+  package static let contentTypeLimit = 1024
+
   private let loop: any Loop
   private let limits: Limits
   private let synchronization: Synchronization
@@ -226,17 +229,26 @@ package final class FileStreamStore: StreamStore {
     _ stream: ActiveStream, work: (@escaping (Value) -> Void) -> Void, then: @escaping (Value) -> Void
   ) {
     stream.isBusy = true
-    work { [weak self] value in
+    // The store lives until the disk has answered, and so does everybody who waits.
+    work { [self] value in
       stream.isBusy = false
-      guard let self else { return }
       stream.isAdvancing = true
       then(value)
       stream.isAdvancing = false
-      self.advance(stream)
+      advance(stream)
     }
   }
 
   private func load(_ stream: ActiveStream, _ known: [UInt64]) {
+    guard known.first == 0 else {
+      let waiting = stream.waiting
+      stream.waiting = []
+      stream.waitingBytes = 0
+      for operation in waiting {
+        operation.fail(.unavailable("stream \"\(stream.name)\" was deleted, but not all of its files could be removed"))
+      }
+      return
+    }
     let opened = { [self] (result: Result<StreamLog?, StoreFailure>) in
       switch result {
       case .success(let log?):
@@ -280,13 +292,15 @@ package final class FileStreamStore: StreamStore {
     case .delete(let answer):
       let bases = log.bases
       stream.log = nil
-      let deleted = { [self] (failure: StoreFailure?) in
+      let deleted = { [self] (left: [UInt64], failure: StoreFailure?) in
+        if left.isEmpty { forget(name) } else { self.bases[name] = left }
         if let failure { return answer(.failure(failure)) }
-        forget(name)
         watchers[name]?.changed(on: loop)
         answer(.success(()))
       }
-      busy(stream, work: { StreamLog.delete(name, bases: bases, self.files, $0) }, then: deleted)
+      busy(
+        stream, work: { done in StreamLog.delete(name, bases: bases, self.files) { done(($0, $1)) } },
+        then: { deleted($0.0, $0.1) })
     case .create, .append, .synchronize: break
     }
   }
@@ -301,6 +315,9 @@ package final class FileStreamStore: StreamStore {
       var status = log.status
       status.existed = true
       return answer(.success(status))
+    }
+    guard contentType.utf8.count <= Self.contentTypeLimit else {
+      return answer(.failure(.unavailable("a content type of more than \(Self.contentTypeLimit) bytes")))
     }
     let now = loop.wallClock
     let created = { [self] (result: Result<StreamLog, StoreFailure>) in
@@ -354,6 +371,7 @@ package final class FileStreamStore: StreamStore {
     let appended = { [self] (failure: StoreFailure?) in
       if bases[stream.name]?.count != log.bases.count { bases[stream.name] = log.bases }
       if failure == nil { watchers[stream.name]?.changed(on: loop) }
+      synchronizeLater(stream)
       for (items, _, answer) in group {
         tail += UInt64(items.count)
         answer(failure.map { .failure($0) } ?? .success(Offset(tail)))
@@ -364,19 +382,28 @@ package final class FileStreamStore: StreamStore {
 
   // MARK: Rest
 
+  private func synchronizeLater(_ stream: ActiveStream) {
+    guard stream.log?.isDirty == true, stream.synchronization == nil,
+      case .everyMilliseconds(let interval) = synchronization
+    else { return }
+    stream.synchronization = loop.after(.milliseconds(interval)) { [weak self] in
+      stream.synchronization = nil
+      self?.ask(stream.name, .synchronize { _ in })
+    }
+  }
+
   private func rest(_ stream: ActiveStream) {
-    guard let log = stream.log else {
-      active[stream.name] = nil
+    guard stream.log != nil else {
+      if active[stream.name] === stream { active[stream.name] = nil }
       return
     }
-    if log.isDirty, stream.synchronization == nil, case .everyMilliseconds(let interval) = synchronization {
-      stream.synchronization = loop.after(.milliseconds(interval)) { [weak self] in
-        stream.synchronization = nil
-        self?.ask(stream.name, .synchronize { _ in })
-      }
-    }
+    synchronizeLater(stream)
     guard active.count > limits.openLimit else { return }
-    let idle = active.values.filter { !$0.isBusy && $0.waiting.isEmpty && !($0.log?.isDirty ?? false) }
+    // A log that lost a write stays: opened again it would read from the system what never reached the disk.
+    let idle = active.values.filter { stream in
+      !stream.isBusy && !stream.isAdvancing && stream.waiting.isEmpty && stream.log?.isDirty != true
+        && stream.log?.damage == nil
+    }
     // A quarter at once, so that the search is not made for every stream that is opened.
     for stream in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(limits.openLimit / 4) {
       active[stream.name] = nil

@@ -57,6 +57,12 @@ struct DialectDecoderTests {
         "start(claude-x) r\"hm\" tool(t1,f,) tool(t1,f,{\"x\":) tool(t1,f,1}) tool(t2,g,{\"y\":2}) usage(15,30,4) end(tool_calls)"
     ),
     Row(
+      name: "absurd counts do not overflow", shape: .anthropicMessages,
+      bytes: typed(
+        #"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":9223372036854775807,"cache_read_input_tokens":9223372036854775807,"output_tokens":-3}}}"#,
+        anthropicText("a"), anthropicEnd("end_turn", output: 2), anthropicStop),
+      expected: "start(m) \"a\" usage(1099511627776,2,1099511627776) end(completed)"),
+    Row(
       name: "usage at the end replaces that of the beginning", shape: .anthropicMessages,
       bytes: typed(
         anthropicStart, anthropicText("a"),

@@ -45,6 +45,24 @@ struct HTTPChatCallTests {
     }
   }
 
+  /// What a provider counted at the beginning is not what a cut answer cost.
+  @Test func aCutAnswerCostsWhatWasDelivered() {
+    let simulation = simulation()
+    var provider = openAIProvider()
+    provider.shape = .anthropicMessages
+    provider.retry.max = 0
+    let recorder = run(simulation, provider) { exchange in
+      exchange.head(200, [("Content-Type", "text/event-stream")])
+      exchange.body(DialectDecoderTests.typed(DialectDecoderTests.anthropicStart))
+      for _ in 0..<100 {
+        exchange.body(DialectDecoderTests.typed(DialectDecoderTests.anthropicText("eight by")), after: .milliseconds(1))
+      }
+      exchange.finish()
+    }
+    #expect(recorder.end == .truncated)
+    #expect(recorder.usage == Usage(inputTokens: 15, outputTokens: 200, cachedInputTokens: 4, estimated: true))
+  }
+
   @Test func whatIsSent() throws {
     let simulation = simulation()
     var provider = openAIProvider()

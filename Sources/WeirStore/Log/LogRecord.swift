@@ -102,10 +102,19 @@ extension LogRecord {
     let end = at + headLength + length
     guard end <= bytes.count else { return .more(upTo: end) }
     guard checksum(bytes, at, end) == bytes.little32(at: at + 24) else { return .bad }
+    // No stream is that long: whoever wrote this wants sums to overflow.
+    guard bytes.little64(at: at + 8) <= Offset.limit else { return .bad }
     var reader = LogReader(bytes: bytes, at: at + headLength, end: end)
     guard let body = reader.body(), reader.at == end else { return .bad }
     return .record(
       LogRecord(position: bytes.little64(at: at + 8), synced: bytes.little64(at: at + 16), body: body), end: end)
+  }
+
+  /// What seems to be a record's head says, before anything is checked: bytes synchronised before it, and its own length.
+  static func claim(_ bytes: [UInt8], at: Int) -> (synced: Int, length: Int)? {
+    guard at + headLength <= bytes.count, bytes[at..<at + 4].elementsEqual(marker) else { return nil }
+    guard let synced = Int(exactly: bytes.little64(at: at + 16)) else { return nil }
+    return (synced, Int(bytes.little32(at: at + 4)))
   }
 
   private static func checksum(_ bytes: [UInt8], _ start: Int, _ end: Int) -> UInt32 {

@@ -54,13 +54,14 @@ struct LogScan: Equatable {
 
   private static func isDamage(_ bytes: [UInt8], from bad: Int) -> Bool {
     var at = bad + 1
+    // Bytes that look like records over and over would be checksummed over and over.
+    var worth = 4 * bytes.count
     while let first = bytes[min(at, bytes.count)...].firstIndex(of: LogRecord.marker[0]) {
-      if case .record(let record, let end) = LogRecord.read(bytes, at: first) {
-        if record.synced > UInt64(bad) { return true }
-        at = end
-      } else {
-        at = first + 1
-      }
+      at = first + 1
+      guard let claim = LogRecord.claim(bytes, at: first), claim.synced > bad, claim.synced <= first else { continue }
+      worth -= claim.length
+      if worth < 0 { return true }
+      if case .record = LogRecord.read(bytes, at: first) { return true }
     }
     return false
   }

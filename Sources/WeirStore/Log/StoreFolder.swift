@@ -48,23 +48,42 @@ struct StoreFolder {
         hashed.append((stem, found))
       }
     }
+    func failed(_ failure: DiskFailure) {
+      lock.close()
+      answer(.failure(StoreFailure(failure)))
+    }
     func clear(_ rest: ArraySlice<String>) {
       guard let name = rest.first else { return answer(.success(StoreFolder(lock: lock, bases: bases))) }
-      disk.remove(directory + "/" + name) { _ in clear(rest.dropFirst()) }
+      disk.remove(directory + "/" + name) { failure in
+        // A stream made anew under its name would take it for its own.
+        if let failure, failure.code != "FileNotFound" { return failed(failure) }
+        clear(rest.dropFirst())
+      }
     }
-    // The names behind hashes are in their files.
+    // The names behind hashes are in their files: a header is shorter than this.
+    let limit = 2 * FileStreamStore.contentTypeLimit
     func look(_ rest: ArraySlice<(stem: String, bases: [UInt64])>) {
       guard let (stem, found) = rest.first else { return clear(leftovers[...]) }
       disk.open(directory + "/" + LogFileName.file(stem, base: 0), .read) { result in
-        guard case .success(let file) = result else { return look(rest.dropFirst()) }
-        file.read(at: 0, count: LogRecord.headLength + 1024) { result in
-          file.close()
-          if case .success(let bytes) = result, case .record(let record, _) = LogRecord.read(bytes, at: 0),
-            case .header(let header) = record.body, let name = try? StreamName(header.name)
-          {
-            bases[name] = found
+        switch result {
+        case .failure(let failure): failed(failure)
+        case .success(let file):
+          file.read(at: 0, count: limit) { result in
+            file.close()
+            switch result {
+            case .failure(let failure): failed(failure)
+            case .success(let bytes):
+              if case .record(let record, _) = LogRecord.read(bytes, at: 0), case .header(let header) = record.body,
+                let name = try? StreamName(header.name), LogFileName.stem(name) == stem
+              {
+                bases[name] = found
+              } else if found.count == 1, bytes.count < limit, LogScan(bytes).verdict == .torn {
+                // It was being made, and nobody was told of it. Anything else stays, and whoever makes that stream is told.
+                leftovers += found.map { LogFileName.file(stem, base: $0) }
+              }
+              look(rest.dropFirst())
+            }
           }
-          look(rest.dropFirst())
         }
       }
     }

@@ -135,7 +135,7 @@ final class StreamLog {
     func failed(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure))) }
     files.disk.open(path, .readWrite) { opened in
       guard case .success(let file) = opened else { return failed(opened.failure ?? .notFound(path)) }
-      readAll(file) { result in
+      readAll(file, files) { result in
         guard case .success(let bytes) = result else {
           file.close()
           return failed(result.failure ?? .notFound(path))
@@ -157,7 +157,14 @@ final class StreamLog {
             Segment(base: base, index: scan.index, end: scan.end)
           ]
         let log = StreamLog(name, files, file, segments, scan)
+        if let header = scan.header, header.name != name.path || scan.base != base {
+          log.refuse(
+            .unavailable("\(path) holds \"\(header.name)\" from \(scan.base) on: it is another stream's file"),
+            from: base)
+          return answer(.success(log))
+        }
         if scan.verdict == .damaged {
+          if scan.header == nil { log.refuse(log.damaged(path, 0), from: base) }
           log.damage = log.damaged(path, scan.end)
           return answer(.success(log))
         }
@@ -177,13 +184,27 @@ final class StreamLog {
     }
   }
 
-  private static func readAll(_ file: any DiskFile, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
+  /// A segment is not followed by another one before it has `segmentLimit` bytes, and the append that takes it there is at most as
+  /// large as what is written at once.
+  private static func readAll(
+    _ file: any DiskFile, _ files: Files, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void
+  ) {
+    let limit = 2 * max(files.segmentLimit, 8 << 20) + LogRecord.bodyLimit + LogRecord.headLength
     file.size { size in
       switch size {
       case .failure(let failure): answer(.failure(failure))
+      case .success(let size) where size > limit: answer(.failure(.tooLarge(files.directory, limit: limit)))
       case .success(let size): file.read(at: 0, count: size, answer)
       }
     }
+  }
+
+  /// Nothing in the last segment can be trusted; what is before it can be read.
+  private func refuse(_ failure: StoreFailure, from base: UInt64) {
+    damage = failure
+    (tail, recentFrom) = (base, base)
+    ending = nil
+    segments[segments.count - 1].index = SparseIndex()
   }
 
   private func damaged(_ path: String, _ place: Int) -> StoreFailure {
@@ -259,6 +280,7 @@ final class StreamLog {
 
   /// After a failed synchronisation nobody knows what is on disk, not even the system: only opening it again tells.
   private func lost(_ failure: DiskFailure, _ answer: @escaping (StoreFailure?) -> Void) {
+    isDirty = false
     damage = .unavailable("stream \"\(name)\" takes nothing more until it is opened again: \(failure.message)")
     answer(damage)
   }
@@ -355,11 +377,14 @@ final class StreamLog {
       self.older?.file.close()
       self.older = (segment.base, file)
       if segment.index != nil { return answer(.success(file)) }
-      Self.readAll(file) { result in
+      Self.readAll(file, self.files) { result in
         switch result {
         case .failure(let failure): answer(.failure(StoreFailure(failure)))
         case .success(let bytes):
           let scan = LogScan(bytes)
+          guard scan.header?.name == self.name.path, scan.base == segment.base else {
+            return answer(.failure(self.damaged(path, 0)))
+          }
           // What lies before the damage can still be read.
           self.segments[number].index = scan.index
           self.segments[number].end = scan.end
@@ -375,7 +400,8 @@ final class StreamLog {
     _ byteLimit: Int, _ answer: @escaping Answer<StreamBatch>
   ) {
     let segment = segments[number]
-    file.read(at: place, count: min(length, segment.end - place)) { result in
+    let wanted = min(length, segment.end - place)
+    file.read(at: place, count: wanted) { result in
       guard case .success(let bytes) = result else {
         return answer(.failure(StoreFailure(result.failure ?? .notFound(self.name.path))))
       }
@@ -386,6 +412,7 @@ final class StreamLog {
         guard case .record(let record, let next) = LogRecord.read(bytes, at: at) else { break }
         at = next
         guard case .items(let added, let time, _) = record.body else { continue }
+        if record.position > position, items.isEmpty { break }
         var skipped = position > record.position ? Int(min(UInt64(added.count), position - record.position)) : 0
         while skipped < added.count, items.isEmpty || size < byteLimit,
           record.position + UInt64(skipped) < end
@@ -398,7 +425,8 @@ final class StreamLog {
       if !items.isEmpty { return answer(.success(self.batch(items, from: position))) }
       // The record that is wanted does not fit the piece, lies behind it, or is not what it was.
       switch LogRecord.read(bytes, at: at) {
-      case .more(let needed) where place + needed <= segment.end:
+      // A file that has become shorter would be read for ever.
+      case .more(let needed) where place + needed <= segment.end && bytes.count == wanted:
         self.collect(
           file, number, at: place + at, length: max(Self.readLength, needed - at), from: position, until: end,
           byteLimit, answer)
@@ -410,16 +438,23 @@ final class StreamLog {
 
   // MARK: Deleting
 
-  /// The first segment goes first: a stream without it is none, whatever a crash leaves.
-  static func delete(_ name: StreamName, bases: [UInt64], _ files: Files, _ answer: @escaping (StoreFailure?) -> Void) {
+  /// The first segment goes first, and its going is durable before the others': a stream without it is none, whatever a crash
+  /// leaves. Answers the segments that are still there, and why.
+  static func delete(
+    _ name: StreamName, bases: [UInt64], _ files: Files, _ answer: @escaping ([UInt64], StoreFailure?) -> Void
+  ) {
     let stem = LogFileName.stem(name)
     func next(_ rest: ArraySlice<UInt64>) {
       guard let base = rest.first else {
-        return files.disk.synchronizeDirectory(files.directory) { answer($0.map(StoreFailure.init)) }
+        return files.disk.synchronizeDirectory(files.directory) { answer([], $0.map(StoreFailure.init)) }
       }
       files.disk.remove(files.path(stem, base)) { failure in
-        if let failure, failure.code != "FileNotFound" { return answer(StoreFailure(failure)) }
-        next(rest.dropFirst())
+        if let failure, failure.code != "FileNotFound" { return answer(Array(rest), StoreFailure(failure)) }
+        guard base == bases.first, rest.count > 1 else { return next(rest.dropFirst()) }
+        files.disk.synchronizeDirectory(files.directory) { failure in
+          if let failure { return answer(Array(rest.dropFirst()), StoreFailure(failure)) }
+          next(rest.dropFirst())
+        }
       }
     }
     next(bases[...])
