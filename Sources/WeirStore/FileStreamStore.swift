@@ -241,13 +241,8 @@ package final class FileStreamStore: StreamStore {
 
   private func load(_ stream: ActiveStream, _ known: [UInt64]) {
     guard known.first == 0 else {
-      let waiting = stream.waiting
-      stream.waiting = []
-      stream.waitingBytes = 0
-      for operation in waiting {
-        operation.fail(.unavailable("stream \"\(stream.name)\" was deleted, but not all of its files could be removed"))
-      }
-      return
+      return refuseWaiting(
+        stream, .unavailable("stream \"\(stream.name)\" was deleted, but not all of its files could be removed"))
     }
     let opened = { [self] (result: Result<StreamLog?, StoreFailure>) in
       switch result {
@@ -256,14 +251,17 @@ package final class FileStreamStore: StreamStore {
         bases[stream.name] = log.bases
       // Only the beginning of making it had reached the disk.
       case .success(nil): forget(stream.name)
-      case .failure(let failure):
-        let waiting = stream.waiting
-        stream.waiting = []
-        stream.waitingBytes = 0
-        for operation in waiting { operation.fail(failure) }
+      case .failure(let failure): refuseWaiting(stream, failure)
       }
     }
     busy(stream, work: { StreamLog.open(stream.name, bases: known, self.files, $0) }, then: opened)
+  }
+
+  private func refuseWaiting(_ stream: ActiveStream, _ failure: StoreFailure) {
+    let waiting = stream.waiting
+    stream.waiting = []
+    stream.waitingBytes = 0
+    for operation in waiting { operation.fail(failure) }
   }
 
   private func forget(_ name: StreamName) {

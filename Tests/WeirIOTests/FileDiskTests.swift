@@ -4,22 +4,22 @@ import WeirCore
 
 @testable import WeirIO
 
-@Suite struct FileDiskTests {
-  /// A directory of its own for each test, gone afterwards.
-  private func onDisk(
-    _ body: @escaping (EventLoop, FileDisk, _ directory: String, _ done: @escaping () -> Void) -> Void
-  ) throws {
-    var template = Array("/tmp/weir-disk-XXXXXX".utf8CString)
-    let made = try #require(mkdtemp(&template))
-    let directory = String(cString: made)
-    defer { system("rm -rf \(directory)") }
-    let pool = ThreadPool(name: "files")
-    onLoop { loop, done in
-      let disk = FileDisk(loop, pool)
-      body(loop, disk, directory, done)
-    }
+/// A directory of its own for each test, gone afterwards.
+func onDisk(
+  _ body: @escaping (EventLoop, FileDisk, _ directory: String, _ done: @escaping () -> Void) -> Void
+) throws {
+  var template = Array("/tmp/weir-disk-XXXXXX".utf8CString)
+  let made = try #require(mkdtemp(&template))
+  let directory = String(cString: made)
+  defer { system("rm -rf \(directory)") }
+  let pool = ThreadPool(name: "files")
+  onLoop { loop, done in
+    let disk = FileDisk(loop, pool)
+    body(loop, disk, directory, done)
   }
+}
 
+@Suite struct FileDiskTests {
   @Test func writesReadsAndTruncates() throws {
     try onDisk { _, disk, directory, done in
       let path = directory + "/log"

@@ -1,4 +1,3 @@
-import Glibc
 import Testing
 import WeirCore
 import WeirStore
@@ -7,19 +6,9 @@ import WeirStore
 
 /// The file store over the machine's own files: what a simulation cannot say, locks and real descriptors.
 @Suite struct FileStreamStoreOnDiskTests {
-  private func inFolder(
-    _ body: @escaping (EventLoop, FileDisk, _ directory: String, _ done: @escaping () -> Void) -> Void
-  ) throws {
-    var template = Array("/tmp/weir-streams-XXXXXX".utf8CString)
-    let made = try #require(mkdtemp(&template))
-    let directory = String(cString: made)
-    defer { system("rm -rf \(directory)") }
-    let pool = ThreadPool(name: "files")
-    onLoop { loop, done in body(loop, FileDisk(loop, pool), directory + "/streams", done) }
-  }
-
   @Test func whatIsAppendedIsThereWhenTheStoreIsOpenedAgain() throws {
-    try inFolder { loop, disk, directory, done in
+    try onDisk { loop, disk, folder, done in
+      let directory = folder + "/streams"
       var limits = FileStreamStore.Limits()
       limits.segmentLimit = 2_000
       func open(_ then: @escaping (FileStreamStore) -> Void) {

@@ -27,7 +27,8 @@ import WeirTesting
 
   // MARK: exec
 
-  private static let report = """
+  /// What `exec` answered, in a line.
+  static let report = """
     func report(cmd: string, args: [string]) {
       match exec(cmd, args) {
         Ok(r) => println("${r.exitCode} ${toString(r.stdout)}|${toString(r.stderr)}|${r.truncated}"),

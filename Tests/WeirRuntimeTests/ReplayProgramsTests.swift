@@ -15,17 +15,8 @@ import WeirTesting
     import std/bytes (fromString, toString)
     import std/string (repeat)
     import std/clock (sleep)
-    func report(cmd: string, args: [string]) {
-      match exec(cmd, args) {
-        Ok(r) => println("${r.exitCode} ${toString(r.stdout)}|${toString(r.stderr)}|${r.truncated}"),
-        Err(NotFound(why)) => println("NotFound ${why}"),
-        Err(NotAllowed(why)) => println("NotAllowed ${why}"),
-        Err(Timeout(why)) => println("Timeout ${why}"),
-        Err(Failed(why)) => println("Failed ${why}")
-      }
-    }
 
-    """
+    """ + ProcessModuleTests.report
 
   private func bench(
     _ text: String, _ programs: [String: [Step]], configure: (inout ProgramInstance.Options) -> Void
