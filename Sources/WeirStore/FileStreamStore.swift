@@ -9,7 +9,8 @@ import WeirCore
 ///
 /// One process writes to a folder: it holds its lock. Operations on one stream are done and answered in the order asked, appends
 /// that wait for the disk together in one write; different streams go side by side. What costs time is the disk's: opening a
-/// stream reads its last segment, appending and reading at an offset cost the same whatever its length.
+/// stream reads its last segment, appending and reading at an offset cost the same whatever its length. A fork reads what it has
+/// from its source in the source's turn. Uses of a stream that may be idle are written down (`StreamLease`) behind the answer.
 package final class FileStreamStore: StreamStore {
   package enum Synchronization: Sendable, Equatable {
     case always
@@ -29,18 +30,25 @@ package final class FileStreamStore: StreamStore {
   /// Bytes of a stream's content type.
   package static let contentTypeLimit = 1024
 
-  private let loop: any Loop
+  let loop: any Loop
   private let limits: Limits
   private let synchronization: Synchronization
-  private let files: StreamLog.Files
+  let files: StreamLog.Files
   /// Held while the store lives.
   private let lock: any DiskFile
-  /// Where the segments of each stream begin, ascending.
-  private var bases: [StreamName: [UInt64]]
+  /// What there is on disk.
+  var known: [StreamName: StreamFiles]
+  /// Deleted, and kept for their forks.
+  var gone: Set<StreamName>
+  var forks = ForkTable()
   private var index = StreamNameIndex()
   private var watchers: [StreamName: WatcherList] = [:]
   private var active: [StreamName: ActiveStream] = [:]
   private var uses = 0
+  private(set) lazy var schedule = ExpirySchedule(loop: loop) { [weak self] name in self?.expire(name) }
+  /// Looked at one after the other, so that a thousand that are due together open one file at a time.
+  private var due: ArraySlice<StreamName> = []
+  private var isExpiring = false
 
   /// Makes the folder if there is none (its parent must exist), and takes its lock: `.unavailable` says that another process
   /// has it. `synchronization` is the promise made for every append.
@@ -69,8 +77,18 @@ package final class FileStreamStore: StreamStore {
     self.limits = limits
     self.synchronization = synchronization
     lock = folder.lock
-    bases = folder.bases
-    for name in folder.bases.keys { index.insert(name) }
+    known = folder.streams
+    gone = folder.gone
+    for name in known.keys where !gone.contains(name) { index.insert(name) }
+    for (name, header) in folder.headers {
+      if let fork = header.fork { forks.add(name, of: fork.source) }
+      if !gone.contains(name), let lifetime = header.lifetime {
+        // At the earliest: how it was used is in its last segment, which is read then.
+        schedule.note(name, at: StreamLease(lifetime, mark: header.createdAt).expiresAt ?? .max)
+      }
+    }
+    // The last fork of these went just before a crash.
+    for name in gone where forks.count(of: name) == 0 { ask(name, .purge) }
   }
 
   deinit { lock.close() }
@@ -80,14 +98,12 @@ package final class FileStreamStore: StreamStore {
 
   // MARK: The protocol
 
-  package func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
-    ask(name, .create(contentType, answer))
+  package func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
+    ask(name, .create(creation, answer))
   }
 
-  package func append(
-    _ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>
-  ) {
-    ask(name, .append(items, ending, answer))
+  package func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
+    ask(name, .append(append, answer))
   }
 
   package func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { ask(name, .status(answer)) }
@@ -118,7 +134,7 @@ package final class FileStreamStore: StreamStore {
       status(name) { result in
         switch result {
         case .success(let status): found.append(status)
-        case .failure(.notFound): break
+        case .failure(.notFound), .failure(.gone): break
         // It is there, and somebody should know what is wrong with it.
         case .failure(let failure):
           found.append(
@@ -150,47 +166,34 @@ package final class FileStreamStore: StreamStore {
 
   // MARK: One stream's turn
 
-  private enum Operation {
-    case create(String, Answer<StreamStatus>)
-    case append([[UInt8]], StreamEnding?, Answer<Offset>)
-    case status(Answer<StreamStatus>)
-    case read(Offset, Int, Answer<StreamBatch>)
-    case delete(Answer<Void>)
-    case synchronize((StoreFailure?) -> Void)
-
-    func fail(_ failure: StoreFailure) {
-      switch self {
-      case .create(_, let answer), .status(let answer): answer(.failure(failure))
-      case .append(_, _, let answer): answer(.failure(failure))
-      case .read(_, _, let answer): answer(.failure(failure))
-      case .delete(let answer): answer(.failure(failure))
-      case .synchronize(let answer): answer(failure)
-      }
-    }
-  }
-
   /// A stream that something is asked of, or whose file is open.
-  private final class ActiveStream {
+  final class ActiveStream {
     let name: StreamName
     var log: StreamLog?
-    var waiting: ArraySlice<Operation> = []
+    var waiting: ArraySlice<StoreOperation> = []
     var waitingBytes = 0
     /// An operation is with the disk.
     var isBusy = false
     /// `advance` is under way: what an answer asks for waits for its next round.
     var isAdvancing = false
+    /// It is being made and waits for its source: until then it is not there, and whoever waits for it is told so. Two that
+    /// are each to be forked from the other would wait for ever.
+    var isForking = false
+    /// A use waits to be written down.
+    var isUseWaiting = false
     var lastUse = 0
     var synchronization: (any Cancellable)?
     init(_ name: StreamName) { self.name = name }
   }
 
-  private func ask(_ name: StreamName, _ operation: Operation) {
+  func ask(_ name: StreamName, _ operation: StoreOperation) {
     let stream = active[name] ?? ActiveStream(name)
+    if stream.isForking, operation.isForFork { return operation.fail(.notFound(name)) }
     if active[name] == nil { active[name] = stream }
     uses += 1
     stream.lastUse = uses
-    if case .append(let items, let ending, _) = operation {
-      let size = LogRecord.size(of: items, ending: ending)
+    if case .append(let append, _) = operation {
+      let size = LogRecord.size(of: append)
       guard size <= LogRecord.bodyLimit else {
         return operation.fail(.full("an append of \(size) bytes is more than the \(LogRecord.bodyLimit) of a record"))
       }
@@ -209,8 +212,16 @@ package final class FileStreamStore: StreamStore {
     if stream.isAdvancing { return }
     stream.isAdvancing = true
     while !stream.isBusy, let operation = stream.waiting.first {
-      if stream.log == nil, let known = bases[stream.name] {
-        load(stream, known)
+      if stream.log == nil, let files = known[stream.name] {
+        if case .purge = operation {
+        } else {
+          load(stream, files)
+          continue
+        }
+      }
+      if operation.isStopped(byExpiry: isOver(stream)) {
+        // Who asks again asks the disk again.
+        remove(stream) { if case .failure(let failure) = $0 { self.refuseWaiting(stream, failure) } }
         continue
       }
       if case .append = operation {
@@ -225,22 +236,23 @@ package final class FileStreamStore: StreamStore {
   }
 
   /// Asks the disk. The answer ends the stream's being busy and comes first; what waits goes on behind it.
-  private func busy<Value>(
+  func busy<Value>(
     _ stream: ActiveStream, work: (@escaping (Value) -> Void) -> Void, then: @escaping (Value) -> Void
   ) {
     stream.isBusy = true
     // The store lives until the disk has answered, and so does everybody who waits.
     work { [self] value in
       stream.isBusy = false
+      let wasAdvancing = stream.isAdvancing
       stream.isAdvancing = true
       then(value)
-      stream.isAdvancing = false
-      advance(stream)
+      stream.isAdvancing = wasAdvancing
+      if !wasAdvancing { advance(stream) }
     }
   }
 
-  private func load(_ stream: ActiveStream, _ known: [UInt64]) {
-    guard known.first == 0 else {
+  private func load(_ stream: ActiveStream, _ found: StreamFiles) {
+    guard found.first != nil else {
       return refuseWaiting(
         stream, .unavailable("stream \"\(stream.name)\" was deleted, but not all of its files could be removed"))
     }
@@ -248,13 +260,13 @@ package final class FileStreamStore: StreamStore {
       switch result {
       case .success(let log?):
         stream.log = log
-        bases[stream.name] = log.bases
+        known[stream.name] = log.streamFiles
       // Only the beginning of making it had reached the disk.
       case .success(nil): forget(stream.name)
       case .failure(let failure): refuseWaiting(stream, failure)
       }
     }
-    busy(stream, work: { StreamLog.open(stream.name, bases: known, self.files, $0) }, then: opened)
+    busy(stream, work: { StreamLog.open(stream.name, found, self.files, $0) }, then: opened)
   }
 
   private func refuseWaiting(_ stream: ActiveStream, _ failure: StoreFailure) {
@@ -264,118 +276,224 @@ package final class FileStreamStore: StreamStore {
     for operation in waiting { operation.fail(failure) }
   }
 
-  private func forget(_ name: StreamName) {
-    guard bases.removeValue(forKey: name) != nil else { return }
-    index.remove(name)
+  /// Nothing of it is on disk any more.
+  func forget(_ name: StreamName) {
+    guard known.removeValue(forKey: name) != nil else { return }
+    if gone.remove(name) == nil { index.remove(name) }
+    // With its last fork a stream that is gone goes, and so on up the chain.
+    if let source = forks.remove(name), gone.contains(source) { ask(source, .purge) }
   }
 
-  private func perform(_ operation: Operation, _ stream: ActiveStream) {
+  /// It is on disk.
+  func made(_ stream: ActiveStream, _ log: StreamLog) {
+    stream.log = log
+    known[stream.name] = log.streamFiles
+    index.insert(stream.name)
+    if let moment = log.lease.expiresAt { schedule.note(stream.name, at: moment) }
+    watchers[stream.name]?.changed(on: loop)
+  }
+
+  private func perform(_ operation: StoreOperation, _ stream: ActiveStream) {
     let name = stream.name
-    if case .create(let contentType, let answer) = operation { return create(stream, contentType, answer) }
-    if case .synchronize(let answer) = operation {
+    switch operation {
+    case .create(let creation, let answer): return create(stream, creation, answer)
+    case .purge: return purge(stream)
+    case .synchronize(let answer):
       guard let log = stream.log, log.isDirty else { return answer(nil) }
       return busy(stream, work: { log.synchronize($0) }, then: answer)
+    case .writeUse:
+      stream.isUseWaiting = false
+      guard let log = stream.log, !gone.contains(name) else { return }
+      return busy(stream, work: { log.writeUse($0) }, then: { _ in })
+    case .expire(let done):
+      if let moment = stream.log?.lease.expiresAt, !gone.contains(name) { schedule.note(name, at: moment) }
+      return done()
+    default: break
     }
     guard let log = stream.log else { return operation.fail(.notFound(name)) }
+    if case .inherited(let offset, let end, let byteLimit, let answer) = operation {
+      return read(stream, log, from: offset, before: end, byteLimit, answer)
+    }
+    if gone.contains(name) { return operation.fail(.gone(name)) }
     switch operation {
     case .status(let answer): answer(log.damage.map { .failure($0) } ?? .success(log.status))
     case .read(let offset, let byteLimit, let answer):
       guard offset.value <= log.tail else {
         return answer(.failure(log.damage ?? .beyondTail(name, tail: Offset(log.tail))))
       }
-      // At the end of what is left nothing will ever come, and that is no end.
-      if let damage = log.damage, offset.value == log.tail { return answer(.failure(damage)) }
-      if let batch = log.recentBatch(from: offset.value, byteLimit: byteLimit) { return answer(.success(batch)) }
-      busy(stream, work: { log.read(from: offset.value, byteLimit: byteLimit, $0) }, then: answer)
-    case .delete(let answer):
-      let bases = log.bases
-      stream.log = nil
-      let deleted = { [self] (left: [UInt64], failure: StoreFailure?) in
-        if left.isEmpty { forget(name) } else { self.bases[name] = left }
-        if let failure { return answer(.failure(failure)) }
-        watchers[name]?.changed(on: loop)
-        answer(.success(()))
-      }
-      busy(
-        stream, work: { done in StreamLog.delete(name, bases: bases, self.files) { done(($0, $1)) } },
-        then: { deleted($0.0, $0.1) })
-    case .create, .append, .synchronize: break
+      use(stream, log)
+      read(stream, log, from: offset.value, before: log.tail, byteLimit, answer)
+    case .forkPoint(let fork, let creation, let answer): point(stream, log, fork, creation, answer)
+    case .delete(let answer): remove(stream, answer)
+    default: break
     }
   }
 
-  private func create(_ stream: ActiveStream, _ contentType: String, _ answer: @escaping Answer<StreamStatus>) {
-    if let log = stream.log {
-      if let damage = log.damage { return answer(.failure(damage)) }
-      guard log.contentType == contentType else {
-        return answer(
-          .failure(.conflict(stream.name, "its content type is \(log.contentType), not \(contentType)")))
+  /// Items from `position`, which is at most the tail, and before `end`.
+  func read(
+    _ stream: ActiveStream, _ log: StreamLog, from position: UInt64, before end: UInt64, _ byteLimit: Int,
+    _ answer: @escaping Answer<StreamBatch>
+  ) {
+    if position < log.base, let fork = log.fork {
+      let inherited = { (result: Result<StreamBatch, StoreFailure>) in
+        answer(
+          result.map { batch in
+            var batch = batch
+            batch.ending = batch.next.value == log.tail ? log.ending : nil
+            batch.reachedTail = batch.next.value == log.tail && !batch.items.isEmpty
+            return batch
+          })
       }
-      var status = log.status
-      status.existed = true
-      return answer(.success(status))
+      return busy(
+        stream,
+        work: { self.ask(fork.source, .inherited(position, before: min(end, log.base), byteLimit: byteLimit, $0)) },
+        then: inherited)
     }
-    guard contentType.utf8.count <= Self.contentTypeLimit else {
-      return answer(.failure(.unavailable("a content type of more than \(Self.contentTypeLimit) bytes")))
+    // At the end of what is left nothing will ever come, and that is no end.
+    if let damage = log.damage, position >= log.tail { return answer(.failure(damage)) }
+    let cut = { (batch: StreamBatch) -> StreamBatch in
+      guard batch.next.value > end else { return batch }
+      return StreamBatch(
+        items: Array(batch.items.prefix(Int(end - position))), next: Offset(end), ending: nil)
     }
-    let now = loop.wallClock
-    let created = { [self] (result: Result<StreamLog, StoreFailure>) in
-      switch result {
-      case .failure(let failure): answer(.failure(failure))
-      case .success(let log):
-        stream.log = log
-        bases[stream.name] = log.bases
-        index.insert(stream.name)
-        watchers[stream.name]?.changed(on: loop)
-        answer(.success(log.status))
-      }
-    }
-    busy(
-      stream,
-      work: { StreamLog.create(stream.name, contentType: contentType, createdAt: now, self.files, $0) },
-      then: created)
+    if let batch = log.recentBatch(from: position, byteLimit: byteLimit) { return answer(.success(cut(batch))) }
+    busy(stream, work: { log.read(from: position, byteLimit: byteLimit, $0) }, then: { answer($0.map(cut)) })
   }
 
   /// The appends at the front of what waits, up to one that ends the stream, in one write.
   private func appendWaiting(_ stream: ActiveStream) {
-    var group: [(items: [[UInt8]], ending: StreamEnding?, answer: Answer<Offset>)] = []
+    var group: [(append: StreamAppend, answer: Answer<StreamAppended>)] = []
     var size = 0
-    while case .append(let items, let ending, let answer)? = stream.waiting.first, size < limits.segmentLimit {
-      let own = LogRecord.size(of: items, ending: ending)
-      let failure: StoreFailure? = stream.log == nil ? .notFound(stream.name) : stream.log?.damage
-      let ended = stream.log?.ending ?? group.last?.ending
-      // What is refused, or changes nothing, is answered in its turn: behind those before it.
-      if failure != nil || ended != nil || items.isEmpty && ending == nil {
-        if !group.isEmpty { break }
-        stream.waiting.removeFirst()
-        stream.waitingBytes -= own
-        if let failure {
-          answer(.failure(failure))
-        } else if let ended {
-          answer(.failure(.ended(stream.name, ended)))
+    let now = loop.wallClock
+    var writers = stream.log?.writers ?? StreamWriters()
+    var tail = stream.log?.tail ?? 0
+    while case .append(let append, let answer)? = stream.waiting.first, size < limits.segmentLimit {
+      let own = LogRecord.size(of: append)
+      var result: Result<StreamAppended, StoreFailure>?
+      if let log = stream.log {
+        if let damage = log.damage {
+          result = .failure(damage)
+        } else if gone.contains(stream.name) {
+          result = .failure(.gone(stream.name))
         } else {
-          answer(.success(Offset(stream.log?.tail ?? 0)))
+          switch writers.judge(
+            append, of: stream.name, contentType: log.contentType, ending: log.ending ?? group.last?.append.ending,
+            tail: Offset(tail), now: now)
+          {
+          case .refused(let failure): result = .failure(failure)
+          case .isRepeat(let known): result = .success(known)
+          case .new: if append.isNothing { result = .success(StreamAppended(tail: Offset(tail))) }
+          }
         }
-        return
+      } else {
+        result = .failure(.notFound(stream.name))
       }
+      // What is refused, or changes nothing, is answered in its turn: behind those before it.
+      if result != nil, !group.isEmpty { break }
       stream.waiting.removeFirst()
       stream.waitingBytes -= own
+      if let result { return answer(result) }
       size += own
-      group.append((items, ending, answer))
+      tail += UInt64(append.items.count)
+      writers.took(append, at: now)
+      group.append((append, answer))
     }
     guard let log = stream.log, !group.isEmpty else { return }
-    var tail = log.tail
-    let now = loop.wallClock
-    let appends = group.map { ($0.items, $0.ending) }
+    var place = log.tail
+    let after = writers
     let appended = { [self] (failure: StoreFailure?) in
-      if bases[stream.name]?.count != log.bases.count { bases[stream.name] = log.bases }
+      if known[stream.name]?.bases.count != log.streamFiles.bases.count { known[stream.name] = log.streamFiles }
       if failure == nil { watchers[stream.name]?.changed(on: loop) }
       synchronizeLater(stream)
-      for (items, _, answer) in group {
-        tail += UInt64(items.count)
-        answer(failure.map { .failure($0) } ?? .success(Offset(tail)))
+      for (append, answer) in group {
+        place += UInt64(append.items.count)
+        answer(
+          failure.map { .failure($0) }
+            ?? .success(
+              StreamAppended(tail: Offset(place), sequence: append.producer?.sequence, ending: append.ending)))
       }
     }
-    busy(stream, work: { log.append(appends, time: now, $0) }, then: appended)
+    busy(stream, work: { log.append(group.map(\.append), after, time: now, $0) }, then: appended)
+  }
+
+  // MARK: Going
+
+  /// Removed, or, with forks, gone.
+  private func remove(_ stream: ActiveStream, _ answer: @escaping Answer<Void>) {
+    let name = stream.name
+    guard let log = stream.log else { return answer(.failure(.notFound(name))) }
+    if forks.count(of: name) == 0 {
+      stream.log = nil
+      return remove(stream, log.streamFiles, answer)
+    }
+    let marked = { [self] (failure: StoreFailure?) in
+      if let failure { return answer(.failure(failure)) }
+      gone.insert(name)
+      index.remove(name)
+      watchers[name]?.changed(on: loop)
+      answer(.success(()))
+    }
+    busy(stream, work: { StreamLog.markGone(name, self.files, $0) }, then: marked)
+  }
+
+  private func remove(_ stream: ActiveStream, _ found: StreamFiles, _ answer: @escaping Answer<Void>) {
+    let name = stream.name
+    let removed = { [self] (left: StreamFiles, failure: StoreFailure?) in
+      if let failure {
+        known[name] = left
+        return answer(.failure(failure))
+      }
+      forget(name)
+      watchers[name]?.changed(on: loop)
+      answer(.success(()))
+    }
+    let isGone = gone.contains(name)
+    busy(
+      stream,
+      work: { done in StreamLog.delete(name, found, isGone: isGone, self.files) { done(($0, $1)) } },
+      then: { removed($0.0, $0.1) })
+  }
+
+  /// A stream that is gone, when its last fork has gone: without looking into its files.
+  private func purge(_ stream: ActiveStream) {
+    guard gone.contains(stream.name), forks.count(of: stream.name) == 0, let found = known[stream.name] else { return }
+    stream.log = nil
+    remove(stream, found) { _ in }
+  }
+
+  // MARK: Lifetimes
+
+  private func isOver(_ stream: ActiveStream) -> Bool {
+    guard let log = stream.log, !gone.contains(stream.name), log.damage == nil else { return false }
+    let now = loop.wallClock
+    guard log.lease.isOver(at: now) else { return false }
+    // Somebody waits for what comes: that is use.
+    if (watchers[stream.name]?.liveCount ?? 0) > 0 { use(stream, log) }
+    return log.lease.isOver(at: now)
+  }
+
+  func use(_ stream: ActiveStream, _ log: StreamLog) {
+    guard log.use(at: loop.wallClock), !stream.isUseWaiting else { return }
+    stream.isUseWaiting = true
+    // Behind what is under way, and nobody waits for it.
+    loop.soon { self.ask(stream.name, .writeUse) }
+  }
+
+  private func expire(_ name: StreamName) {
+    due.append(name)
+    expireNext()
+  }
+
+  private func expireNext() {
+    guard !isExpiring, let name = due.popFirst() else { return }
+    guard known[name] != nil, !gone.contains(name) else { return expireNext() }
+    isExpiring = true
+    ask(
+      name,
+      .expire { [weak self] in
+        self?.isExpiring = false
+        self?.loop.soon { self?.expireNext() }
+      })
   }
 
   // MARK: Rest
@@ -400,7 +518,7 @@ package final class FileStreamStore: StreamStore {
     // A log that lost a write stays: opened again it would read from the system what never reached the disk.
     let idle = active.values.filter { stream in
       !stream.isBusy && !stream.isAdvancing && stream.waiting.isEmpty && stream.log?.isDirty != true
-        && stream.log?.damage == nil
+        && stream.log?.damage == nil && !stream.isUseWaiting
     }
     // A quarter at once, so that the search is not made for every stream that is opened.
     for stream in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(limits.openLimit / 4) {

@@ -45,29 +45,75 @@ package final class MemoryStreamStore: StreamStore {
   private var index = StreamNameIndex()
   /// In the order in which they ended; names that were deleted since are passed over.
   private var endedFirst: ArraySlice<StreamName> = []
+  private lazy var schedule = ExpirySchedule(loop: loop) { [weak self] name in self?.expire(name) }
 
   private final class Stream {
     let contentType: String
     let createdAt: Int64
     var lastAppend: Instant
+    var lease: StreamLease
+    /// Its own items, from position `base` on. What is before them is its source's.
     var items: [StreamItem] = []
+    let base: Int
+    let fork: StreamFork?
+    let source: Stream?
+    /// How many streams have this one as their source.
+    var forks = 0
+    /// Deleted, and kept for its forks.
+    var isGone = false
     var bytes = 0
     var ending: StreamEnding?
+    var writers = StreamWriters()
     /// The entry of `watchers` for this name, so that an append needs one look-up.
     var watchers: WatcherList?
 
-    init(contentType: String, createdAt: Int64, now: Instant) {
-      self.contentType = contentType
+    init(_ origin: Origin, createdAt: Int64, now: Instant) {
+      contentType = origin.contentType
       self.createdAt = createdAt
       lastAppend = now
+      lease = StreamLease(origin.lifetime, mark: createdAt)
+      (base, fork, source) = (origin.base, origin.fork, origin.source)
     }
 
-    var tail: Offset { Offset(UInt64(items.count)) }
+    var end: Int { base + items.count }
+    var tail: Offset { Offset(UInt64(end)) }
+    /// Nothing but its bytes costs time.
+    var isForEver: Bool { lease.lifetime == nil }
 
     func status(_ name: StreamName, existed: Bool = false) -> StreamStatus {
-      StreamStatus(
+      var status = StreamStatus(
         name: name, contentType: contentType, tail: tail, ending: ending, createdAt: createdAt, existed: existed)
+      (status.lifetime, status.expiresAt, status.fork) = (lease.lifetime, lease.expiresAt, fork)
+      return status
     }
+
+    /// Items from `start` on and before `limit`, its source's first.
+    func items(from start: Int, before limit: Int, byteLimit: Int) -> [StreamItem] {
+      guard start >= base else {
+        return source?.items(from: start, before: min(base, limit), byteLimit: byteLimit) ?? []
+      }
+      let limit = min(limit, end) - base
+      let start = start - base
+      var end = start
+      var size = 0
+      while end < limit, end == start || size < byteLimit {
+        size += items[end].bytes.count
+        end += 1
+      }
+      // A reader at the tail takes one item at a time: that case is worth its line.
+      return end - start == 1 ? [items[start]] : Array(items[start..<end])
+    }
+  }
+
+  /// What a new stream is made of.
+  private struct Origin {
+    var contentType: String
+    var lifetime: StreamLifetime?
+    var base = 0
+    var fork: StreamFork?
+    var source: Stream?
+    /// The beginning of an item of the source that is cut by the fork.
+    var piece: [UInt8]?
   }
 
   package init(loop: any Loop, limits: Limits = Limits()) {
@@ -75,103 +121,166 @@ package final class MemoryStreamStore: StreamStore {
     self.limits = limits
   }
 
-  package func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
-    if let stream = streams[name] {
-      guard stream.contentType == contentType else {
-        return answer(.failure(.conflict(name, "its content type is \(stream.contentType), not \(contentType)")))
+  // MARK: Making
+
+  package func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
+    if let stream = living(name) {
+      if stream.isGone { return answer(.failure(.gone(name))) }
+      let status = stream.status(name, existed: true)
+      return answer(creation.conflict(with: status).map { .failure($0) } ?? .success(status))
+    }
+    let origin: Origin
+    switch self.origin(name, creation) {
+    case .failure(let failure): return answer(.failure(failure))
+    case .success(let found): origin = found
+    }
+    let items = (origin.piece.map { [$0] } ?? []) + creation.items
+    let size = Self.size(items)
+    guard items.count <= limits.itemsPerStreamLimit else { return answer(.failure(tooMany(name))) }
+    guard hasRoom(size, streams: 1) || makeRoom(for: size, streams: 1, sparing: name) else {
+      if streams.count >= limits.streamsLimit {
+        return answer(.failure(.full("the store holds \(limits.streamsLimit) streams, its limit (streamsLimit)")))
       }
-      return answer(.success(stream.status(name, existed: true)))
+      return answer(.failure(.full("the store reached \(limits.bytesLimit) bytes (bytesLimit)")))
     }
-    guard streams.count < limits.streamsLimit || makeRoom(for: 0, sparing: name) else {
-      return answer(.failure(.full("the store holds \(limits.streamsLimit) streams, its limit (streamsLimit)")))
-    }
-    let stream = Stream(contentType: contentType, createdAt: loop.wallClock, now: loop.now)
+    let stream = Stream(origin, createdAt: loop.wallClock, now: loop.now)
+    origin.source?.forks += 1
+    put(items, size, in: stream)
+    end(stream, name, creation.ending)
     stream.watchers = watchers[name]
     streams[name] = stream
     index.insert(name)
+    if let moment = stream.lease.expiresAt { schedule.note(name, at: moment) }
     stream.watchers?.changed(on: loop)
     answer(.success(stream.status(name)))
   }
 
-  package func append(
-    _ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>
-  ) {
-    guard let stream = streams[name] else { return answer(.failure(.notFound(name))) }
-    if let ending = stream.ending { return answer(.failure(.ended(name, ending))) }
-    if !items.isEmpty {
-      guard items.count <= limits.itemsPerStreamLimit - stream.items.count else {
-        return answer(
-          .failure(.full("stream \"\(name)\" reached \(limits.itemsPerStreamLimit) items (itemsPerStreamLimit)")))
+  private func origin(_ name: StreamName, _ creation: StreamCreation) -> Result<Origin, StoreFailure> {
+    guard var fork = creation.fork else {
+      return .success(Origin(contentType: creation.contentType ?? StreamContentType.bytes, lifetime: creation.lifetime))
+    }
+    guard let source = living(fork.source) else { return .failure(.notFound(fork.source)) }
+    if source.isGone { return .failure(.gone(fork.source)) }
+    let offset = fork.offset ?? source.tail
+    fork.offset = offset
+    let next =
+      offset < source.tail
+      ? source.items(from: Int(offset.value), before: Int(offset.value) + 1, byteLimit: 0).first?.bytes : nil
+    switch ForkPoint.of(creation, at: fork, source.status(fork.source), next: next) {
+    case .failure(let failure): return .failure(failure)
+    case .success(let point):
+      _ = source.lease.use(at: loop.wallClock)
+      return .success(
+        Origin(
+          contentType: point.contentType, lifetime: point.lifetime, base: Int(point.base), fork: fork, source: source,
+          piece: point.piece))
+    }
+  }
+
+  // MARK: Appending
+
+  package func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
+    guard let stream = living(name) else { return answer(.failure(.notFound(name))) }
+    if stream.isGone { return answer(.failure(.gone(name))) }
+    switch stream.writers.judge(
+      append, of: name, contentType: stream.contentType, ending: stream.ending, tail: stream.tail, now: loop.wallClock)
+    {
+    case .refused(let failure): return answer(.failure(failure))
+    case .isRepeat(let known): return answer(.success(known))
+    case .new: if append.isNothing { return answer(.success(StreamAppended(tail: stream.tail))) }
+    }
+    if !append.items.isEmpty {
+      guard append.items.count <= limits.itemsPerStreamLimit - stream.items.count else {
+        return answer(.failure(tooMany(name)))
       }
-      var size = 0
-      for item in items { size += item.count + Self.itemOverhead }
-      guard size <= limits.bytesLimit - bytesUsed || makeRoom(for: size, sparing: name) else {
+      let size = Self.size(append.items)
+      guard hasRoom(size, streams: 0) || makeRoom(for: size, streams: 0, sparing: name) else {
         return answer(.failure(.full("the store reached \(limits.bytesLimit) bytes (bytesLimit)")))
       }
-      let time = loop.wallClock
-      for item in items { stream.items.append(StreamItem(bytes: item, time: time)) }
-      stream.bytes += size
-      bytesUsed += size
-      stream.lastAppend = loop.now
+      put(append.items, size, in: stream)
     }
-    if let ending {
-      stream.ending = ending
-      if limits.retention == .dropOldest { endedFirst.append(name) }
-    }
-    if !items.isEmpty || ending != nil { stream.watchers?.changed(on: loop) }
-    answer(.success(stream.tail))
+    end(stream, name, append.ending)
+    if append.producer != nil || append.sequence != nil { stream.writers.took(append, at: loop.wallClock) }
+    stream.watchers?.changed(on: loop)
+    answer(.success(StreamAppended(tail: stream.tail, sequence: append.producer?.sequence, ending: append.ending)))
+  }
+
+  private static func size(_ items: [[UInt8]]) -> Int {
+    var size = 0
+    for item in items { size += item.count + itemOverhead }
+    return size
+  }
+
+  private func tooMany(_ name: StreamName) -> StoreFailure {
+    .full("stream \"\(name)\" reached \(limits.itemsPerStreamLimit) items (itemsPerStreamLimit)")
+  }
+
+  private func put(_ items: [[UInt8]], _ size: Int, in stream: Stream) {
+    let time = loop.wallClock
+    for item in items { stream.items.append(StreamItem(bytes: item, time: time)) }
+    stream.bytes += size
+    bytesUsed += size
+    stream.lastAppend = loop.now
+    if !stream.isForEver { _ = stream.lease.use(at: time) }
+  }
+
+  private func end(_ stream: Stream, _ name: StreamName, _ ending: StreamEnding?) {
+    guard let ending else { return }
+    stream.ending = ending
+    if limits.retention == .dropOldest { endedFirst.append(name) }
+    if !stream.isForEver { _ = stream.lease.use(at: loop.wallClock) }
+  }
+
+  // MARK: Room
+
+  private func hasRoom(_ size: Int, streams count: Int) -> Bool {
+    size <= limits.bytesLimit - bytesUsed && streams.count + count <= limits.streamsLimit
   }
 
   /// Frees a sixteenth of the store beyond what is needed, so that the search for what may go is not made for every
   /// append. False: nothing more may go.
-  private func makeRoom(for size: Int, sparing spared: StreamName) -> Bool {
+  private func makeRoom(for size: Int, streams count: Int, sparing spared: StreamName) -> Bool {
     guard limits.retention == .dropOldest, size <= limits.bytesLimit else { return false }
-    let slackBytes = limits.bytesLimit / 16
-    let slackStreams = limits.streamsLimit / 16
-    func isRoomy(_ bytes: Int, _ streams: Int) -> Bool {
-      size + bytes <= limits.bytesLimit - bytesUsed && self.streams.count + streams < limits.streamsLimit
-    }
-    while !isRoomy(slackBytes, slackStreams), let oldest = endedFirst.popFirst() {
+    func isRoomy() -> Bool { hasRoom(size + limits.bytesLimit / 16, streams: count + limits.streamsLimit / 16) }
+    while !isRoomy(), let oldest = endedFirst.popFirst() {
       // A name that was deleted, and perhaps made again since, is not what ended then.
       if streams[oldest]?.ending != nil { delete(oldest) { _ in } }
     }
-    if !isRoomy(0, 0) {
+    if !hasRoom(size, streams: count) {
       let idle = streams.filter { name, stream in
         stream.ending == nil && name != spared && loop.now - stream.lastAppend >= limits.idleLimit
       }
       for (name, _) in idle.sorted(by: { $0.value.lastAppend < $1.value.lastAppend }) {
-        if isRoomy(slackBytes, slackStreams) { break }
+        if isRoomy() { break }
         delete(name) { _ in }
       }
     }
-    return isRoomy(0, 0)
+    return hasRoom(size, streams: count)
   }
 
+  // MARK: Looking
+
   package func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) {
-    guard let stream = streams[name] else { return answer(.failure(.notFound(name))) }
+    guard let stream = living(name) else { return answer(.failure(.notFound(name))) }
+    if stream.isGone { return answer(.failure(.gone(name))) }
     answer(.success(stream.status(name)))
   }
 
   package func read(
     _ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>
   ) {
-    guard let stream = streams[name] else { return answer(.failure(.notFound(name))) }
+    guard let stream = living(name) else { return answer(.failure(.notFound(name))) }
+    if stream.isGone { return answer(.failure(.gone(name))) }
     guard offset <= stream.tail else { return answer(.failure(.beyondTail(name, tail: stream.tail))) }
-    let items = stream.items
+    if !stream.isForEver { _ = stream.lease.use(at: loop.wallClock) }
     let start = Int(offset.value)
-    var end = start
-    var size = 0
-    while end < items.count, end == start || size < byteLimit {
-      size += items[end].bytes.count
-      end += 1
-    }
-    // A reader at the tail takes one item at a time: that case is worth its line.
-    let taken = end - start == 1 ? [items[start]] : Array(items[start..<end])
+    let taken = stream.items(from: start, before: stream.end, byteLimit: byteLimit)
+    let end = start + taken.count
     answer(
       .success(
         StreamBatch(
-          items: taken, next: Offset(UInt64(end)), ending: end == items.count ? stream.ending : nil,
-          reachedTail: end == items.count && end > start)))
+          items: taken, next: Offset(UInt64(end)), ending: end == stream.end ? stream.ending : nil,
+          reachedTail: end == stream.end && !taken.isEmpty)))
   }
 
   package func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable {
@@ -189,16 +298,57 @@ package final class MemoryStreamStore: StreamStore {
     return list.add(wake)
   }
 
+  package func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
+    let names = index.names(prefix: prefix, after: after, limit: limit)
+    answer(.success(names.compactMap { name in living(name)?.status(name) }))
+  }
+
+  // MARK: Going
+
   package func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) {
-    guard let stream = streams.removeValue(forKey: name) else { return answer(.failure(.notFound(name))) }
-    bytesUsed -= stream.bytes
-    index.remove(name)
-    stream.watchers?.changed(on: loop)
+    guard let stream = living(name) else { return answer(.failure(.notFound(name))) }
+    if stream.isGone { return answer(.failure(.gone(name))) }
+    remove(stream, name)
     answer(.success(()))
   }
 
-  package func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
-    let names = index.names(prefix: prefix, after: after, limit: limit)
-    answer(.success(names.compactMap { name in streams[name]?.status(name) }))
+  private func remove(_ stream: Stream, _ name: StreamName) {
+    index.remove(name)
+    stream.watchers?.changed(on: loop)
+    if stream.forks > 0 {
+      stream.isGone = true
+      return
+    }
+    var (last, name) = (stream, name)
+    // With its last fork a stream that is gone goes, and so on up the chain.
+    while true {
+      streams[name] = nil
+      bytesUsed -= last.bytes
+      guard let source = last.source, let fork = last.fork else { return }
+      source.forks -= 1
+      guard source.isGone, source.forks == 0 else { return }
+      (last, name) = (source, fork.source)
+    }
+  }
+
+  /// The stream of that name, unless its lifetime is over: then it goes now.
+  private func living(_ name: StreamName) -> Stream? {
+    guard let stream = streams[name] else { return nil }
+    if stream.isForEver || stream.isGone || !isOver(stream) { return stream }
+    remove(stream, name)
+    return streams[name]
+  }
+
+  private func isOver(_ stream: Stream) -> Bool {
+    let now = loop.wallClock
+    guard stream.lease.isOver(at: now) else { return false }
+    guard let watchers = stream.watchers, watchers.liveCount > 0 else { return true }
+    _ = stream.lease.use(at: now)
+    return stream.lease.isOver(at: now)
+  }
+
+  private func expire(_ name: StreamName) {
+    guard let stream = living(name), !stream.isGone, let moment = stream.lease.expiresAt else { return }
+    schedule.note(name, at: moment)
   }
 }

@@ -6,15 +6,21 @@ import WeirCore
 ///
 /// Confined to a loop. Answers may come inside the call (memory) or later (disk, network), for one stream in the
 /// order asked. **An answered append is as durable as the store promises.** Nothing here blocks or polls.
+///
+/// A stream whose lifetime is over is not found, for everybody, and is removed: when it is asked for, or by itself.
+/// A stream that has forks is not removed but **gone**: everything asked of it is refused with `.gone` (listing leaves
+/// it out), its name is taken, its forks go on reading, and it is removed with the last of them.
 package protocol StreamStore: AnyObject {
-  /// Makes an empty, open stream. Making one that exists with the same content type answers its status with
-  /// `existed = true`; with another content type, `.conflict`.
-  func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>)
+  /// Makes a stream with everything in `creation`, in one step. One that exists with the same configuration answers its
+  /// status with `existed = true` and nothing is written; another configuration is a `.conflict`.
+  func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>)
 
-  /// Adds items at the tail, all or none, and optionally ends the stream in the same step.
-  /// Answers the offset after the last item. Unknown stream: `.notFound`; ended one: `.ended`.
-  func append(_ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>)
+  /// Adds items at the tail, all or none, and optionally ends the stream in the same step, with what is known of the
+  /// writer. What is wrong is told in this order: `.notFound`, `.gone`, `.staleProducer`, `.ended` (unless this very
+  /// append ended it), `.otherContentType`, a repeat (no failure), `.producerGap`, `.badFirstSequence`, `.sequenceRegression`.
+  func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>)
 
+  /// Looking is no use: the lifetime of an idle stream goes on.
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>)
 
   /// Items from `offset` on, at least one if there is any, stopping once `byteLimit` is reached. An empty batch
@@ -22,13 +28,28 @@ package protocol StreamStore: AnyObject {
   func read(_ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>)
 
   /// Calls `wake` in a later job after every change that a reader could see (append, end, delete), coalesced: once
-  /// for any number of changes since the last call. Unknown streams may be watched.
+  /// for any number of changes since the last call. Unknown streams may be watched. A stream that somebody watches is
+  /// in use: it does not become idle.
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable
 
   func delete(_ name: StreamName, _ answer: @escaping Answer<Void>)
 
   /// Names that start with `prefix`, sorted, after `after` (exclusive), at most `limit`.
   func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>)
+}
+
+extension StreamStore {
+  /// An empty, open stream that stays. Finding one with the same content type is enough, whatever became of it.
+  package func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
+    create(name, StreamCreation(contentType: contentType, finds: .sameContentType), answer)
+  }
+
+  /// Answers the offset after the last item.
+  package func append(
+    _ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>
+  ) {
+    append(name, StreamAppend(items: items, ending: ending)) { answer($0.map(\.tail)) }
+  }
 }
 
 package typealias Answer<Value> = (Result<Value, StoreFailure>) -> Void
@@ -47,6 +68,12 @@ package struct StreamStatus: Equatable, Sendable {
   package var ending: StreamEnding?
   /// Milliseconds since 1970.
   package var createdAt: Int64
+  /// Nil: it stays until it is deleted.
+  package var lifetime: StreamLifetime?
+  /// When it is over as things stand, milliseconds since 1970. Use moves it (`StreamLease`).
+  package var expiresAt: Int64?
+  /// Where it was forked from; `offset` is never nil here.
+  package var fork: StreamFork?
   /// Only in the answer to `create`: it was there before.
   package var existed = false
   package init(
@@ -85,48 +112,5 @@ package struct StreamBatch: Equatable, Sendable {
     self.next = next
     self.ending = ending
     self.reachedTail = reachedTail
-  }
-}
-
-package enum StoreFailure: Failure, Equatable {
-  case notFound(StreamName)
-  case conflict(StreamName, String)
-  case ended(StreamName, StreamEnding)
-  case beyondTail(StreamName, tail: Offset)
-  case full(String)
-  case badName(String, String)
-  case unavailable(String)
-
-  package var code: String {
-    switch self {
-    case .notFound: "StreamNotFound"
-    case .conflict: "StreamConflict"
-    case .ended: "StreamEnded"
-    case .beyondTail: "OffsetBeyondTail"
-    case .full: "StoreFull"
-    case .badName: "BadStreamName"
-    case .unavailable: "StoreUnavailable"
-    }
-  }
-
-  package var message: String {
-    switch self {
-    case .notFound(let name): "no stream \"\(name)\""
-    case .conflict(let name, let why): "stream \"\(name)\" exists already: \(why)"
-    case .ended(let name, .closed): "stream \"\(name)\" is closed"
-    case .ended(let name, .aborted(let reason)): "stream \"\(name)\" was aborted: \(reason)"
-    case .beyondTail(let name, let tail): "stream \"\(name)\" ends at offset \(tail)"
-    case .full(let what): what
-    case .badName(let name, let why): "\"\(name)\" cannot name a stream: \(why)"
-    case .unavailable(let why): why
-    }
-  }
-
-  package var hint: String? {
-    switch self {
-    case .full: "delete streams that ended, or raise the limit"
-    case .badName: "1 to \(StreamName.segmentLimit) parts joined by /, without control characters, : and \\"
-    default: nil
-    }
   }
 }

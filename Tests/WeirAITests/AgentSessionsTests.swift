@@ -15,12 +15,12 @@ struct AgentSessionsTests {
     var onAppend = Mood.good
     init(loop: any Loop) { base = MemoryStreamStore(loop: loop) }
 
-    func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
-      base.create(name, contentType: contentType, answer)
+    func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
+      base.create(name, creation, answer)
     }
-    func append(_ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>) {
+    func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
       switch onAppend {
-      case .good: base.append(name, items, ending: ending, answer)
+      case .good: base.append(name, append, answer)
       case .failing: answer(.failure(.full("the disk is full")))
       case .silent: break
       }

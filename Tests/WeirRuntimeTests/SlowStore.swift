@@ -30,17 +30,19 @@ final class SlowStore: StreamStore {
     if isHolding { held.append(job) } else { job() }
   }
 
-  func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
-    inner.create(name, contentType: contentType) { result in self.later { answer(result) } }
+  func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
+    inner.create(name, creation) { result in self.later { answer(result) } }
   }
 
-  func append(_ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>) {
+  func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
     appendCount += 1
-    let size = items.reduce(0) { $0 + $1.count }
-    if !items.isEmpty, name.path.hasPrefix("runs/"), let refusal = refusal ?? (size > largest ? .full("full") : nil) {
+    let size = append.items.reduce(0) { $0 + $1.count }
+    if !append.items.isEmpty, name.path.hasPrefix("runs/"),
+      let refusal = refusal ?? (size > largest ? .full("full") : nil)
+    {
       return later { answer(.failure(refusal)) }
     }
-    inner.append(name, items, ending: ending) { result in self.later { answer(result) } }
+    inner.append(name, append) { result in self.later { answer(result) } }
   }
 
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { inner.status(name, answer) }

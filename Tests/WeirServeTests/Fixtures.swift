@@ -42,26 +42,26 @@ final class ListStore: StreamStore {
     }
   }
 
-  func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
+  func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
     var status = streams[name]?.status
     if status != nil {
       status!.existed = true
     } else {
       status = StreamStatus(
-        name: name, contentType: contentType, tail: .start, ending: nil, createdAt: loop.wallClock)
+        name: name, contentType: creation.contentType ?? "", tail: .start, ending: nil, createdAt: loop.wallClock)
       streams[name] = Stream(status: status!)
     }
     reply(answer, .success(status!))
   }
 
-  func append(_ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>) {
+  func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
     guard let stream = streams[name] else { return reply(answer, .failure(.notFound(name))) }
     if let ending = stream.status.ending { return reply(answer, .failure(.ended(name, ending))) }
-    for item in items { streams[name]!.items.append(StreamItem(bytes: item, time: loop.wallClock)) }
-    streams[name]!.status.tail = stream.status.tail + items.count
-    streams[name]!.status.ending = ending
+    for item in append.items { streams[name]!.items.append(StreamItem(bytes: item, time: loop.wallClock)) }
+    streams[name]!.status.tail = stream.status.tail + append.items.count
+    streams[name]!.status.ending = append.ending
     wake(name)
-    reply(answer, .success(streams[name]!.status.tail))
+    reply(answer, .success(StreamAppended(tail: streams[name]!.status.tail)))
   }
 
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) {

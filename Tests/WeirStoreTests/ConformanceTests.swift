@@ -11,7 +11,7 @@ import WeirTesting
     let memory = MemoryStreamStore(loop: simulation.loop)
     let random = delay ? simulation.random : nil
     let bent = BentStore(memory, loop: simulation.loop, bend: faults, delays: random)
-    try check.run(StoreUnderTest(bent) { simulation.loop.run() })
+    try check.run(StoreUnderTest(bent, simulation.loop))
   }
 
   @Test(arguments: StreamStoreConformance.checks) func aStoreThatAnswersLaterConforms(
@@ -41,6 +41,8 @@ final class BentStore: StreamStore {
       sleepsThroughDeletes
     case wakesInside, wakesAfterCancel, wakesForEveryChange, wakesForNothing, keepsDeleted, listsUnsorted
     case listsAfterInclusive, listsTooMany, forgetsContentType, doublesItems, stampsNoTime, conflictsSilently
+    case comparesTypesOnly, makesEmpty, neverExpires, forksAtTheTail, dropsSubOffsets, looksAreUse
+    case forgetsProducers, forgetsEpochs, forgetsSequences, takesAnyType
   }
 
   private let store: any StreamStore
@@ -65,14 +67,23 @@ final class BentStore: StreamStore {
     return { [loop] result in _ = loop.after(wait) { answer(result) } }
   }
 
-  func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
-    if bend == .conflictsSilently { return store.create(name, contentType: "any", answer) }
+  func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
+    var asked = creation
+    switch bend {
+    case .conflictsSilently: asked.contentType = "any"
+    case .comparesTypesOnly: asked.finds = .sameContentType
+    case .makesEmpty: asked.items = []
+    case .neverExpires: asked.lifetime = nil
+    case .forksAtTheTail: asked.fork?.offset = nil
+    case .dropsSubOffsets: asked.fork?.subOffset = 0
+    default: break
+    }
     store.create(
-      name, contentType: contentType,
+      name, asked,
       late { [self] result in
         if bend == .reopensOnCreate, case .success(let status) = result, status.existed {
           store.delete(name) { _ in }
-          return store.create(name, contentType: contentType, answer)
+          return store.create(name, creation, answer)
         }
         answer(
           result.map { status in
@@ -83,31 +94,37 @@ final class BentStore: StreamStore {
       })
   }
 
-  func append(_ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping Answer<Offset>) {
-    var items = items
-    var ending = ending
+  func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
+    var asked = append
     switch bend {
-    case .losesTheSecondItem where items.count > 1: items.remove(at: 1)
-    case .doublesItems: items += items
-    case .splitsAppends where items.count > 1:
-      for item in items { loop.soon { [store] in store.append(name, [item], ending: nil) { _ in } } }
-      items = []
-    case .forgetsAborts: if case .aborted = ending { ending = .closed }
-    case .neverEnds: ending = nil
+    case .losesTheSecondItem where asked.items.count > 1: asked.items.remove(at: 1)
+    case .doublesItems: asked.items += asked.items
+    case .splitsAppends where asked.items.count > 1:
+      for item in asked.items { loop.soon { [store] in store.append(name, [item], ending: nil) { _ in } } }
+      asked.items = []
+    case .forgetsAborts: if case .aborted = asked.ending { asked.ending = .closed }
+    case .neverEnds: asked.ending = nil
+    case .forgetsProducers: asked.producer = nil
+    case .forgetsEpochs: asked.producer?.epoch = 0
+    case .forgetsSequences: asked.sequence = nil
+    case .takesAnyType: asked.contentType = nil
     case .wakesForNothing: for wake in wakers[name] ?? [] { loop.soon(wake) }
     case .wakesForEveryChange, .wakesAfterCancel: for wake in wakers[name] ?? [] { loop.soon(wake) }
     case .wakesInside: for wake in wakers[name] ?? [] { wake() }
     default: break
     }
     store.append(
-      name, items, ending: ending,
+      name, asked,
       late { [bend] result in
-        if bend == .endsTwice, case .failure(.ended) = result { return answer(.success(.start)) }
+        if bend == .endsTwice, case .failure(.ended) = result { return answer(.success(StreamAppended(tail: .start))) }
         answer(result)
       })
   }
 
-  func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { store.status(name, late(answer)) }
+  func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) {
+    if bend == .looksAreUse { store.read(name, from: .start, byteLimit: 1) { _ in } }
+    store.status(name, late(answer))
+  }
 
   func read(_ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
     let limit =

@@ -34,8 +34,7 @@ import WeirTesting
       simulation.loop.run()
       let store = try #require(result).get()
       self.store = store
-      let loop = simulation.loop
-      return StoreUnderTest(store) { loop.run() }
+      return StoreUnderTest(store, simulation.loop)
     }
 
     func crash() {
@@ -130,6 +129,140 @@ import WeirTesting
       }
       bench.crash()
     }
+  }
+
+  /// The same for everything a stream can be made of: forks, ends, deletions, producers, sources that wait for their last
+  /// fork. Power is cut within an operation: it was done or it was not, and nothing else has changed.
+  @Test func anOperationIsDoneOrNotWhenPowerGoes() throws {
+    let environment = ProcessInfo.processInfo.environment
+    let first = environment["WEIR_SEED"].flatMap { UInt64($0) } ?? 1
+    let rounds = 60 * (environment["WEIR_ROUNDS"].flatMap { UInt64($0) } ?? 1)
+    for seed in first..<first + rounds {
+      let random = SeededRandom(seed: seed)
+      var limits = FileStreamStore.Limits()
+      limits.segmentLimit = 200 + random.int(below: 1_000)
+      limits.openLimit = 2
+      let bench = Bench(seed: seed, limits: limits)
+      var possible = [StreamStoreModel(prefix: "m", names: 5)]
+      for life in 0..<6 {
+        let under = try bench.open()
+        let found = try possible[0].state(of: under)
+        let last = possible
+        possible = possible.filter { $0.state == found }
+        guard var model = possible.first else {
+          throw Violation(line: #line, why: "seed \(seed), life \(life): \(found), not \(last.map(\.state))")
+        }
+        for step in 0..<1 + random.int(below: 40) {
+          let operation = model.operation(random, step)
+          // Where a batch stops depends on where files do.
+          if case .read = operation { continue }
+          let expected = model.apply(operation)
+          let answer = StreamStoreModel.perform(operation, model.prefix, under)
+          try hold(answer == expected, "seed \(seed), life \(life), step \(step), \(operation): \(expected), \(answer)")
+        }
+        var cut = model.operation(random, 100)
+        while true {
+          if case .read = cut {} else if case .status = cut {} else if case .list = cut {} else { break }
+          cut = model.operation(random, 100)
+        }
+        possible = [model]
+        _ = model.apply(cut)
+        possible.append(model)
+        bench.store.map { StreamStoreModel.begin(cut, $0) }
+        bench.simulation.loop.advance(by: .microseconds(random.int(below: 2_000)))
+        bench.crash()
+      }
+    }
+  }
+
+  @Test func writersAreKnownAfterARestartAndInAnotherSegment() throws {
+    var limits = FileStreamStore.Limits()
+    limits.segmentLimit = 500
+    let bench = Bench(limits: limits)
+    var under = try bench.open()
+    try under.create("a")
+    func append(_ sequence: UInt64, _ id: String, _ text: String? = nil) throws -> StreamAppended {
+      try under.append(
+        "a",
+        StreamAppend(
+          items: [[UInt8](repeating: 7, count: 100)], producer: ProducerStamp(id: id, epoch: 3, sequence: sequence),
+          sequence: text))
+    }
+    for sequence in 0..<20 as Range<UInt64> { _ = try append(sequence, "p", "\(sequence + 100)") }
+    _ = try append(0, "q")
+    for _ in 0..<2 {
+      for sequence in 0..<20 as Range<UInt64> { try #require(try append(sequence, "p").isRepeat) }
+      try #require(try append(0, "q").isRepeat)
+      #expect(under.failure { _ in _ = try append(2, "q") }?.code == "ProducerGap")
+      #expect(under.failure { _ in _ = try append(20, "p", "119") }?.code == "SequenceRegression")
+      bench.crash()
+      under = try bench.open()
+    }
+    #expect(bench.disk.paths.count { $0.contains("a@") } > 3)
+  }
+
+  // MARK: Lifetimes
+
+  /// A restart neither revives a stream nor ends one: it is over at the same moment as it would have been.
+  @Test func aLifetimeGoesOnOverARestart() throws {
+    for seed in 1...40 as ClosedRange<UInt64> {
+      let random = SeededRandom(seed: seed)
+      let bench = Bench(seed: seed)
+      var under = try bench.open()
+      under.isTimed = true
+      try under.create("a", StreamCreation(contentType: "t", lifetime: .idle(seconds: 100), items: [[1]]))
+      var used = bench.simulation.loop.now
+      for _ in 0..<random.int(1...6) {
+        bench.simulation.loop.advance(by: .seconds(random.int(1...95)))
+        if random.chance(0.5) {
+          _ = try under.read("a")
+        } else {
+          try under.append("a", ["x"])
+        }
+        used = bench.simulation.loop.now
+        bench.simulation.loop.advance(by: .milliseconds(200))
+        if random.chance(0.7) {
+          bench.crash()
+          under = try Self.openTimed(bench)
+        }
+      }
+      bench.simulation.loop.run(until: used + .seconds(99))
+      #expect(under.failure { _ = try $0.status("a") } == nil, "seed \(seed)")
+      bench.simulation.loop.run(until: used + .seconds(114))
+      // Nobody looks before it has been removed.
+      #expect(bench.disk.paths.contains { $0.contains("a@") } == false, "seed \(seed): \(bench.disk.paths)")
+      #expect(under.failure { _ = try $0.status("a") }?.code == "StreamNotFound", "seed \(seed)")
+      bench.crash()
+      #expect(try Self.openTimed(bench).list().isEmpty)
+    }
+  }
+
+  /// Reading a stream for a day writes what reading it once does.
+  @Test func usesAreWrittenOverEachOther() throws {
+    let bench = Bench()
+    let under = try bench.open()
+    under.isTimed = true
+    try under.create("a", StreamCreation(contentType: "t", lifetime: .idle(seconds: 10), items: [[1]]))
+    var sizes: Set<Int> = []
+    for _ in 0..<1000 {
+      bench.simulation.loop.advance(by: .seconds(3))
+      _ = try under.read("a")
+      sizes.insert(bench.disk.bytesUsed)
+    }
+    #expect(sizes.count <= 2 && (sizes.max() ?? 0) < 300)
+    try under.append("a", ["x"])
+    #expect(try under.readAll("a").items.count == 2)
+  }
+
+  private static func openTimed(_ bench: Bench) throws -> StoreUnderTest {
+    var result: Result<FileStreamStore, StoreFailure>?
+    FileStreamStore.open(directory: "/tmp/streams", disk: bench.disk, loop: bench.simulation.loop) { result = $0 }
+    bench.simulation.loop.advance(by: .milliseconds(100))
+    let store = try #require(result).get()
+    bench.store = store
+    let under = StoreUnderTest(store, bench.simulation.loop)
+    under.isTimed = true
+    return under
   }
 
   // MARK: Rot

@@ -10,7 +10,7 @@ import WeirTesting
     let simulation = SimulatedWorld(seed: 1)
     let loop = simulation.loop
     let store = MemoryStreamStore(loop: loop, limits: limits)
-    return (loop, store, StoreUnderTest(store) { loop.run() })
+    return (loop, store, StoreUnderTest(store, loop))
   }
 
   @Test(arguments: StreamStoreConformance.checks) func conforms(_ check: StreamStoreConformance) throws {

@@ -1,23 +1,36 @@
 import WeirCore
 import WeirStore
+import WeirTesting
 
 /// A store with its operations as plain calls: each pumps (the simulation's loop, or a real one) until it is answered.
 final class StoreUnderTest {
   let store: any StreamStore
   private let pumpOnce: () -> Void
+  private let passTime: (Duration) -> Void
+  /// Set before anything with a lifetime is made: a simulation that runs until nothing is left to do would see its end.
+  var isTimed = false
 
-  init(_ store: any StreamStore, pump: @escaping () -> Void) {
+  /// `pump` lets everything happen that was asked for, `pass` time besides.
+  init(_ store: any StreamStore, pump: @escaping () -> Void, pass: @escaping (Duration) -> Void) {
     self.store = store
     pumpOnce = pump
+    passTime = pass
+  }
+
+  convenience init(_ store: any StreamStore, _ loop: SimulatedLoop) {
+    self.init(store, pump: { loop.run() }, pass: { loop.advance(by: $0) })
   }
 
   /// Lets everything happen that was asked for.
-  func pump() { pumpOnce() }
+  func pump() { if isTimed { passTime(.milliseconds(20)) } else { pumpOnce() } }
+
+  func pass(milliseconds: Int) { passTime(.milliseconds(milliseconds)) }
 
   private func ask<T>(_ question: (@escaping Answer<T>) -> Void) throws -> T {
     var answers: [Result<T, StoreFailure>] = []
     question { answers.append($0) }
     pump()
+    for _ in 0..<20 where answers.isEmpty { pump() }
     guard answers.count == 1 else { throw Violation(line: #line, why: "answered \(answers.count) times") }
     return try answers[0].get()
   }
@@ -26,6 +39,25 @@ final class StoreUnderTest {
   func create(_ name: String, contentType: String = "application/json") throws -> StreamStatus {
     let name = try StreamName(name)
     return try ask { store.create(name, contentType: contentType, $0) }
+  }
+
+  @discardableResult
+  func create(_ name: String, _ creation: StreamCreation) throws -> StreamStatus {
+    let name = try StreamName(name)
+    return try ask { store.create(name, creation, $0) }
+  }
+
+  /// A fork of `source` that leaves everything else to it.
+  @discardableResult
+  func fork(_ name: String, of source: String, at offset: UInt64? = nil, sub: UInt64 = 0) throws -> StreamStatus {
+    let fork = StreamFork(source: try StreamName(source), offset: offset.map { Offset($0) }, subOffset: sub)
+    return try create(name, StreamCreation(fork: fork))
+  }
+
+  @discardableResult
+  func append(_ name: String, _ append: StreamAppend) throws -> StreamAppended {
+    let name = try StreamName(name)
+    return try ask { store.append(name, append, $0) }
   }
 
   @discardableResult

@@ -9,7 +9,7 @@ import WeirTesting
 ///
 ///     @Test(arguments: StreamStoreConformance.checks) func conforms(_ check: StreamStoreConformance) throws {
 ///       let simulation = SimulatedWorld(seed: 1)
-///       try check.run(StoreUnderTest(MemoryStreamStore(loop: simulation.loop)) { simulation.loop.run() })
+///       try check.run(StoreUnderTest(MemoryStreamStore(loop: simulation.loop), simulation.loop))
 ///     }
 struct StreamStoreConformance: Sendable, CustomTestStringConvertible {
   let testDescription: String
@@ -23,7 +23,9 @@ struct StreamStoreConformance: Sendable, CustomTestStringConvertible {
   /// Of random operations, compared with a model: enough that every pair of operations meets on one stream.
   static let seeds: ClosedRange<UInt64> = 1...20
 
-  static let checks = lifeChecks + itemChecks + watchChecks + listChecks + sizeChecks
+  static let checks =
+    lifeChecks + itemChecks + watchChecks + listChecks + creationChecks + writerChecks + forkChecks + lifetimeChecks
+    + sizeChecks
 
   // MARK: Creating, ending, deleting
 
@@ -429,7 +431,7 @@ struct StreamStoreConformance: Sendable, CustomTestStringConvertible {
     },
     StreamStoreConformance("random operations do what a trivial model does, whatever the seed") { store in
       for seed in seeds {
-        try StreamStoreModel(prefix: "model\(seed)").compare(with: store, seed: seed, operations: 300)
+        try StreamStoreModel.compare(prefix: "model\(seed)", with: store, seed: seed, operations: 300)
       }
     },
   ]

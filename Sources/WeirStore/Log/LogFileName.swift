@@ -2,11 +2,19 @@ import WeirCore
 
 /// The name of a segment's file: the stream's name, escaped, `@`, and the position of its first item in 16 digits.
 ///
+/// What a store must know of every stream before it is asked for any is in the names: the first segment of a stream that is a
+/// fork or has a lifetime ends in `.origin`, and `<stream>.gone` says that the stream was deleted and is kept for its forks.
+///
 /// Lower-case letters, digits, `-`, `_` and inner dots stand for themselves, every other byte is `%` and two hexadecimal
 /// digits, so names that differ in case or in Unicode's composition are different files everywhere. What would be too long for
 /// a file system begins with `=` and is a hash: the stream's own name is in the file (`LogRecord.Header`).
 enum LogFileName {
-  static let ending = ".log"
+  enum Kind: String, CaseIterable {
+    case log = ".log"
+    case origin = ".origin"
+    case gone = ".gone"
+  }
+
   /// With the rest of the name this stays below the 255 bytes that file systems take.
   private static let escapedLimit = 200
 
@@ -25,14 +33,21 @@ enum LogFileName {
     return out
   }
 
-  static func file(_ stem: String, base: UInt64) -> String { "\(stem)@\(Offset(base))\(ending)" }
+  static func segment(_ stem: String, base: UInt64, _ kind: Kind) -> String {
+    "\(stem)@\(Offset(base))\(kind.rawValue)"
+  }
 
-  /// Of a file in the store's folder; nil for whatever is not a segment.
-  static func parse(_ file: String) -> (stem: String, base: UInt64)? {
-    guard file.hasSuffix(ending), let at = file.lastIndex(of: "@") else { return nil }
-    let digits = file[file.index(after: at)...].dropLast(ending.count)
+  static func gone(_ stem: String) -> String { stem + Kind.gone.rawValue }
+
+  /// Of a file in the store's folder; nil for whatever is not the store's.
+  static func parse(_ file: String) -> (stem: String, base: UInt64, kind: Kind)? {
+    guard let kind = Kind.allCases.first(where: { file.hasSuffix($0.rawValue) }) else { return nil }
+    let rest = file.dropLast(kind.rawValue.utf8.count)
+    if kind == .gone { return rest.isEmpty ? nil : (String(rest), 0, kind) }
+    guard let at = rest.lastIndex(of: "@") else { return nil }
+    let digits = rest[rest.index(after: at)...]
     guard digits.utf8.count == 16, let base = Offset(digits) else { return nil }
-    return (String(file[..<at]), base.value)
+    return (String(rest[..<at]), base.value, kind)
   }
 
   /// Nil for a hash, and for what no stream has as its stem.

@@ -14,15 +14,28 @@ import WeirCore
 struct LogRecord: Equatable {
   enum Body: Equatable {
     case header(Header)
-    /// Added in one step, with how the stream ended if it ended in it.
-    case items([[UInt8]], time: Int64, ending: StreamEnding?)
+    /// Added in one step, with how the stream ended if it ended in it. Its content type is the stream's.
+    case items(StreamAppend, time: Int64)
+    /// Somebody used the stream: what its lifetime is counted from.
+    case use(time: Int64)
   }
 
-  /// The first record of every segment says all that is known of the stream.
+  /// The first record of every segment says all that is known of the stream, so that only the last one must be read.
   struct Header: Equatable {
     var name: String
     var contentType: String
     var createdAt: Int64
+    var lifetime: StreamLifetime?
+    /// With its offset.
+    var fork: StreamFork?
+    /// The stream was made with the items in the next record: without them it was not made.
+    var hasFirstItems = false
+    /// When this segment was begun, the stream had last been used then, by these writers.
+    var usedAt: Int64
+    var writers = StreamWriters()
+
+    /// Whether a store must know of it before it is asked for the stream (`LogFileName.Kind.origin`).
+    var kind: LogFileName.Kind { lifetime == nil && fork == nil ? .log : .origin }
   }
 
   var position: UInt64
@@ -36,8 +49,16 @@ struct LogRecord: Equatable {
 }
 
 extension LogRecord {
-  private enum Kind { static let header: UInt8 = 1, items: UInt8 = 2 }
-  private enum Flags { static let closed: UInt8 = 1, aborted: UInt8 = 2 }
+  private enum Kind { static let header: UInt8 = 1, items: UInt8 = 2, use: UInt8 = 3 }
+  private enum Flags {
+    static let closed: UInt8 = 1, aborted: UInt8 = 2, producer: UInt8 = 4, sequence: UInt8 = 8
+    static let idle: UInt8 = 1, until: UInt8 = 2, fork: UInt8 = 4, firstItems: UInt8 = 8, sequenced: UInt8 = 16
+  }
+
+  /// Of a record of use, which is written over the last one.
+  static let useSize = headLength + 9
+  /// A header at its longest, without the writers it remembers.
+  static let headerLimit = 4096
 
   func append(to out: inout [UInt8]) {
     let start = out.count
@@ -47,38 +68,82 @@ extension LogRecord {
     out.append(little: synced)
     out.append(little: UInt32(0))
     switch body {
-    case .header(let header):
-      out.append(Kind.header)
-      out.append(little: UInt64(bitPattern: header.createdAt))
-      out.append(text: header.name)
-      out.append(text: header.contentType)
-    case .items(let items, let time, let ending):
-      out.append(Kind.items)
+    case .header(let header): Self.append(header, to: &out)
+    case .items(let append, let time): Self.append(append, time, to: &out)
+    case .use(let time):
+      out.append(Kind.use)
       out.append(little: UInt64(bitPattern: time))
-      var reason: String?
-      switch ending {
-      case nil: out.append(0)
-      case .closed: out.append(Flags.closed)
-      case .aborted(let why):
-        out.append(Flags.aborted)
-        reason = why
-      }
-      out.append(little: UInt32(items.count))
-      for item in items {
-        out.append(little: UInt32(item.count))
-        out += item
-      }
-      if let reason { out.append(text: reason) }
     }
     out.store(little: UInt32(out.count - start - Self.headLength), at: start + 4)
     out.store(little: Self.checksum(out, start, out.count), at: start + 24)
   }
 
+  private static func append(_ header: Header, to out: inout [UInt8]) {
+    out.append(Kind.header)
+    out.append(little: UInt64(bitPattern: header.createdAt))
+    var flags: UInt8 = header.hasFirstItems ? Flags.firstItems : 0
+    var life: Int64 = 0
+    switch header.lifetime {
+    case nil: break
+    case .idle(let seconds)?: (flags, life) = (flags | Flags.idle, seconds)
+    case .until(let moment)?: (flags, life) = (flags | Flags.until, moment)
+    }
+    if header.fork != nil { flags |= Flags.fork }
+    if header.writers.sequence != nil { flags |= Flags.sequenced }
+    out.append(flags)
+    out.append(text: header.name)
+    out.append(text: header.contentType)
+    out.append(little: UInt64(bitPattern: life))
+    out.append(little: UInt64(bitPattern: header.usedAt))
+    if let fork = header.fork {
+      out.append(text: fork.source.path)
+      out.append(little: fork.offset?.value ?? 0)
+      out.append(little: fork.subOffset)
+    }
+    if let sequence = header.writers.sequence { out.append(text: sequence) }
+    out.append(little: UInt32(header.writers.producers.count))
+    for (id, producer) in header.writers.producers.sorted(by: { $0.key < $1.key }) {
+      out.append(text: id)
+      out.append(little: producer.epoch)
+      out.append(little: producer.sequence)
+      out.append(little: UInt64(bitPattern: producer.time))
+    }
+  }
+
+  private static func append(_ append: StreamAppend, _ time: Int64, to out: inout [UInt8]) {
+    out.append(Kind.items)
+    out.append(little: UInt64(bitPattern: time))
+    var flags: UInt8 = 0
+    var reason: String?
+    switch append.ending {
+    case nil: break
+    case .closed: flags = Flags.closed
+    case .aborted(let why): (flags, reason) = (Flags.aborted, why)
+    }
+    if append.producer != nil { flags |= Flags.producer }
+    if append.sequence != nil { flags |= Flags.sequence }
+    out.append(flags)
+    out.append(little: UInt32(append.items.count))
+    for item in append.items {
+      out.append(little: UInt32(item.count))
+      out += item
+    }
+    if let reason { out.append(text: reason) }
+    if let producer = append.producer {
+      out.append(text: producer.id)
+      out.append(little: producer.epoch)
+      out.append(little: producer.sequence)
+    }
+    if let sequence = append.sequence { out.append(text: sequence) }
+  }
+
   /// What `append` makes longer, at most.
-  static func size(of items: [[UInt8]], ending: StreamEnding?) -> Int {
+  static func size(of append: StreamAppend) -> Int {
     var size = headLength + 14
-    for item in items { size += 4 + item.count }
-    if case .aborted(let reason)? = ending { size += 4 + reason.utf8.count }
+    for item in append.items { size += 4 + item.count }
+    if case .aborted(let reason)? = append.ending { size += 4 + reason.utf8.count }
+    if let producer = append.producer { size += 20 + producer.id.utf8.count }
+    if let sequence = append.sequence { size += 4 + sequence.utf8.count }
     return size
   }
 
@@ -131,31 +196,79 @@ extension LogRecord {
     let end: Int
 
     mutating func body() -> Body? {
-      guard let kind = byte(), let time = number64() else { return nil }
+      guard let kind = byte(), let time = number64().map({ Int64(bitPattern: $0) }) else { return nil }
       switch kind {
-      case Kind.header:
-        guard let name = text(), let type = text() else { return nil }
-        return .header(Header(name: name, contentType: type, createdAt: Int64(bitPattern: time)))
-      case Kind.items:
-        guard let flags = byte(), let count = number32() else { return nil }
-        var items: [[UInt8]] = []
-        items.reserveCapacity(min(count, (end - at) / 4))
-        for _ in 0..<count {
-          guard let item = piece() else { return nil }
-          items.append(Array(item))
-        }
-        var ending: StreamEnding?
-        switch flags {
-        case 0: break
-        case Flags.closed: ending = .closed
-        case Flags.aborted:
-          guard let reason = text() else { return nil }
-          ending = .aborted(reason: reason)
-        default: return nil
-        }
-        return .items(items, time: Int64(bitPattern: time), ending: ending)
+      case Kind.header: return header(createdAt: time).map { .header($0) }
+      case Kind.items: return items().map { .items($0, time: time) }
+      case Kind.use: return .use(time: time)
       default: return nil
       }
+    }
+
+    private mutating func header(createdAt: Int64) -> Header? {
+      guard let flags = byte(), let name = text(), let type = text(), let life = number64(), let used = number64()
+      else {
+        return nil
+      }
+      var header = Header(name: name, contentType: type, createdAt: createdAt, usedAt: Int64(bitPattern: used))
+      header.hasFirstItems = flags & Flags.firstItems != 0
+      let moment = Int64(bitPattern: life)
+      if flags & Flags.idle != 0 {
+        // Nobody is granted more: whoever wrote this wants sums to overflow.
+        guard (0...StreamLifetime.secondsLimit).contains(moment) else { return nil }
+        header.lifetime = .idle(seconds: moment)
+      } else if flags & Flags.until != 0 {
+        header.lifetime = .until(moment)
+      }
+      if flags & Flags.fork != 0 {
+        guard let path = text(), let source = try? StreamName(path), let offset = number64(), offset <= Offset.limit,
+          let subOffset = number64()
+        else { return nil }
+        header.fork = StreamFork(source: source, offset: Offset(offset), subOffset: subOffset)
+      }
+      var sequence: String?
+      if flags & Flags.sequenced != 0 {
+        guard let last = text() else { return nil }
+        sequence = last
+      }
+      guard let count = number32(), count <= StreamWriters.producersLimit else { return nil }
+      var producers: [String: StreamWriters.Producer] = [:]
+      for _ in 0..<count {
+        guard let id = text(), let epoch = number64(), let sequence = number64(), let time = number64() else {
+          return nil
+        }
+        producers[id] = StreamWriters.Producer(epoch: epoch, sequence: sequence, time: Int64(bitPattern: time))
+      }
+      header.writers = StreamWriters(producers: producers, sequence: sequence)
+      return header
+    }
+
+    private mutating func items() -> StreamAppend? {
+      guard let flags = byte(), let count = number32() else { return nil }
+      var items: [[UInt8]] = []
+      items.reserveCapacity(min(count, (end - at) / 4))
+      for _ in 0..<count {
+        guard let item = piece() else { return nil }
+        items.append(Array(item))
+      }
+      var append = StreamAppend(items: items)
+      switch flags & (Flags.closed | Flags.aborted) {
+      case 0: break
+      case Flags.closed: append.ending = .closed
+      case Flags.aborted:
+        guard let reason = text() else { return nil }
+        append.ending = .aborted(reason: reason)
+      default: return nil
+      }
+      if flags & Flags.producer != 0 {
+        guard let id = text(), let epoch = number64(), let sequence = number64() else { return nil }
+        append.producer = ProducerStamp(id: id, epoch: epoch, sequence: sequence)
+      }
+      if flags & Flags.sequence != 0 {
+        guard let sequence = text() else { return nil }
+        append.sequence = sequence
+      }
+      return flags < 2 * Flags.sequence ? append : nil
     }
 
     private mutating func byte() -> UInt8? {

@@ -21,9 +21,21 @@ struct LogScan: Equatable {
   /// After the last good item.
   var tail: UInt64 = 0
   var ending: StreamEnding?
+  var writers = StreamWriters()
+  /// The last use that was written down.
+  var usedAt: Int64 = 0
+  /// Where the last record begins, when it is one of use: the next one is written over it.
+  var usePlace: Int?
   /// Behind the last good record.
   var end = 0
   var verdict = Verdict.whole
+  private var hasItems = false
+
+  /// A stream that was being made when a crash came: nobody was told of it.
+  var isUnmade: Bool {
+    guard let header else { return verdict != .damaged }
+    return header.hasFirstItems && !hasItems && verdict != .damaged
+  }
 
   init(_ bytes: [UInt8]) {
     while end < bytes.count {
@@ -43,11 +55,20 @@ struct LogScan: Equatable {
       guard end == 0 else { return false }
       self.header = header
       (base, tail) = (record.position, record.position)
-    case .items(let items, _, let ending):
-      guard header != nil, record.position == tail, self.ending == nil else { return false }
+      (writers, usedAt) = (header.writers, header.usedAt)
+    case .items(let append, let time):
+      guard header != nil, record.position == tail, ending == nil else { return false }
       index.add(tail, at: end)
-      tail += UInt64(items.count)
-      self.ending = ending
+      tail += UInt64(append.items.count)
+      ending = append.ending
+      writers.took(append, at: time)
+      usedAt = max(usedAt, time)
+      usePlace = nil
+      hasItems = true
+    case .use(let time):
+      guard header != nil, record.position == tail else { return false }
+      usedAt = max(usedAt, time)
+      usePlace = end
     }
     return true
   }

@@ -12,14 +12,14 @@ final class StreamLog {
     var segmentLimit: Int
     /// False: an append is answered when the system has it, and `synchronize` is called later.
     var synchronizesAppends: Bool
-
-    func path(_ stem: String, _ base: UInt64) -> String { directory + "/" + LogFileName.file(stem, base: base) }
   }
 
   /// Items kept in memory: of one stream, the bytes of the newest.
   static let recentBytesLimit = 64 << 10
   /// Read at once when looking for items.
   private static let readLength = 128 << 10
+  /// A use is written down when the one before is older than this part of the time that the stream may be idle.
+  static let grainDivisor: Int64 = 8
 
   private struct Segment {
     var base: UInt64
@@ -30,10 +30,12 @@ final class StreamLog {
   }
 
   let name: StreamName
-  private(set) var contentType: String
-  private(set) var createdAt: Int64
+  /// As it was made. Its writers and its use are of that moment.
+  private let header: LogRecord.Header
   private(set) var tail: UInt64
   private(set) var ending: StreamEnding?
+  private(set) var writers: StreamWriters
+  private(set) var lease: StreamLease
   /// Set once something is known to be wrong with a file: nothing is appended any more.
   private(set) var damage: StoreFailure?
   /// There are appends that `synchronize` has not made durable.
@@ -45,6 +47,8 @@ final class StreamLog {
   private var file: any DiskFile
   /// Bytes of the last segment that are on disk.
   private var synced: Int
+  /// Where the last record begins, when it is one of use.
+  private var usePlace: Int?
   private var recent: [StreamItem] = []
   private var recentFrom: UInt64
   private var recentBytes = 0
@@ -57,11 +61,13 @@ final class StreamLog {
     self.file = file
     self.segments = segments
     stem = LogFileName.stem(name)
-    contentType = scan.header?.contentType ?? ""
-    createdAt = scan.header?.createdAt ?? 0
+    header = scan.header ?? LogRecord.Header(name: name.path, contentType: "", createdAt: 0, usedAt: 0)
     tail = scan.tail
     ending = scan.ending
+    writers = scan.writers
+    lease = StreamLease(header.lifetime, mark: scan.usedAt, grainDivisor: Self.grainDivisor)
     synced = scan.end
+    usePlace = scan.usePlace
     recentFrom = scan.tail
   }
 
@@ -70,38 +76,54 @@ final class StreamLog {
     older?.file.close()
   }
 
-  var bases: [UInt64] { segments.map(\.base) }
+  var streamFiles: StreamFiles { StreamFiles(bases: segments.map(\.base), first: header.kind) }
+  /// The position of its own first item: what is before it is its source's.
+  var base: UInt64 { segments[0].base }
+  var contentType: String { header.contentType }
+  var fork: StreamFork? { header.fork }
 
   var status: StreamStatus {
-    StreamStatus(
-      name: name, contentType: contentType, tail: Offset(tail), ending: ending, createdAt: createdAt)
+    var status = StreamStatus(
+      name: name, contentType: contentType, tail: Offset(tail), ending: ending, createdAt: header.createdAt)
+    (status.lifetime, status.expiresAt, status.fork) = (header.lifetime, lease.expiresAt, header.fork)
+    return status
   }
+
+  private func path(_ base: UInt64) -> String { files.directory + "/" + streamFiles.name(stem, base) }
 
   // MARK: Making and opening
 
-  /// A new, empty stream: its first segment is durable, and so is its name, before the answer.
+  /// A new stream with its first items, if there are any: its first segment is durable, and so is its name, before the
+  /// answer. One record says that it was made: a crash leaves all of that or nothing.
   static func create(
-    _ name: StreamName, contentType: String, createdAt: Int64, _ files: Files, _ answer: @escaping Answer<StreamLog>
+    _ name: StreamName, _ header: LogRecord.Header, base: UInt64, first: StreamAppend, _ files: Files,
+    _ answer: @escaping Answer<StreamLog>
   ) {
-    let header = LogRecord.Header(name: name.path, contentType: contentType, createdAt: createdAt)
-    begin(LogFileName.stem(name), header, base: 0, files) { result in
+    var header = header
+    header.hasFirstItems = !first.isNothing
+    begin(LogFileName.stem(name), header, base: base, header.kind, first, files) { result in
       answer(
-        result.map { file, end in
-          var scan = LogScan([])
-          scan.header = header
-          scan.end = end
-          return StreamLog(name, files, file, [Segment(base: 0, index: SparseIndex(), end: end)], scan)
+        result.map { file, bytes in
+          let scan = LogScan(bytes)
+          let log = StreamLog(name, files, file, [Segment(base: base, index: scan.index, end: scan.end)], scan)
+          log.recentFrom = base
+          log.remember(first.items, header.createdAt)
+          return log
         })
     }
   }
 
+  /// A file with a header and, with `first`, the record of a stream's first items. Answers what was written.
   private static func begin(
-    _ stem: String, _ header: LogRecord.Header, base: UInt64, _ files: Files,
-    _ answer: @escaping Answer<(any DiskFile, Int)>
+    _ stem: String, _ header: LogRecord.Header, base: UInt64, _ kind: LogFileName.Kind, _ first: StreamAppend?,
+    _ files: Files, _ answer: @escaping Answer<(any DiskFile, [UInt8])>
   ) {
     var bytes: [UInt8] = []
     LogRecord(position: base, synced: 0, body: .header(header)).append(to: &bytes)
-    let path = files.path(stem, base)
+    if let first, !first.isNothing {
+      LogRecord(position: base, synced: 0, body: .items(first, time: header.createdAt)).append(to: &bytes)
+    }
+    let path = files.directory + "/" + LogFileName.segment(stem, base: base, kind)
     files.disk.open(path, .create) { opened in
       switch opened {
       case .failure(let failure): answer(.failure(StoreFailure(failure)))
@@ -117,7 +139,7 @@ final class StreamLog {
             if let failure { return failed(failure) }
             files.disk.synchronizeDirectory(files.directory) { failure in
               if let failure { return failed(failure) }
-              answer(.success((file, bytes.count)))
+              answer(.success((file, bytes)))
             }
           }
         }
@@ -125,13 +147,12 @@ final class StreamLog {
     }
   }
 
-  /// The stream whose segments begin at `bases`. Success of nil: there is none; a file that a crash left half made is removed.
+  /// The stream that has the files `found`. Success of nil: there is none; a file that a crash left half made is removed.
   static func open(
-    _ name: StreamName, bases: [UInt64], _ files: Files, _ answer: @escaping Answer<StreamLog?>
+    _ name: StreamName, _ found: StreamFiles, _ files: Files, _ answer: @escaping Answer<StreamLog?>
   ) {
-    guard let base = bases.last else { return answer(.success(nil)) }
-    let stem = LogFileName.stem(name)
-    let path = files.path(stem, base)
+    guard let base = found.bases.last else { return answer(.success(nil)) }
+    let path = files.directory + "/" + found.name(LogFileName.stem(name), base)
     func failed(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure))) }
     files.disk.open(path, .readWrite) { opened in
       guard case .success(let file) = opened else { return failed(opened.failure ?? .notFound(path)) }
@@ -141,23 +162,23 @@ final class StreamLog {
           return failed(result.failure ?? .notFound(path))
         }
         let scan = LogScan(bytes)
-        guard scan.header != nil || scan.verdict == .damaged else {
+        guard !scan.isUnmade else {
           // Nobody was told that this segment exists.
           file.close()
           return files.disk.remove(path) { failure in
             if let failure { return failed(failure) }
             files.disk.synchronizeDirectory(files.directory) { failure in
               if let failure { return failed(failure) }
-              open(name, bases: bases.dropLast(), files, answer)
+              open(name, StreamFiles(bases: found.bases.dropLast(), first: found.first), files, answer)
             }
           }
         }
         let segments =
-          bases.dropLast().map { Segment(base: $0, index: nil, end: .max) } + [
+          found.bases.dropLast().map { Segment(base: $0, index: nil, end: .max) } + [
             Segment(base: base, index: scan.index, end: scan.end)
           ]
         let log = StreamLog(name, files, file, segments, scan)
-        if let header = scan.header, header.name != name.path || scan.base != base {
+        if let header = scan.header, header.name != name.path || scan.base != base || header.kind != found.first {
           log.refuse(
             .unavailable("\(path) holds \"\(header.name)\" from \(scan.base) on: it is another stream's file"),
             from: base)
@@ -214,27 +235,26 @@ final class StreamLog {
 
   // MARK: Appending
 
-  /// Adds all of `appends`, in order, in one write and one synchronisation. Each was checked: the stream is open, and only the
-  /// last may end it. All or none.
+  /// Adds all of `appends`, in order, in one write and one synchronisation. Each was judged to be new, and `writers` is
+  /// what is known of the writers after them; only the last may end the stream. All or none.
   func append(
-    _ appends: [(items: [[UInt8]], ending: StreamEnding?)], time: Int64, _ answer: @escaping (StoreFailure?) -> Void
+    _ appends: [StreamAppend], _ writers: StreamWriters, time: Int64, _ answer: @escaping (StoreFailure?) -> Void
   ) {
     if let damage { return answer(damage) }
     guard segments[segments.count - 1].end < files.segmentLimit else {
       return roll { failure in
-        if let failure { answer(failure) } else { self.append(appends, time: time, answer) }
+        if let failure { answer(failure) } else { self.append(appends, writers, time: time, answer) }
       }
     }
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(appends.reduce(0) { $0 + LogRecord.size(of: $1.items, ending: $1.ending) })
+    bytes.reserveCapacity(appends.reduce(0) { $0 + LogRecord.size(of: $1) })
     let place = segments[segments.count - 1].end
     var index = segments[segments.count - 1].index ?? SparseIndex()
     var position = tail
-    for (items, ending) in appends {
+    for append in appends {
       index.add(position, at: place + bytes.count)
-      LogRecord(position: position, synced: UInt64(synced), body: .items(items, time: time, ending: ending))
-        .append(to: &bytes)
-      position += UInt64(items.count)
+      LogRecord(position: position, synced: UInt64(synced), body: .items(append, time: time)).append(to: &bytes)
+      position += UInt64(append.items.count)
     }
     file.write(bytes, at: place) { failure in
       if let failure { return self.takeBack(to: place, failure, answer) }
@@ -243,7 +263,10 @@ final class StreamLog {
         self.segments[self.segments.count - 1].index = index
         self.tail = position
         self.ending = appends.last?.ending
-        for (items, _) in appends { self.remember(items, time) }
+        self.writers = writers
+        self.lease.written(at: time)
+        self.usePlace = nil
+        for append in appends { self.remember(append.items, time) }
         answer(nil)
       }
       guard self.files.synchronizesAppends else {
@@ -255,6 +278,32 @@ final class StreamLog {
         self.synced = place + bytes.count
         commit()
       }
+    }
+  }
+
+  /// True: `writeUse` must be called, so that the stream's lifetime counts from now after a restart as well.
+  func use(at now: Int64) -> Bool { lease.use(at: now) && damage == nil }
+
+  /// Writes down the last use. Only the last record may be one of use: it is written over.
+  func writeUse(_ answer: @escaping (StoreFailure?) -> Void) {
+    if let damage { return answer(damage) }
+    var bytes: [UInt8] = []
+    let end = segments[segments.count - 1].end
+    let place = usePlace ?? end
+    LogRecord(position: tail, synced: UInt64(min(synced, place)), body: .use(time: lease.mark)).append(to: &bytes)
+    file.write(bytes, at: place) { failure in
+      if let failure {
+        // Whatever is there now, the next record comes over it, and is longer.
+        self.segments[self.segments.count - 1].end = place
+        self.synced = min(self.synced, place)
+        self.usePlace = nil
+        return answer(StoreFailure(failure))
+      }
+      self.usePlace = place
+      self.segments[self.segments.count - 1].end = place + LogRecord.useSize
+      self.isDirty = true
+      guard self.files.synchronizesAppends else { return answer(nil) }
+      self.synchronize(answer)
     }
   }
 
@@ -290,15 +339,18 @@ final class StreamLog {
     isDirty = true
     synchronize { failure in
       if let failure { return answer(failure) }
-      let header = LogRecord.Header(name: self.name.path, contentType: self.contentType, createdAt: self.createdAt)
-      Self.begin(self.stem, header, base: self.tail, self.files) { result in
+      var header = self.header
+      header.hasFirstItems = false
+      (header.usedAt, header.writers) = (self.lease.mark, self.writers)
+      Self.begin(self.stem, header, base: self.tail, .log, nil, self.files) { result in
         switch result {
         case .failure(let failure): answer(failure)
-        case .success(let (file, end)):
+        case .success(let (file, bytes)):
           self.file.close()
           self.file = file
-          self.segments.append(Segment(base: self.tail, index: SparseIndex(), end: end))
-          self.synced = end
+          self.segments.append(Segment(base: self.tail, index: SparseIndex(), end: bytes.count))
+          self.synced = bytes.count
+          self.usePlace = nil
           answer(nil)
         }
       }
@@ -355,7 +407,7 @@ final class StreamLog {
       case .success(let file):
         let place = self.segments[number].index?.place(of: position)
         guard let place else {
-          let path = self.files.path(self.stem, self.segments[number].base)
+          let path = self.path(self.segments[number].base)
           return answer(.failure(self.damaged(path, 0)))
         }
         let end = number + 1 < self.segments.count ? self.segments[number + 1].base : self.tail
@@ -369,7 +421,7 @@ final class StreamLog {
     let segment = segments[number]
     if number == segments.count - 1 { return answer(.success(file)) }
     if let older, older.base == segment.base, segment.index != nil { return answer(.success(older.file)) }
-    let path = files.path(stem, segment.base)
+    let path = self.path(segment.base)
     files.disk.open(path, .read) { opened in
       guard case .success(let file) = opened else {
         return answer(.failure(StoreFailure(opened.failure ?? .notFound(path))))
@@ -411,7 +463,8 @@ final class StreamLog {
       while items.isEmpty || size < byteLimit {
         guard case .record(let record, let next) = LogRecord.read(bytes, at: at) else { break }
         at = next
-        guard case .items(let added, let time, _) = record.body else { continue }
+        guard case .items(let append, let time) = record.body else { continue }
+        let added = append.items
         if record.position > position, items.isEmpty { break }
         var skipped = position > record.position ? Int(min(UInt64(added.count), position - record.position)) : 0
         while skipped < added.count, items.isEmpty || size < byteLimit,
@@ -431,7 +484,7 @@ final class StreamLog {
           file, number, at: place + at, length: max(Self.readLength, needed - at), from: position, until: end,
           byteLimit, answer)
       default:
-        answer(.failure(self.damaged(self.files.path(self.stem, segment.base), place + at)))
+        answer(.failure(self.damaged(self.path(segment.base), place + at)))
       }
     }
   }
@@ -439,25 +492,46 @@ final class StreamLog {
   // MARK: Deleting
 
   /// The first segment goes first, and its going is durable before the others': a stream without it is none, whatever a crash
-  /// leaves. Answers the segments that are still there, and why.
+  /// leaves. The sign that it was kept for its forks goes last. Answers the segments that are still there, and why.
   static func delete(
-    _ name: StreamName, bases: [UInt64], _ files: Files, _ answer: @escaping ([UInt64], StoreFailure?) -> Void
+    _ name: StreamName, _ found: StreamFiles, isGone: Bool, _ files: Files,
+    _ answer: @escaping (StreamFiles, StoreFailure?) -> Void
   ) {
     let stem = LogFileName.stem(name)
-    func next(_ rest: ArraySlice<UInt64>) {
-      guard let base = rest.first else {
-        return files.disk.synchronizeDirectory(files.directory) { answer([], $0.map(StoreFailure.init)) }
+    var names = found.bases.map { found.name(stem, $0) }
+    if isGone { names.append(LogFileName.gone(stem)) }
+    func left(_ count: Int) -> StreamFiles {
+      let removed = names.count - count
+      return StreamFiles(
+        bases: Array(found.bases.dropFirst(removed)), first: removed == 0 ? found.first : nil)
+    }
+    func next(_ rest: ArraySlice<String>) {
+      guard let file = rest.first else {
+        return files.disk.synchronizeDirectory(files.directory) { answer(left(0), $0.map(StoreFailure.init)) }
       }
-      files.disk.remove(files.path(stem, base)) { failure in
-        if let failure, failure.code != "FileNotFound" { return answer(Array(rest), StoreFailure(failure)) }
-        guard base == bases.first, rest.count > 1 else { return next(rest.dropFirst()) }
+      files.disk.remove(files.directory + "/" + file) { failure in
+        if let failure, failure.code != "FileNotFound" { return answer(left(rest.count), StoreFailure(failure)) }
+        guard file == names.first, rest.count > 1 else { return next(rest.dropFirst()) }
         files.disk.synchronizeDirectory(files.directory) { failure in
-          if let failure { return answer(Array(rest.dropFirst()), StoreFailure(failure)) }
+          if let failure { return answer(left(rest.count - 1), StoreFailure(failure)) }
           next(rest.dropFirst())
         }
       }
     }
-    next(bases[...])
+    next(names[...])
+  }
+
+  /// A durable sign that the stream is deleted and kept for its forks.
+  static func markGone(_ name: StreamName, _ files: Files, _ answer: @escaping (StoreFailure?) -> Void) {
+    let path = files.directory + "/" + LogFileName.gone(LogFileName.stem(name))
+    files.disk.open(path, .create) { result in
+      switch result {
+      case .failure(let failure) where failure.code != "FileExists": return answer(StoreFailure(failure))
+      case .failure: break
+      case .success(let file): file.close()
+      }
+      files.disk.synchronizeDirectory(files.directory) { answer($0.map(StoreFailure.init)) }
+    }
   }
 }
 
