@@ -6,24 +6,22 @@ import WeirLang
 ///
 /// The call is under way from the beginning. Dropped before anybody took its events, it stops the call: nobody could
 /// ever read them. The feed is an object of its own because the call holds its sink for as long as it runs.
-final class AgentStream: Handle, PulledStream {
+final class AgentStream: PulledStream {
   let feed = AgentFeed()
   private var pulling: StreamReader?
-
-  init() { super.init(kind: "Stream") }
 
   deinit {
     // Nobody took it, or only a loop of the program that is over now.
     if !feed.isTaken || pulling != nil { feed.stop() }
   }
 
-  var isWaited: Bool { pulling?.isWaited ?? false }
+  override var isWaited: Bool { pulling?.isWaited ?? false }
 
-  func next(_ answer: @escaping (Result<Value, RunFailure>) -> Void) throws(Trap) {
+  override func pull(_ answer: @escaping (Result<Value, RunFailure>) -> Void) throws(Trap) {
     try reader().next { result in answer(result.map { text in text.map { .some(.string($0)) } ?? .none }) }
   }
 
-  func stop() { feed.stop() }
+  override func stop() { feed.stop() }
 
   /// For a program that reads it in a loop: the one reader, made at first use.
   func reader() throws(Trap) -> StreamReader {

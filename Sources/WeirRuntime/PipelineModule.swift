@@ -1,8 +1,10 @@
+import WeirCore
 import WeirLang
+import WeirStore
 
 /// `std/pipeline` (spec/pipelines.md, spec/serve.md): what `exec`, `guard`, `step`, `stream e`, `e with {…}` and a
 /// workflow's `onerror` mean. The checker turns each into a call of a function of this module, so their parts have
-/// ordinary types and effects. Declared, so that such programs can be checked; this build cannot run them yet.
+/// ordinary types and effects. `step` runs; the others are declared, so that such programs can be checked.
 enum PipelineModule {
   static var module: LibraryModule {
     LibraryModule(
@@ -10,7 +12,8 @@ enum PipelineModule {
       source: """
         // Stages, guards, steps and other programs' output: what `exec`, `guard`, `step` and `with` mean.
         import std/stream (Stream, next)
-        import std/json (Json)
+        import std/json (Json, Shape)
+        import std/task (attempt as tried)
 
         /// What a guard decides about a text.
         export type Verdict = Allowed | Changed(string) | Denied(string) | Again(string)
@@ -30,7 +33,7 @@ enum PipelineModule {
 
         /// Behind `with`. `stream: "buffer"` validates the whole first and streams then.
         export type PipelineOptions = {stream?: bool, buffer?: bool, limit?: int, pace?: int, format?: string}
-        /// The arguments of `@retry`: `delay` in milliseconds, multiplied by `backoff` each time.
+        /// The arguments of `@retry`: tries in all, `delay` in milliseconds between them, multiplied by `backoff` each time.
         export type RetryOptions = {max?: int, delay?: int, backoff?: float}
         /// Why a workflow ended early.
         export type RunError = {code: string, message: string}
@@ -49,7 +52,41 @@ enum PipelineModule {
           language: string, code: string, arguments: Map[string, Json], input: Option[string], options: PipelineOptions
         ) -> Stream[string] ! {Process}
         extern func _guard(moment: string, kind: string, name: string, keep: int, decide: any) -> unit
-        extern func _step[a](name: string, retry: RetryOptions, body: () -> a ! e) -> a ! e
+        func _step[a](name: string, retry: RetryOptions, body: () -> a, shape: Shape[a]) -> a {
+          match _stepBegin(name, shape) {
+            Some(value) => value,
+            None => {
+              defer _stepLeave()
+              let value = _stepTried(retry, body)
+              _stepEnd(value)
+              value
+            }
+          }
+        }
+        func _stepTried[a](retry: RetryOptions, body: () -> a) -> a {
+          var left = match retry.max { Some(max) => max, None => 1 }
+          var delay = match retry.delay { Some(ms) => ms, None => 0 }
+          let backoff = match retry.backoff { Some(factor) => factor, None => 1.0 }
+          _checkRetry(left, delay, backoff)
+          while left > 1 {
+            match tried(body) {
+              Ok(value) => if !_isFailure(value) { return value },
+              Err(_) => ()
+            }
+            left = left - 1
+            delay = _pause(delay, backoff)
+          }
+          body()
+        }
+        /// What an earlier life of the run has kept; `None`: the step begins.
+        extern func _stepBegin[a](name: string, shape: Shape[a]) -> Option[a]
+        /// Keeps the step's value, unless that is a failure.
+        extern func _stepEnd[a](value: a) -> unit
+        extern func _stepLeave() -> unit
+        extern func _isFailure[a](value: a) -> bool
+        extern func _checkRetry(max: int, delay: int, backoff: float) -> unit
+        /// Waits, and gives the next delay.
+        extern func _pause(delay: int, backoff: float) -> int
         extern func _stream[a](job: () -> a ! e) -> a ! e
         extern func _streamPrinted[a](job: () -> a ! e) -> a ! {IO, e}
         extern func _with[a](options: PipelineOptions, job: () -> a ! e) -> a ! e
@@ -57,13 +94,94 @@ enum PipelineModule {
         extern func _onSuccess(handler: () -> unit ! e) -> unit ! e
         extern func _onCancel(handler: () -> unit ! e) -> unit ! e
         """,
-      natives: [],
+      natives: steps,
       absent: absent("retry", "attempt", "hint").merging([
         "_streamOf": "text handed to a stage that takes a stream", "_exec": "`exec` functions",
-        "_execStream": "`exec` functions", "_guard": "`guard`", "_step": "`step`",
+        "_execStream": "`exec` functions", "_guard": "`guard`",
         "_stream": "`stream` before an expression", "_streamPrinted": "`stream` before an expression",
         "_with": "`with {…}`", "_onError": "`onerror`", "_onSuccess": "`onsuccess`", "_onCancel": "`oncancel`",
       ]) { first, _ in first }
     )
+  }
+
+  // MARK: Steps
+
+  private static var steps: [Native] {
+    [
+      raw("_stepBegin", arity: 2) { arguments, context in
+        let name = try arguments.get(0, as: String.self)
+        let shape = try context.shape(arguments[1])
+        let fiber = context.fiber
+        let outer = try ProgramInstance.of(context).run(of: fiber)
+        let key = outer.run.key(name)
+        let names = context.names
+        let suspension = context.suspend()
+        outer.run.withJournal { result in
+          switch result {
+          case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+          case .success:
+            guard let step = outer.run.stored(key) else {
+              // Whoever gave up the wait has left it already.
+              if !suspension.isOver { fiber.attachment = RunFrame(outer.run, step: StepFrame(key), outer: outer) }
+              return suspension.resume(.none)
+            }
+            do throws(Value.Mismatch) {
+              suspension.resume(.some(try Value.decode(step.value, as: shape, names)))
+            } catch {
+              suspension.fail(.changed("step \"\(name)\"", error))
+            }
+          }
+        }
+        return .suspended
+      },
+      raw("_stepEnd", arity: 1) { arguments, context in
+        let frame = try ProgramInstance.of(context).run(of: context.fiber)
+        guard let step = frame.step, !isFailure(arguments[0]) else { return .value(.unit) }
+        let value = try arguments[0].jsonValue(context.names)
+        let suspension = context.suspend()
+        frame.run.withJournal { result in
+          guard case .success(let journal) = result else { return suspension.resume(.unit) }
+          journal.record(step: step.key, RunJournal.Step(value: value, writes: step.writes)) { result in
+            switch result {
+            case .success: suspension.resume(.unit)
+            case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+            }
+          }
+        }
+        return .suspended
+      },
+      raw("_stepLeave", arity: 0) { _, context in
+        if let frame = context.fiber.attachment as? RunFrame, let outer = frame.outer {
+          // What it has written counts for the step around it as well.
+          for (namespace, count) in frame.step?.writes ?? [:] { outer.step?.writes[namespace, default: 0] += count }
+          context.fiber.attachment = outer
+        }
+        return .value(.unit)
+      },
+      raw("_isFailure", arity: 1) { arguments, _ in .value(.bool(isFailure(arguments[0]))) },
+      native("_checkRetry") { (tries: Int, delay: Int, backoff: Double) in
+        guard (1...1_000_000).contains(tries) else {
+          throw Trap("BadArgument", "@retry: max: \(tries): from 1 to 1000000 tries")
+        }
+        guard (0...ClockModule.sleepLimit).contains(delay), backoff.isFinite, backoff >= 0 else {
+          throw Trap("BadArgument", "@retry: a delay of \(delay) ms, times \(backoff)")
+        }
+        return Unit()
+      },
+      raw("_pause", arity: 2) { arguments, context in
+        let delay = try arguments.get(0, as: Int.self)
+        let next = Double(delay) * (try arguments.get(1, as: Double.self))
+        let bounded = next < Double(ClockModule.sleepLimit) ? Int(next) : ClockModule.sleepLimit
+        let loop = try ProgramInstance.of(context).world.loop
+        let suspension = context.suspend()
+        let timer = loop.after(.milliseconds(delay)) { suspension.resume(.int(bounded)) }
+        suspension.onCancel { timer.cancel() }
+        return .suspended
+      },
+    ]
+  }
+
+  private static func isFailure(_ value: Value) -> Bool {
+    if case .variant(let tag, _) = value { tag == TypeTag.result[1] } else { false }
   }
 }

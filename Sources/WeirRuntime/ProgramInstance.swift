@@ -37,6 +37,10 @@ package final class ProgramInstance {
     /// Where the program itself may connect. Providers are the user's own configuration, and not asked.
     package var network = NetworkPolicy()
     package var processes = ProcessPolicy()
+    /// The id under which what the program does itself is durable (`--run-id`); nil: one of its own.
+    package var runID: String?
+    /// What starts this run again, for its journal.
+    package var begun: JSONValue = [:]
     /// Writes down what sources yield, into this file (`--record`).
     package var record: String?
     /// Sources are those of a recording (`--replay`), no faster than `replaySpeed` times as it was; nil: as fast as can be.
@@ -47,6 +51,8 @@ package final class ProgramInstance {
 
   package let world: World
   package let store: any StreamStore
+  /// The same, as programs use it.
+  package let access: StreamAccess
   package let program: Program
   package let options: Options
   /// Shows a failure of the program with its place in the source.
@@ -65,6 +71,8 @@ package final class ProgramInstance {
 
   let client: ChatClient
   let sessions: AgentSessions
+  /// What the program does outside of its workflows.
+  private var mainRun: RunFrame?
   let streams: StreamTable
   private let host: ConsoleHost
   let processes: ProcessTable
@@ -86,6 +94,7 @@ package final class ProgramInstance {
     let world = options.replay == nil ? world : world.offline()
     self.world = world
     self.store = store
+    access = StreamAccess(store: store, loop: world.loop)
     self.options = options
     self.showTrap = showTrap
     let traces = TraceExport(
@@ -120,6 +129,15 @@ package final class ProgramInstance {
   static func of(_ context: NativeContext) throws -> ProgramInstance {
     guard let instance = (context.attachment as? Attachment)?.instance else { throw Trap.broken("no program instance") }
     return instance
+  }
+
+  /// The run that a fiber belongs to.
+  func run(of fiber: Fiber) -> RunFrame {
+    if let frame = fiber.attachment as? RunFrame ?? mainRun { return frame }
+    let id = options.runID ?? world.random.identifier()
+    let frame = RunFrame(DurableRun(id: id, begun: options.begun, access: access))
+    mainRun = frame
+    return frame
   }
 
   /// The instance owns the scheduler, whose context therefore must not own the instance.
@@ -281,10 +299,17 @@ package final class ProgramInstance {
     var open = 2
     let closed = { [self] in
       open -= 1
-      if open == 0 { closeTraces(code) }
+      if open == 0 { endMainRun(code) }
     }
     streams.close(closed)
     processes.close(closed)
+  }
+
+  /// What the program still writes is whole if it ended well.
+  private func endMainRun(_ code: Int) {
+    let why = code == 0 ? nil : (startFailure.map { "\($0.code): \($0.message)" } ?? "exit status \(code)")
+    guard let mainRun else { return closeTraces(code) }
+    mainRun.run.end(failure: why) { [self] in closeTraces(code) }
   }
 
   /// The last calls have ended with their fibers; their spans go out before the process does.

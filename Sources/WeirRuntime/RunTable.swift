@@ -50,8 +50,10 @@ final class RunTable {
         instance.runsEnded()
         return answer(.failure(RunFailure(code: failure.code, message: failure.message, retryable: true, status: 503)))
       }
+      let begun: JSONValue = ["workflow": .string(workflow.route.name), "arguments": .object(arguments)]
       let run = Run(
-        id: ticket.id, writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
+        DurableRun(id: ticket.id, begun: begun, access: instance.access),
+        writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
       self.runs[run.id] = run
       run.writer.onEnd = { [weak self] state, failure in self?.ended(run, workflow, state, failure) }
       // Before the answer: whoever asked may stop the run at once. The fiber runs in a later job.
@@ -78,7 +80,7 @@ final class RunTable {
       run.fiber = nil
       self?.returned(run, workflow, result)
     }
-    run.fiber?.attachment = run.scope
+    run.fiber?.attachment = RunFrame(run.durable)
   }
 
   private func returned(_ run: Run, _ workflow: Workflow, _ result: Result<Value, Trap>) {
@@ -107,7 +109,11 @@ final class RunTable {
 
   private func ended(_ run: Run, _ workflow: Workflow, _ state: EndState, _ failure: StoreFailure?) {
     runs[run.id] = nil
-    run.scope.close()
+    if case .aborted(let reason) = RunWriter.ending(of: state) {
+      run.durable.end(failure: reason)
+    } else {
+      run.durable.end(failure: nil)
+    }
     if let failure {
       instance.log("run \(run.id) of \(workflow.route.name): its stream could not be written: \(failure.message)")
     }
@@ -116,14 +122,13 @@ final class RunTable {
 }
 
 final class Run {
-  let id: String
+  let durable: DurableRun
   let writer: RunWriter
   /// Until the workflow's body has returned.
   var fiber: Fiber?
-  /// What its body has opened.
-  let scope = StreamScope()
-  init(id: String, writer: RunWriter) {
-    self.id = id
+  var id: String { durable.id }
+  init(_ durable: DurableRun, writer: RunWriter) {
+    self.durable = durable
     self.writer = writer
   }
 }

@@ -100,7 +100,7 @@ final class RunWriter: RunEventSink {
     source?.isReading = !paused
   }
 
-  private static func ending(of state: EndState) -> StreamEnding {
+  static func ending(of state: EndState) -> StreamEnding {
     switch state {
     case .completed, .length, .filtered, .toolCalls: .closed
     case .aborted, .truncated, .error, .budget: .aborted(reason: state.rawValue)

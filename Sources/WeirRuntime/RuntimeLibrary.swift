@@ -6,7 +6,7 @@ package enum RuntimeLibrary {
     [
       ClockModule.module, RandomModule.module, FileModule.module, StreamModule.module, ProcessModule.module,
       AIModule.module, JSONCallModule.module, AgentModule.module, HTTPModule.module, PipelineModule.module,
-      NetModule.module,
+      NetModule.module, StreamingModule.module,
     ]
   }
 }

@@ -16,9 +16,6 @@ enum StreamModule {
         import std/process (ProcessHandle)
         /// Values that come one after the other, while they are made. `for x in s { … }` reads it.
         export extern type Stream[a]
-        /// The next value, once it is there; `None` at the end. A stream that failed stops the program with its error:
-        /// an answer that was cut off never looks complete.
-        export extern func next[a](stream: Stream[a]) -> Option[a] ! {Stream}
 
         /// An open connection: WebSocket or server-sent events.
         export extern type StreamConn
@@ -214,26 +211,8 @@ enum StreamModule {
         extern func _nextEvent(loop: EventLoop) -> Option[StreamEvent]
         extern func _closeLoop(loop: EventLoop) -> unit
         extern func _handlerOf(conn: StreamConn) -> (StreamEvent) -> bool
-        """,
-      natives: [nextOfStream, webSocket] + loops + sources + processes + connections + eventStreams,
-      types: [StreamValue.errorKind, StreamValue.event, StreamValue.status])
-  }
-
-  private static var nextOfStream: Native {
-    raw("next", arity: 1) { arguments, context in
-      guard let stream = arguments[0].asHandle as? any PulledStream else { throw Trap.broken("not a stream") }
-      guard !stream.isWaited else {
-        throw Trap("StreamBusy", "another task waits for this stream's next value", hint: "let one task read it")
-      }
-      let suspension = context.suspend()
-      try stream.next { result in
-        switch result {
-        case .success(let value): suspension.resume(value)
-        case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
-        }
-      }
-      suspension.onCancel { stream.stop() }
-      return .suspended
-    }
+        """ + pulling,
+      natives: [webSocket] + pulled + loops + sources + processes + connections + eventStreams,
+      types: [StreamValue.errorKind, StreamValue.event, StreamValue.status, readError])
   }
 }

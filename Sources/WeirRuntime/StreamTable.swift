@@ -32,7 +32,7 @@ final class StreamTable {
 
   static func of(_ context: NativeContext) throws -> StreamTable { try ProgramInstance.of(context).streams }
 
-  func scope(_ fiber: Fiber) -> StreamScope { fiber.attachment as? StreamScope ?? scope }
+  func scope(_ fiber: Fiber) -> StreamScope { (fiber.attachment as? RunFrame)?.scope ?? scope }
 
   // MARK: Opening
 

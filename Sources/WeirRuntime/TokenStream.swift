@@ -3,18 +3,9 @@ import WeirCore
 import WeirFlow
 import WeirLang
 
-/// What `next` and `for` read: values that come one after the other.
-protocol PulledStream: Handle {
-  /// Somebody waits for the next value already.
-  var isWaited: Bool { get }
-  /// `Some` of a value, `None` at the end, or why there is no whole answer.
-  func next(_ answer: @escaping (Result<Value, RunFailure>) -> Void) throws(Trap)
-  func stop()
-}
-
 /// `tokens(conn)`: the events of a provider's connection, each as a `TokenDelta`. Ends with the answer; an answer that is
 /// not whole is a failure.
-final class TokenStream: Handle, PulledStream {
+final class TokenStream: PulledStream {
   private let loop: EventLoopHandle
   private let conn: StreamConn
   private let reader: TokenReader
@@ -26,17 +17,17 @@ final class TokenStream: Handle, PulledStream {
     self.conn = conn
     self.loop = loop
     reader = TokenReader(provider)
-    super.init(kind: "Stream")
+    super.init()
   }
 
-  var isWaited: Bool { waiting != nil }
+  override var isWaited: Bool { waiting != nil }
 
-  func next(_ answer: @escaping (Result<Value, RunFailure>) -> Void) {
+  override func pull(_ answer: @escaping (Result<Value, RunFailure>) -> Void) {
     waiting = answer
     advance()
   }
 
-  func stop() {
+  override func stop() {
     waiting = nil
     loop.close()
     conn.connection.close()

@@ -24,10 +24,10 @@ final class Bench {
   init(
     _ text: String, library: Library = Bench.library, seed: UInt64 = 1, faults: SimulatedFaults = .calm,
     environment: [String: String] = ["KEY": "key-12345678"],
-    store: (SimulatedLoop) -> any StreamStore = { MemoryStreamStore(loop: $0) },
+    store: (SimulatedLoop) -> any StreamStore = { MemoryStreamStore(loop: $0) }, in world: SimulatedWorld? = nil,
     configure: (inout ProgramInstance.Options) -> Void = { _ in }
   ) throws {
-    simulation = SimulatedWorld(seed: seed, faults: faults, environment: environment)
+    simulation = world ?? SimulatedWorld(seed: seed, faults: faults, environment: environment)
     self.store = store(simulation.loop)
     let checked = Self.check(text, library: library)
     guard let core = checked.program else {

@@ -127,6 +127,9 @@ extension BodyChecker {
       for case (let slot, let thunk?) in defaults {
         cores[slot] = Core(.callFunction(lowering.function(thunk), []), span)
       }
+      for (slot, _) in defaults where function.parameters[slot].isShape {
+        cores[slot] = lowering.shape(type.parameters[slot], of: name, place, span)
+      }
       let node: Core.Node =
         function.isExtern
         ? .callNative(lowering.native(function, place), cores) : .callFunction(lowering.function(function), cores)
@@ -188,7 +191,8 @@ extension BodyChecker {
     for argument in arguments {
       if let label = argument.label {
         guard let slot = parameters.firstIndex(where: { $0.name == label.text }) else {
-          let free = parameters.indices.filter { !slots.contains($0) }.map { parameters[$0].name }
+          let free = parameters.indices.filter { !slots.contains($0) && !parameters[$0].isShape }
+            .map { parameters[$0].name }
           let near = Suggestion.nearest(to: label.text, among: free)
           report(
             Diagnostic(
@@ -217,10 +221,11 @@ extension BodyChecker {
       slots.append(next)
     }
     if let surplus {
+      let written = parameters.filter { !$0.isShape }.count
       report(
         Diagnostic(
           "E0304",
-          "`\(name)` takes \(Mismatch.count(parameters.count, "argument")), not \(arguments.count)", at: surplus,
+          "`\(name)` takes \(Mismatch.count(written, "argument")), not \(arguments.count)", at: surplus,
           notes: ["it is \(Self.shape(function))"]))
     }
     guard fits else { return nil }
@@ -237,7 +242,7 @@ extension BodyChecker {
 
   /// `greet(name: string, times: int = …)`
   static func shape(_ function: FunctionEntity) -> String {
-    let parameters = function.parameters.map {
+    let parameters = function.parameters.filter { !$0.isShape }.map {
       "\($0.name): \(TypePrinter.text($0.type))\($0.isOptional ? " = …" : "")"
     }
     return "`\(function.name)(\(parameters.joined(separator: ", ")))`"

@@ -126,7 +126,9 @@ final class FunctionEntity {
     var span: Span
     /// A function of no parameters that computes the default.
     var defaultValue: FunctionEntity?
-    var isOptional: Bool { defaultValue != nil }
+    var isOptional: Bool { defaultValue != nil || isShape }
+    /// Nobody writes it: the checker fills in what the type is at the call.
+    var isShape: Bool { type.shapeArgument != nil }
   }
 
   let name: String

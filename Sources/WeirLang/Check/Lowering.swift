@@ -10,6 +10,7 @@ final class Lowering {
   private var natives: [CoreNative] = []
   private var nativeNumbers: [ObjectIdentifier: Int] = [:]
   private var globalNumbers: [ObjectIdentifier: Int] = [:]
+  private var toldShapes: [TypeShape] = []
   let shapes: Shapes
 
   init(_ checker: Checker) {
@@ -62,6 +63,7 @@ final class Lowering {
     if hasScript { program.script = self.script(statements, entryModule.unit.span) }
     program.functions = functions
     program.natives = natives
+    program.shapes = toldShapes
     program.types = shapes.types(of: checker.order)
     return program
   }
@@ -95,6 +97,34 @@ final class Lowering {
   func typeID(_ type: NamedType) -> Int { shapes.id(type) }
   /// A type that only a pattern speaks of.
   func use(_ type: NamedType) { _ = shapes.id(type) }
+
+  /// What the checker fills in for a `Shape[a]`: the place of what `a` is at this call.
+  func shape(_ type: Type, of name: String, _ place: Span, _ span: Span) -> Core {
+    guard let item = type.shapeArgument else { return Core(.literal(.unit), span) }
+    let shape = shapes.shape(item)
+    if shape.hasNoJSON { checker.report(noJSON(name, item, place)) }
+    let known = toldShapes.firstIndex(of: shape)
+    if known == nil { toldShapes.append(shape) }
+    return Core(.literal(.int(known ?? toldShapes.count - 1)), span)
+  }
+
+  private func noJSON(_ name: String, _ type: Type, _ place: Span) -> Diagnostic {
+    let text = TypePrinter.text(type)
+    guard case .variable(let variable) = type.resolved else {
+      return Diagnostic(
+        "E0348", "`\(name)` keeps values as JSON, and \(text) has no such form", at: place,
+        hint: "numbers, texts, bools, lists, maps, records and types of your own made of these have one")
+    }
+    let why = "values are kept as JSON, and reading them back takes their type"
+    if variable.rigidName != nil {
+      return Diagnostic(
+        "E0348", "`\(name)` must know here what `\(text)` is", at: place, notes: [why],
+        hint: "call it where the type is known, and hand over what it gives")
+    }
+    return Diagnostic(
+      "E0348", "`\(name)` must know of what type its values are", at: place, notes: [why],
+      hint: "write the types of the function around it")
+  }
 
   func none(_ span: Span) -> Core { Core(.variant(type: Prelude.optionID, index: 1, []), span) }
   func some(_ core: Core, _ span: Span) -> Core { Core(.variant(type: Prelude.optionID, index: 0, [core]), span) }

@@ -58,7 +58,13 @@ final class Shapes {
     case .function: return .opaque("function")
     case .variable(let v):
       if let index = parameters.firstIndex(where: { $0 === v }) { return .parameter(index) }
-      return .opaque(TypePrinter.text(type))
+      if v.rigidName != nil || v.isQuantified || !v.wantedFields.isEmpty { return .opaque(TypePrinter.text(type)) }
+      // Nothing asks what it is.
+      switch v.kind {
+      case .number, .ordered: return .int
+      case .joinable: return .string
+      default: return .json
+      }
     case .named(let named, let arguments):
       if named === checker.prelude.option { return .option(shape(arguments[0], parameters)) }
       let isStandard = named.module.hasPrefix("std/")

@@ -40,10 +40,14 @@ package struct Emitter {
       for tag in module.types where !exact.contains(where: { $0.id == tag.id }) { names.add(CoreType(tag)) }
     }
     for tag in [TypeTag.option, .result, .json] { names.add(CoreType(tag)) }
-    for type in exact { names.add(type) }
+    for type in exact {
+      names.add(type)
+      for constructor in type.constructors { for shape in constructor.payload { addLayouts(shape) } }
+    }
     for export in core.exports {
       for parameter in export.parameters { addLayouts(parameter.shape) }
     }
+    for shape in core.shapes { addLayouts(shape) }
     do {
       return try emitAll()
     } catch {
@@ -62,7 +66,7 @@ package struct Emitter {
     let initialiser = try emitInitialiser()
     return Program(
       functions: refs, natives: natives, globalNames: core.globals.map(\.name), names: names, initialiser: initialiser,
-      entry: core.entry.map { refs[$0] }, exports: core.exports)
+      entry: core.entry.map { refs[$0] }, exports: core.exports, shapes: core.shapes)
   }
 
   private mutating func emitInitialiser() throws(EmitFailure) -> FunctionRef {

@@ -18,11 +18,13 @@ package final class Program {
   package let initialiser: FunctionRef
   package let entry: FunctionRef?
   package let exports: [CoreExport]
+  /// What a `Shape` of std/json stands for.
+  let shapes: [TypeShape]
 
   init(
     functions: [FunctionRef], natives: [BoundNative], globalNames: [String], names: ProgramNames,
     initialiser: FunctionRef,
-    entry: FunctionRef?, exports: [CoreExport]
+    entry: FunctionRef?, exports: [CoreExport], shapes: [TypeShape] = []
   ) {
     self.functions = functions
     self.natives = natives
@@ -38,6 +40,7 @@ package final class Program {
     self.initialiser = initialiser
     self.entry = entry
     self.exports = exports
+    self.shapes = shapes
   }
 
   deinit {

@@ -14,6 +14,8 @@ package struct CoreProgram {
   package var entry: Int?
   /// What the host can call by name: exported functions, workflows, tools, tests.
   package var exports: [CoreExport]
+  /// Types that library functions are told: a `Shape` is a place in this list.
+  package var shapes: [TypeShape] = []
 
   package init(
     functions: [CoreFunction], globals: [CoreGlobal] = [], natives: [CoreNative] = [], types: [CoreType] = [],

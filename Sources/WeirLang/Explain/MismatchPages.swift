@@ -408,5 +408,29 @@ extension ErrorPage {
     }
     --- why
     Only fields written with `?` wrap by themselves.
+
+    === E0348 a value that JSON cannot hold, or whose type is not known
+    What is kept (items of a durable stream, results of steps) is kept as JSON and read back as a value of its type, so the type
+    must be known at that place, and it must have such a form: functions, connections and streams have none.
+    --- wrong
+    import std/json (decodeAs)
+
+    func load[a](text: string) -> Result[a, string] { decodeAs(text) }
+    func main() {
+      let n: Result[int, string] = load("1")
+      println(n)
+    }
+    --- right
+    import std/json (decodeAs)
+
+    func load(text: string) -> Result[int, string] {
+      decodeAs(text)
+    }
+
+    func main() {
+      println(load("1"))
+    }
+    --- why
+    A program is compiled once for all types that its functions are used with; only where the type is written is it known.
     """##
 }

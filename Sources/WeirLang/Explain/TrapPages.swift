@@ -114,6 +114,14 @@ extension ErrorPage {
     --- why
     Rounding it to 0 would hide a mistake.
 
+    === ProgramChanged the program is another one than the run began with
+    A run that is taken up again reads what its earlier life has kept: results of steps. One of them is not of the type that the
+    program now says.
+    --- none
+    It takes a run that was cut off, and a program that was changed before the run was taken up again.
+    --- why
+    A guess would be worse than an end: resume a run with the program that began it, or start a new one.
+
     === ProgramExited a test ended the program
     A test called `exit`, so whether what it tests is right was never said.
     --- none

@@ -179,6 +179,22 @@ extension TypeShape {
     }
   }
 
+  /// Somewhere in it is what JSON cannot say: a function, a handle, a type that is not known.
+  var hasNoJSON: Bool {
+    switch self {
+    case .stream, .opaque, .parameter: true
+    case .list(let item), .option(let item): item.hasNoJSON
+    case .map(let key, let item):
+      switch key {
+      case .string, .int: item.hasNoJSON
+      default: true
+      }
+    case .tuple(let items), .sum(_, let items): items.contains(where: \.hasNoJSON)
+    case .record(let fields): fields.contains { $0.shape.hasNoJSON }
+    case .unit, .bool, .int, .float, .string, .bytes, .json: false
+    }
+  }
+
   /// For people: `a list of numbers`.
   package var description: String {
     switch self {

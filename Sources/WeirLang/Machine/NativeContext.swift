@@ -21,6 +21,12 @@ package final class NativeContext {
   package var program: Program { scheduler.program }
   package var names: ProgramNames { scheduler.program.names }
 
+  /// The type that an argument of type `Shape` stands for.
+  package func shape(_ argument: Value) throws(Trap) -> TypeShape {
+    guard let place = argument.asInt, program.shapes.indices.contains(place) else { throw Trap.broken("not a shape") }
+    return program.shapes[place]
+  }
+
   /// The call will answer through the suspension; the native then returns `.suspended`.
   package func suspend() -> Suspension {
     fiber.park &+= 1

@@ -66,6 +66,8 @@ final class NamedType {
 
 extension NamedType {
   var isJSON: Bool { name == "Json" && module == "std/json" }
+  /// What a parameter's type is said with at run time.
+  var isShape: Bool { name == "Shape" && module == "std/json" }
 
   /// A case carries a function, directly or inside something.
   var holdsFunction: Bool {
@@ -167,6 +169,8 @@ final class TypeVariable {
   var bound: Type?
   /// The name by which the program wrote it (`a` of `func f[a]`), for printing. Rigid: only equal to itself.
   var rigidName: String?
+  /// A generalised name has it: it is another type at each use.
+  var isQuantified = false
   /// Fields asked of it before its type was known, with the type each must have.
   var wantedFields: [(name: String, type: Type)] = []
 
@@ -204,6 +208,10 @@ extension Type {
   }
 
   var isError: Bool { if case .error = resolved { true } else { false } }
+  /// `a` of `Shape[a]`.
+  var shapeArgument: Type? {
+    if case .named(let named, let arguments) = resolved, named.isShape { arguments.first } else { nil }
+  }
   var isUnit: Bool { if case .unit = resolved { true } else { false } }
   var isUnknown: Bool { if case .variable(let v) = resolved { v.rigidName == nil } else { false } }
   /// The type of a number literal that nothing has made an int or a float yet.

@@ -314,6 +314,7 @@ final class Unifier {
           return
         }
       }
+      v.isQuantified = true
       variables.append(v)
     case .list(let x): collect(x, &variables, &rows, defaulting)
     case .map(let k, let v):

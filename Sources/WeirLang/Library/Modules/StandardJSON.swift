@@ -11,6 +11,11 @@ extension LibraryModule {
         /// A document: null, true or false, a number, a string, an array or an object.
         export type Json = JNull | JBool(bool) | JNumber(float) | JString(string) | JArray([Json]) | JObject(Map[string, Json])
 
+        /// How values of a type stand in JSON. Nobody writes it: an argument of this type is what the checker knows at the call.
+        export extern type Shape[a]
+        /// Reads one JSON text as a value of the type that is wanted: `let user: User = decodeAs(text)?`. The error says what
+        /// does not fit, and where.
+        export extern func decodeAs[a](text: string, shape: Shape[a]) -> Result[a, string]
         /// Reads one JSON text; the error says what is wrong and where.
         export extern func decode(text: string) -> Result[Json, string]
         /// Any value as compact JSON: records are objects, None is null, Some(x) is x.
@@ -87,6 +92,15 @@ extension LibraryModule {
       raw("encode", arity: 1) { arguments, context in .value(.string(try arguments[0].json(context.names))) },
       raw("toJson", arity: 1) { arguments, context in
         .value(JSONInValues.value(try arguments[0].jsonValue(context.names)))
+      },
+      raw("decodeAs", arity: 2) { arguments, context in
+        let text = try arguments.get(0, as: String.self)
+        do {
+          let json = try JSONValue.parse(Array(text.utf8))
+          return .value(.ok(try Value.decode(json, as: try context.shape(arguments[1]), context.names)))
+        } catch let failure as any Failure where !(failure is Trap) {
+          return .value(.err(.string(failure.message)))
+        }
       },
       raw("get", arity: 2) { arguments, _ in
         option(JSONInValues.asObject(arguments[0])?[arguments[1]])

@@ -1,0 +1,157 @@
+import WeirCore
+import WeirLang
+import WeirStore
+
+/// What a fiber belongs to: its run, and the step of it that is being done. Fibers that it starts belong to the same.
+final class RunFrame {
+  let run: DurableRun
+  let step: StepFrame?
+  let outer: RunFrame?
+  var scope: StreamScope { run.scope }
+
+  init(_ run: DurableRun, step: StepFrame? = nil, outer: RunFrame? = nil) {
+    self.run = run
+    self.step = step
+    self.outer = outer
+  }
+}
+
+/// A step under way: what it has written so far.
+final class StepFrame {
+  let key: String
+  var writes: [String: UInt64] = [:]
+  init(_ key: String) { self.key = key }
+}
+
+/// One run's durable side: its journal, the streams that it writes by name, the steps that it has done.
+///
+/// Nothing of it exists in the store before the program asks for something durable; from then on the run can be taken up
+/// again by its id. In a run that was taken up, finished steps are not done again, and the writes before and between them
+/// are recognised as repeats (`DurableWriter`): each namespace has a place up to which this life has come, moved on by its
+/// writes and by the writes of the steps that are passed over.
+final class DurableRun {
+  let id: String
+  /// What it has opened and not closed.
+  let scope = StreamScope()
+  private let access: StreamAccess
+  /// What `weir runs resume` needs to start it again.
+  private let begun: JSONValue
+  private var journal: RunJournal?
+  private var opening: [WeirStore.Answer<RunJournal>] = []
+  private var writers: [String: DurableWriter] = [:]
+  private var openingWriters: [String: [WeirStore.Answer<DurableWriter>]] = [:]
+  /// Of namespaces that this life has not opened yet: items that passed-over steps wrote.
+  private var passed: [String: UInt64] = [:]
+  private var uses: [String: Int] = [:]
+
+  init(id: String, begun: JSONValue, access: StreamAccess, journal: RunJournal? = nil) {
+    self.id = id
+    self.begun = begun
+    self.access = access
+    self.journal = journal
+  }
+
+  /// It has written something that it could be taken up from.
+  var isDurable: Bool { journal != nil }
+
+  func withJournal(_ answer: @escaping WeirStore.Answer<RunJournal>) {
+    if let journal { return answer(.success(journal)) }
+    opening.append(answer)
+    guard opening.count == 1 else { return }
+    RunJournal.open(run: id, begun: begun, store: access.store) { [self] result in
+      var result = result
+      if case .success(let journal) = result {
+        if let ending = journal.ending {
+          result = .failure(.ended(journal.stream, ending))
+        } else {
+          self.journal = journal
+        }
+      }
+      let waiting = opening
+      opening = []
+      for answer in waiting { answer(result) }
+    }
+  }
+
+  // MARK: Streams by name
+
+  /// The one writer of a namespace in this run, whoever asks for it.
+  func writer(
+    _ namespace: String, contentType: String, highWaterMark: Int, _ answer: @escaping WeirStore.Answer<DurableWriter>
+  ) {
+    if let writer = writers[namespace] { return answer(.success(writer)) }
+    openingWriters[namespace, default: []].append(answer)
+    guard openingWriters[namespace]?.count == 1 else { return }
+    func opened(_ result: Result<DurableWriter, StoreFailure>) {
+      if case .success(let writer) = result { writers[namespace] = writer }
+      for answer in openingWriters.removeValue(forKey: namespace) ?? [] { answer(result) }
+    }
+    withJournal { [self] result in
+      switch result {
+      case .failure(let failure): opened(.failure(failure))
+      case .success(let journal):
+        let name: StreamName
+        do throws(StoreFailure) {
+          name = try WorkflowStreams.name(workflow: id, namespace: namespace)
+        } catch { return opened(.failure(error)) }
+        DurableWriter.open(
+          name, contentType: contentType, in: access, highWaterMark: highWaterMark,
+          repeating: journal.isResumed ? 0 : nil
+        ) { [self] result in
+          if case .success(let writer) = result { writer.skipRepeats(passed.removeValue(forKey: namespace) ?? 0) }
+          opened(result)
+        }
+      }
+    }
+  }
+
+  func reader(_ namespace: String, from position: Int, backpressure: Bool) throws(StoreFailure) -> DurableReader {
+    DurableReader(
+      try WorkflowStreams.name(workflow: id, namespace: namespace), from: UInt64(max(0, position)),
+      backpressure: backpressure, in: access)
+  }
+
+  // MARK: Steps
+
+  /// The name, or for its second use in this life `name#2`.
+  func key(_ name: String) -> String {
+    let use = (uses[name] ?? 0) + 1
+    uses[name] = use
+    return use == 1 ? name : "\(name)#\(use)"
+  }
+
+  /// What an earlier life has recorded under this key.
+  func stored(_ key: String) -> RunJournal.Step? {
+    guard let step = journal?.steps[key] else { return nil }
+    for (namespace, count) in step.writes {
+      if let writer = writers[namespace] {
+        writer.skipRepeats(count)
+      } else {
+        passed[namespace, default: 0] += count
+      }
+    }
+    return step
+  }
+
+  // MARK: The end
+
+  /// The run is over: what it still writes is closed, or aborted with the reason, and nobody takes it up again.
+  func end(failure: String?, _ done: @escaping () -> Void = {}) {
+    scope.close()
+    var open = 1
+    func one() {
+      open -= 1
+      if open == 0 { done() }
+    }
+    for writer in writers.values where writer.isWritable {
+      open += 1
+      if let failure { writer.abort(failure) { _ in one() } } else { writer.close { _ in one() } }
+    }
+    writers = [:]
+    if let journal {
+      open += 1
+      journal.end(failure.map { .aborted(reason: $0) } ?? .closed) { _ in one() }
+    }
+    one()
+  }
+}

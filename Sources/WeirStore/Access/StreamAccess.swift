@@ -1,0 +1,104 @@
+import WeirCore
+
+/// What writers and readers of one process share: the store, who wants writers to wait for it, and who is told what happens.
+package final class StreamAccess {
+  package let store: any StreamStore
+  package let loop: any Loop
+  /// Told of everything that happens to streams through this access, in order, inside the call that does it.
+  package var onActivity: ((StreamActivity) -> Void)?
+  private var subscribers: [StreamName: Subscribers] = [:]
+
+  package init(store: any StreamStore, loop: any Loop) {
+    self.store = store
+    self.loop = loop
+  }
+
+  func tell(_ kind: StreamActivity.Kind, _ name: StreamName, at position: UInt64, _ detail: String? = nil) {
+    onActivity?(StreamActivity(kind: kind, stream: name, position: position, detail: detail))
+  }
+
+  // MARK: Backpressure
+
+  /// Readers of one stream that its writers wait for, and the writers that wait.
+  private final class Subscribers {
+    var positions: [ObjectIdentifier: UInt64] = [:]
+    var waiting: [() -> Void] = []
+  }
+
+  func subscriberMoved(_ reader: AnyObject, of name: StreamName, to position: UInt64) {
+    let all = subscribers[name] ?? Subscribers()
+    subscribers[name] = all
+    all.positions[ObjectIdentifier(reader)] = position
+    wake(all)
+  }
+
+  func subscriberLeft(_ reader: AnyObject, of name: StreamName) {
+    guard let all = subscribers[name] else { return }
+    all.positions[ObjectIdentifier(reader)] = nil
+    if all.positions.isEmpty { subscribers[name] = nil }
+    wake(all)
+  }
+
+  private func wake(_ all: Subscribers) {
+    let waiting = all.waiting
+    all.waiting = []
+    for writer in waiting { loop.soon(writer) }
+  }
+
+  /// Where the reader is that is furthest behind; nil: no writer waits for anybody.
+  func slowestSubscriber(of name: StreamName) -> UInt64? { subscribers[name]?.positions.values.min() }
+
+  /// Calls once, in a later job, after a subscriber has moved or left.
+  func whenSubscriberMoves(of name: StreamName, _ wake: @escaping () -> Void) {
+    subscribers[name]?.waiting.append(wake)
+  }
+}
+
+/// Something that happened to a stream of a workflow (seed 002, Workflow Events).
+package struct StreamActivity: Equatable, Sendable {
+  package enum Kind: String, Sendable {
+    case created = "stream_created"
+    case write = "stream_write"
+    case read = "stream_read"
+    case close = "stream_close"
+    case error = "stream_error"
+    case backpressure = "stream_backpressure"
+  }
+
+  package var kind: Kind
+  package var stream: StreamName
+  /// Of the item; otherwise how many there are.
+  package var position: UInt64
+  /// What went wrong, or why the stream was aborted.
+  package var detail: String?
+}
+
+/// Where the streams of workflows are: `runs/<workflow>` is what a run answers, `runs/<workflow>/<namespace>` a stream that
+/// it writes by name, `_weir/journal/<workflow>` what it has done so far.
+package enum WorkflowStreams {
+  package static let prefix = "runs/"
+  package static let journalPrefix = "_weir/journal/"
+
+  /// Both are one segment: `a/b` and `c` must not be the stream of `a` and `b/c`.
+  package static func name(workflow: String, namespace: String) throws(StoreFailure) -> StreamName {
+    try StreamName(prefix + segment(workflow) + "/" + segment(namespace))
+  }
+
+  package static func journal(of workflow: String) throws(StoreFailure) -> StreamName {
+    try StreamName(journalPrefix + segment(workflow))
+  }
+
+  /// What `name` was made of; nil: it is no stream of a workflow.
+  package static func parts(of name: StreamName) -> (workflow: String, namespace: String)? {
+    let parts = name.path.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 3, parts[0] == "runs" else { return nil }
+    return (String(parts[1]), String(parts[2]))
+  }
+
+  private static func segment(_ text: String) throws(StoreFailure) -> String {
+    guard !text.utf8.contains(UInt8(ascii: "/")) else {
+      throw .badName(text, "it is one part, without a /")
+    }
+    return text
+  }
+}

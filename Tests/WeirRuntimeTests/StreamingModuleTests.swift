@@ -1,0 +1,201 @@
+import Testing
+import WeirCore
+import WeirLang
+import WeirStore
+import WeirTesting
+
+@testable import WeirRuntime
+
+/// `std/streaming` as programs use it: the documented examples of seed 002, translated.
+@Suite struct StreamingModuleTests {
+  static func run(_ text: String) throws -> Bench { try Bench(text).run() }
+
+  @Test func writtenItemsAreReadInOrderAndTheEndTellsTheirNumber() throws {
+    let bench = try Self.run(
+      """
+      import std/streaming (StreamReader, StreamWriter, StreamEnded, close, getReadable, getWritable, position, read, write)
+      func main() {
+        let writer: StreamWriter[string] = getWritable("tokens")
+        _ = writer.write("Hello")
+        _ = writer.write(" World")
+        println(writer.position())
+        _ = writer.close()
+        let reader: StreamReader[string] = getReadable("tokens")
+        var going = true
+        while going {
+          match read(reader) {
+            Ok(text) => println(text),
+            Err(StreamEnded(position)) => {
+              println("finished at ${position}")
+              going = false
+            },
+            Err(why) => {
+              println("failed: ${why}")
+              going = false
+            }
+          }
+        }
+      }
+      """)
+    #expect(bench.output == "2\nHello\n World\nfinished at 2\n", "\(bench.errors)")
+    #expect(bench.exits == [0])
+  }
+
+  @Test func valuesComeBackAsTheirTypes() throws {
+    let bench = try Self.run(
+      """
+      import std/streaming (StreamReader, StreamWriter, close, filter, getReadable, getWritable, map, collect, write)
+      type Kind = Word | Mark(string) | Pair(int, float)
+      type Item = {token: string, score: float, kind: Kind, note?: string}
+      func main() {
+        let writer: StreamWriter[Item] = getWritable("out")
+        _ = writer.write({token: "a", score: 0.9, kind: Word})
+        _ = writer.write({token: "b", score: 0.5, kind: Mark("!"), note: "weak"})
+        _ = writer.write({token: "c", score: 1.0, kind: Pair(1, 2.5)})
+        _ = writer.close()
+        let reader: StreamReader[Item] = getReadable("out")
+        for item in reader.filter((item) => item.score > 0.8) {
+          println("${item.token} ${item.score + 1.0} ${item.kind} ${item.note}")
+        }
+      }
+      """)
+    #expect(bench.output == "a 1.9 Word None\nc 2.0 Pair(1, 2.5) None\n", "\(bench.errors)")
+  }
+
+  @Test func aReaderOfAnotherFiberFollowsWhileTheStreamIsWritten() throws {
+    let bench = try Self.run(
+      """
+      import std/streaming (StreamReader, StreamWriter, close, getReadable, getWritable, write)
+      import std/clock (sleep)
+      func produce() -> int {
+        let writer: StreamWriter[int] = getWritable("n")
+        for i in 0..3 {
+          sleep(10)
+          _ = writer.write(i)
+        }
+        _ = writer.close()
+        3
+      }
+      func consume() -> int {
+        let reader: StreamReader[int] = getReadable("n")
+        var sum = 0
+        for n in reader { sum = sum * 10 + n + 1 }
+        sum
+      }
+      func main() {
+        println(produce() || consume())
+      }
+      """)
+    #expect(bench.output == "[3, 123]\n", "\(bench.errors)")
+  }
+
+  @Test func transformersAreLazySequentialAndInOrder() throws {
+    let bench = try Self.run(
+      """
+      import std/streaming (StreamReader, StreamWriter, close, getReadable, getWritable, write, map, filter, flatMap, chunk,
+        take, skip, takeWhile, skipWhile, collect, reduce, pipe, generate)
+      func numbers() -> StreamReader[int] {
+        getReadable("n")
+      }
+      func main() {
+        let writer: StreamWriter[int] = getWritable("n")
+        for i in 1..=10 { _ = writer.write(i) }
+        _ = writer.close()
+        println(numbers().filter((n) => n % 2 == 0).map((n) => n * 2).take(3).collect())
+        println(numbers().chunk(4).collect())
+        println(numbers().skip(5).take(10).collect())
+        println(numbers().takeWhile((n) => n < 4).collect())
+        println(numbers().skipWhile((n) => n < 8).collect())
+        println(numbers().take(3).flatMap((n) => [n, n]).collect())
+        println(numbers().reduce((sum, n) => sum + n, 0))
+        println(numbers().pipe([(s) => filter(s, (n) => n > 3), (s) => take(s, 2)]).collect())
+        var made = 0
+        let counted = generate(() => { made = made + 1; Some(made) })
+        println(counted.take(2).collect())
+        println(made)
+      }
+      """)
+    let wanted = """
+      [4, 8, 12]
+      [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+      [6, 7, 8, 9, 10]
+      [1, 2, 3]
+      [8, 9, 10]
+      [1, 1, 2, 2, 3, 3]
+      55
+      [4, 5]
+      [1, 2]
+      2
+
+      """
+    #expect(bench.output == wanted, "\(bench.errors)")
+  }
+
+  @Test func anAbortReachesReadersWithItsReason() throws {
+    let bench = try Self.run(
+      """
+      import std/streaming (StreamReader, StreamWriter, abort, close, getReadable, getWritable, read, write, writable)
+      func main() {
+        let writer: StreamWriter[string] = getWritable("response")
+        _ = writer.write("half")
+        println(writer.abort("the model broke"))
+        println(writer.write("more"))
+        println(writer.close())
+        println(writer.writable())
+        let reader: StreamReader[string] = getReadable("response")
+        println(read(reader))
+        println(read(reader))
+        for text in getReadable("response").map((text: string) => text) { println(text) }
+      }
+      """.replacing(text: "import std/streaming (", with: "import std/streaming (map, "))
+    #expect(
+      bench.output
+        == """
+        Ok(())
+        Err(WriterAborted("the model broke"))
+        Err(WriterAborted("the model broke"))
+        false
+        Ok("half")
+        Err(StreamAborted("the model broke"))
+        half
+
+        """, "\(bench.errors)")
+    #expect(bench.errors.contains(text: "StreamAborted"))
+    #expect(bench.exits == [1])
+  }
+
+  @Test func everyItemIsProcessedOnceAndResultsKeepTheirOrder() throws {
+    let bench = try Self.run(
+      """
+      import std/streaming (StreamReader, StreamWriter, close, getReadable, getWritable, write, streamForEach)
+      import std/clock (sleep)
+      func main() {
+        let writer: StreamWriter[int] = getWritable("orders")
+        for i in 0..20 { _ = writer.write(i) }
+        _ = writer.close()
+        var inFlight = 0
+        var most = 0
+        let orders: StreamReader[int] = getReadable("orders")
+        let done: Result[{processedCount: int, lastPosition: int, results: [string], failures: [{position: int, failure: string}]}, _] =
+          streamForEach(orders, (order) => {
+            inFlight = inFlight + 1
+            most = if inFlight > most then inFlight else most
+            sleep((20 - order) % 7)
+            inFlight = inFlight - 1
+            if order == 7 then Err("no seven") else Ok("o${order}")
+          }, "process", concurrency: 5, checkpointInterval: 4, onError: "collect")
+        match done {
+          Ok(all) => println("${all.processedCount} ${all.lastPosition} ${all.results} ${all.failures} ${most}"),
+          Err(why) => println("${why}")
+        }
+      }
+      """.replacing(
+        text:
+          "let done: Result[{processedCount: int, lastPosition: int, results: [string], failures: [{position: int, failure: string}]}, _] =\n    ",
+        with: "let done ="))
+    let results = (0..<20).filter { $0 != 7 }.map { "\"o\($0)\"" }.joined(separator: ", ")
+    #expect(
+      bench.output == "19 19 [\(results)] [{failure: \"no seven\", position: 7}] 5\n",
+      "\(bench.errors)")
+  }
+}
