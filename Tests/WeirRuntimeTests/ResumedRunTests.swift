@@ -204,13 +204,11 @@ final class Mortal: StreamStore {
     if left > 0 { perform(true) } else if left == 0, performsLast { perform(false) }
   }
 
-  func create(_ name: StreamName, contentType: String, _ answer: @escaping WeirStore.Answer<StreamStatus>) {
-    call { alive in store.create(name, contentType: contentType) { if alive { answer($0) } } }
+  func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping WeirStore.Answer<StreamStatus>) {
+    call { alive in store.create(name, creation) { if alive { answer($0) } } }
   }
-  func append(
-    _ name: StreamName, _ items: [[UInt8]], ending: StreamEnding?, _ answer: @escaping WeirStore.Answer<Offset>
-  ) {
-    call { alive in store.append(name, items, ending: ending) { if alive { answer($0) } } }
+  func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping WeirStore.Answer<StreamAppended>) {
+    call { alive in store.append(name, append) { if alive { answer($0) } } }
   }
   func status(_ name: StreamName, _ answer: @escaping WeirStore.Answer<StreamStatus>) {
     call { alive in store.status(name) { if alive { answer($0) } } }
