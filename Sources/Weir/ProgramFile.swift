@@ -70,7 +70,7 @@ extension ProgramFile {
   package func refusal(_ mode: ProgramRun.Mode, granted: EffectSet) -> String? {
     switch mode {
     case .entry: return result.effects.missing(granted: granted)
-    case .serve:
+    case .serve, .resume:
       let needed = neededToServe
       let missing = needed.effects.subtracting(granted.union(.io))
       if missing.isEmpty { return nil }

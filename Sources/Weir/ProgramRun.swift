@@ -3,26 +3,32 @@ import WeirIO
 import WeirLang
 import WeirRuntime
 import WeirServe
-import WeirStore
 
 /// Runs a checked program on this thread until it ends: the real world, a store, one instance, signals.
 package struct ProgramRun {
-  package enum Mode: Sendable {
+  package enum Mode: Sendable, Equatable {
     /// The entry function, with arguments.
     case entry
     /// All workflows behind a server; `main` is not run.
     case serve
+    /// A workflow's run of this id that another process has left, to its end; `main` is not run.
+    case resume(String)
   }
 
   let file: ProgramFile
   let project: Project
   let options: ProgramInstance.Options
+  let store: StoreOptions
   let color: Bool
 
-  package init(_ file: ProgramFile, project: Project, options: ProgramInstance.Options, color: Bool) {
+  package init(
+    _ file: ProgramFile, project: Project, options: ProgramInstance.Options, store: StoreOptions = StoreOptions(),
+    color: Bool
+  ) {
     self.file = file
     self.project = project
     self.options = options
+    self.store = store
     self.color = color
   }
 
@@ -44,10 +50,8 @@ package struct ProgramRun {
   func instance(on loop: WeirIO.EventLoop, world: World, granted: EffectSet) throws -> ProgramInstance {
     guard let core = file.result.program else { throw WeirError(file) }
     let program = try Emitter.emit(core, library: ProgramFile.library, granted: Set(granted.sorted))
-    var limits = MemoryStreamStore.Limits()
-    limits.retention = .dropOldest
     return ProgramInstance(
-      program: program, world: world, store: MemoryStreamStore(loop: loop, limits: limits),
+      program: program, world: world, store: store.open(in: world),
       providers: .init(configured: project.providers, environment: world.environment), options: options
     ) { [file, color] trap in
       world.console.write(file.rendered(trap, color: color), to: .error)
@@ -65,6 +69,7 @@ package struct ProgramRun {
       switch mode {
       case .entry: instance.run(entryArguments: arguments)
       case .serve: instance.serve()
+      case .resume(let id): instance.resume(run: id)
       }
     }
     loop.run()

@@ -15,13 +15,17 @@ package struct Project {
   package var allowedProcesses: [String]?
   /// Variables that processes inherit although they look like secrets (`--process-env`).
   package var passedVariables: [String] = []
+  /// Where streams are kept (`--store`), a folder from the file's own; nil = nothing was said.
+  package var store: String?
+  /// How often they are synchronised (`--store-sync`).
+  package var storeSync: String?
 
   package static let fileName = "weir.toml"
   static let otherFileName = "ailang.toml"
   /// Folders looked at upwards.
   static let depthLimit = 64
   static let byteLimit = 1 << 20
-  static let keys = ["caps", "ai_provider", "process_allowlist", "process_env"]
+  static let keys = ["caps", "ai_provider", "process_allowlist", "process_env", "store", "store_sync"]
 
   /// `explicit`: the file named by `--config`, which must exist.
   package static func load(near program: String, explicit: String?) throws(ProjectFailure) -> Project {
@@ -80,6 +84,17 @@ package struct Project {
             path, "process_env must be a list of variables", hint: "process_env = [\"GITHUB_TOKEN\"]")
         }
         passedVariables = names
+      case "store" where isOurs:
+        guard let text = member.value.string, !text.isEmpty else {
+          throw ProjectFailure(path, "store must be memory or a folder", hint: "store = \".weir/streams\"")
+        }
+        let isFolder = text != "memory" && !text.contains(text: "://") && !text.hasPrefix("/")
+        store = isFolder ? Path.join(Path.folder(of: path), text) : text
+      case "store_sync" where isOurs:
+        guard let text = member.value.string else {
+          throw ProjectFailure(path, "store_sync must be a text", hint: "store_sync = \"100ms\"")
+        }
+        storeSync = text
       case "ai_provider": break
       default:
         // An ailang.toml has tables of its own that are none of our business.

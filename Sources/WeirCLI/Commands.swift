@@ -54,6 +54,15 @@ enum Commands {
     .init("stream-allow-domains", value: "LIST", "connect to these hosts only: a.com,*.b.com"),
   ]
 
+  static let store: [CommandSpec.OptionSpec] = [
+    .init(
+      "store", value: "WHERE",
+      "where streams are kept: a folder, or memory (default: WEIR_STORE, else .weir/streams, made when it is needed)"),
+    .init(
+      "store-sync", value: "WHEN",
+      "what is acknowledged survives power loss: always (default), or but for the last TIME, such as 100ms"),
+  ]
+
   /// Of one run: `weir test` makes many.
   private static let recordings: [CommandSpec.OptionSpec] = [
     .init("record", value: "FILE", "write down what the program's sources yield, and when"),
@@ -68,7 +77,8 @@ enum Commands {
       options: [
         .init("entry", value: "NAME", "function to start (default main)"),
         .init("args-json", value: "JSON", "its arguments, as an object"),
-      ] + program + streams + recordings + processes + server + [help]),
+        .init("run-id", value: "ID", "the id of this run; one that did not end is taken up again"),
+      ] + store + program + streams + recordings + processes + server + [help]),
     CommandSpec(
       name: "check", summary: "Check programs without running them", operand: "FILE…", operandRange: 1...1000,
       options: [
@@ -108,7 +118,14 @@ enum Commands {
       ]),
     CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
-      options: server + program + streams + recordings + processes + [help]),
+      options: server + store + program + streams + recordings + processes + [help]),
+    CommandSpec(
+      name: "runs", summary: "List what programs have done with steps and streams, show one run, take one up again",
+      operand: "[ls|show ID|resume ID]", operandRange: 0...2,
+      options: [
+        .init("json", "as JSON on stdout"),
+        .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"),
+      ] + store + [help]),
     CommandSpec(
       name: "chat", summary: "Talk to a model", operand: "[PROVIDER/MODEL]", operandRange: 0...1,
       options: [

@@ -5,10 +5,15 @@ import WeirRuntime
 
 /// `weir run` and `weir serve`: check everything, ask for what was not granted, then run on this thread's loop.
 enum RunCommand {
-  static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
+  /// `resuming`: an earlier run is taken up, in the store that `store` names; a workflow's run is all that is done then.
+  static func run(
+    _ command: ParsedCommand, resuming: String? = nil, isWorkflow: Bool = false, store other: ParsedCommand? = nil
+  ) throws(UsageFailure) -> Int {
     let path = command.operands[0]
     var options = ProgramInstance.Options()
     try ProgramFlags.read(command, into: &options)
+    options.runID = resuming ?? command["run-id"]
+    options.begun = ["command": .array(repeated(command).map { .string($0) })]
     options.arguments = command.rest
     options.server = try ServerFlags.options(command)
     try command.checkColor()
@@ -17,11 +22,13 @@ enum RunCommand {
     let entry = command["entry"] ?? "main"
     let project: Project
     let file: ProgramFile
+    let store: StoreOptions
     do {
       try StreamFlags.recording(command, into: &options)
       file = try ProgramFile(path, entry: entry)
       project = try Project.load(near: path, explicit: command["config"])
       try ProcessFlags.add(command, project, to: &options.processes)
+      store = try StoreFlags.options(other ?? command, project)
     } catch let failure as UsageFailure {
       throw failure
     } catch {
@@ -42,7 +49,8 @@ enum RunCommand {
       Terminal.complain(error)
       return 1
     }
-    let mode: ProgramRun.Mode = command.name == "serve" ? .serve : .entry
+    let mode: ProgramRun.Mode =
+      if isWorkflow, let resuming { .resume(resuming) } else { command.name == "serve" ? .serve : .entry }
     if mode == .entry, let nothing = file.nothingToRun {
       Terminal.complain(nothing)
       return 1
@@ -58,7 +66,7 @@ enum RunCommand {
     do throws(EntryArgumentFailure) {
       // Serving runs no entry, so whatever that needs is not asked for.
       arguments =
-        mode == .serve
+        mode != .entry
         ? EntryArguments() : try EntryArguments(file, json: command["args-json"], words: command.rest)
     } catch {
       Terminal.complain(error)
@@ -66,7 +74,7 @@ enum RunCommand {
     }
     let color = Terminal.usesColor(command["color"])
     do {
-      return try ProgramRun(file, project: project, options: options, color: color).run(
+      return try ProgramRun(file, project: project, options: options, store: store, color: color).run(
         mode, arguments, granted: granted)
     } catch let failure as EntryArgumentFailure {
       Terminal.complain(failure)
@@ -75,6 +83,24 @@ enum RunCommand {
       Terminal.complain(error)
       return 1
     }
+  }
+}
+
+extension RunCommand {
+  /// The words that start the same again, from any folder: what is written into a run's journal. Without what is secret.
+  private static func repeated(_ command: ParsedCommand) -> [String] {
+    let dropped: Set<String> = ["--run-id", "--token"]
+    var words: [String] = []
+    var given = Array(Terminal.arguments.dropFirst())[...]
+    while let word = given.popFirst() {
+      if dropped.contains(word) {
+        _ = given.popFirst()
+      } else if !dropped.contains(where: { word.hasPrefix($0 + "=") }) {
+        words.append(word == command.operands[0] ? Path.absolute(word) : word)
+      }
+    }
+    // It is itself a run that was taken up.
+    return words.first == "runs" ? [] : words
   }
 }
 

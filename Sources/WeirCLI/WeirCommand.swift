@@ -42,6 +42,7 @@ import WeirCore
     case "new": return try NewCommand.run(command)
     case "test": return try TestCommand.run(command)
     case "run", "serve": return try RunCommand.run(command)
+    case "runs": return try RunsCommand.run(command)
     case "chat": return try ChatCommand.run(command)
     case "models": return try ModelsCommand.run(command)
     case "doctor": return try DoctorCommand.run(command)

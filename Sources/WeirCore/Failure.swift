@@ -92,6 +92,8 @@ package enum DiskFailure: Failure, Equatable {
   case denied(String)
   case full(String)
   case tooLarge(String, limit: Int)
+  /// Another process has it (`DiskMode.lock`).
+  case locked(String)
   case other(String, String)
 
   package var code: String {
@@ -101,6 +103,7 @@ package enum DiskFailure: Failure, Equatable {
     case .denied: "FileAccessDenied"
     case .full: "DiskFull"
     case .tooLarge: "FileTooLarge"
+    case .locked: "FileLocked"
     case .other: "DiskError"
     }
   }
@@ -112,6 +115,7 @@ package enum DiskFailure: Failure, Equatable {
     case .denied(let path): "no permission: \(path)"
     case .full(let path): "no space left for \(path)"
     case .tooLarge(let path, let limit): "\(path) is larger than \(limit) bytes"
+    case .locked(let path): "\(path): another process holds this lock"
     case .other(let path, let why): "\(path): \(why)"
     }
   }

@@ -233,11 +233,18 @@ package protocol Disk: AnyObject {
   /// Whole file, at most `limit` bytes (larger: `.tooLarge`).
   func read(_ path: String, limit: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void)
   func list(_ directory: String, _ answer: @escaping (Result<[String], DiskFailure>) -> Void)
-  func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
+  /// `isPrivate`: for its owner alone.
+  func makeDirectory(_ path: String, isPrivate: Bool, _ answer: @escaping (DiskFailure?) -> Void)
   func remove(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
   /// Atomic within a directory; durable after `synchronizeDirectory`.
   func rename(_ from: String, _ to: String, _ answer: @escaping (DiskFailure?) -> Void)
   func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
+}
+
+extension Disk {
+  package func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
+    makeDirectory(path, isPrivate: false, answer)
+  }
 }
 
 package enum DiskMode: Sendable {

@@ -52,8 +52,8 @@ package final class FileDisk: Disk {
     }
   }
 
-  package func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
-    act(path, answer) { () throws(DiskFailure) in try check(mkdir(path, 0o777), path) }
+  package func makeDirectory(_ path: String, isPrivate: Bool, _ answer: @escaping (DiskFailure?) -> Void) {
+    act(path, answer) { () throws(DiskFailure) in try check(mkdir(path, isPrivate ? 0o700 : 0o777), path) }
   }
 
   package func remove(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {

@@ -36,7 +36,7 @@ final class OpenFile: Sendable {
       try check(ftruncate(fd, 0), path)
     }
     if mode == .lock, flock(fd, LOCK_EX | LOCK_NB) != 0 {
-      throw errno == EWOULDBLOCK ? .other(path, "another process holds this lock") : DiskFailure.of(errno, path)
+      throw errno == EWOULDBLOCK ? .locked(path) : DiskFailure.of(errno, path)
     }
   }
 

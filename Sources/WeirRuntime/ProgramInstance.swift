@@ -203,6 +203,35 @@ package final class ProgramInstance {
     }
   }
 
+  /// Takes up a workflow's run that another process has left, and exits when it has ended.
+  package func resume(run id: String) {
+    initialise { [weak self] result in
+      guard let self else { return }
+      guard case .success = result else { return finished(result) }
+      runs.onEnd = { [weak self] run, state in
+        guard let self, run == id else { return }
+        log("run \(id): \(state.rawValue)")
+        if case .closed = RunWriter.ending(of: state) { exit(0) } else { exit(1) }
+      }
+      runs.recover(id) { [weak self] result in
+        guard let self else { return }
+        switch result {
+        case .success(.resumed): break
+        case .success(.interrupted):
+          log("run \(id) kept nothing that it could be taken up from: it has failed now")
+          exit(1)
+        case .success(.ended):
+          log("run \(id) has ended")
+          exit(1)
+        case .failure(let failure):
+          startFailure = failure
+          log(failure.message, hint: failure.hint)
+          exit(1)
+        }
+      }
+    }
+  }
+
   private func initialise(_ then: @escaping (Result<Value, Trap>) -> Void) {
     guard let traces else { return beginRecording(then) }
     traces.open { [weak self] failure in
@@ -308,8 +337,15 @@ package final class ProgramInstance {
   /// What the program still writes is whole if it ended well.
   private func endMainRun(_ code: Int) {
     let why = code == 0 ? nil : (startFailure.map { "\($0.code): \($0.message)" } ?? "exit status \(code)")
-    guard let mainRun else { return closeTraces(code) }
-    mainRun.run.end(failure: why) { [self] in closeTraces(code) }
+    guard let mainRun else { return synchronize(code) }
+    mainRun.run.end(failure: why) { [self] in synchronize(code) }
+  }
+
+  private func synchronize(_ code: Int) {
+    store.synchronize { [self] failure in
+      if let failure { log("what was written last may be lost: \(failure.message)", hint: failure.hint) }
+      closeTraces(failure == nil ? code : max(code, 1))
+    }
   }
 
   /// The last calls have ended with their fibers; their spans go out before the process does.
@@ -352,6 +388,12 @@ package final class ProgramInstance {
       let address = try server.listen(port: port)
       servers.append(server)
       onListening?(address)
+      server.recover { [weak self] failure in
+        guard let self, let failure else { return }
+        startFailure = failure
+        log(failure.message, hint: failure.hint)
+        exit(1)
+      }
       return true
     } catch {
       startFailure = error

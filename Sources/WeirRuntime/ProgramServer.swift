@@ -57,7 +57,6 @@ final class ProgramServer: Handle {
       limits.request.bodyBytes = serve.bodyLimit
       let http = HTTPServer(world: instance.world, limits: limits) { application.handle($0, $1) }
       try http.listen(SocketAddress(host: options.host, port: options.port ?? port), tls: options.tls)
-      application.load()
       self.http = http
       self.application = application
       let address = http.address ?? SocketAddress(host: options.host, port: options.port ?? port)
@@ -67,6 +66,44 @@ final class ProgramServer: Handle {
       throw ListenFailure(message: failure.message, hint: failure.hint)
     } catch {
       throw ListenFailure(message: "\(error)", hint: nil)
+    }
+  }
+
+  /// Remembers the runs of earlier processes, and takes up or ends those that a process left when it died. Requests are served
+  /// meanwhile. A store that cannot be used is told: a server without one could keep nothing.
+  func recover(_ answer: @escaping (StoreFailure?) -> Void) {
+    guard let application else { return answer(nil) }
+    let store = instance.store
+    application.load { [instance] failure in
+      if let failure { return answer(failure) }
+      // Where other processes write as well, a run that is open may be theirs.
+      guard store.isExclusive else { return answer(nil) }
+      var open = application.index.runs.reversed()[...]
+      var (resumed, interrupted) = (0, 0)
+      func next() {
+        guard let run = open.popFirst() else {
+          if resumed > 0 {
+            instance.log("\(resumed) run\(resumed == 1 ? "" : "s") of an earlier process taken up again")
+          }
+          if interrupted > 0 {
+            instance.log(
+              "\(interrupted) run\(interrupted == 1 ? "" : "s") of an earlier process had not ended, and failed")
+          }
+          return answer(nil)
+        }
+        // Started by this process meanwhile.
+        if instance.runs.runs[run.id] != nil { return next() }
+        instance.runs.recover(run.id) { result in
+          switch result {
+          case .success(.resumed): resumed += 1
+          case .success(.interrupted): interrupted += 1
+          case .success(.ended): break
+          case .failure(let failure): instance.log("run \(run.id) could not be taken up: \(failure.message)")
+          }
+          instance.world.loop.soon(next)
+        }
+      }
+      next()
     }
   }
 

@@ -14,6 +14,8 @@ final class RunTable {
 
   private unowned let instance: ProgramInstance
   private(set) var runs: [String: Run] = [:]
+  /// Told of every run that has ended.
+  var onEnd: ((_ run: String, _ state: EndState) -> Void)?
   /// Runs whose streams the store is making.
   private var beginning = 0
 
@@ -50,16 +52,91 @@ final class RunTable {
         instance.runsEnded()
         return answer(.failure(RunFailure(code: failure.code, message: failure.message, retryable: true, status: 503)))
       }
-      let begun: JSONValue = ["workflow": .string(workflow.route.name), "arguments": .object(arguments)]
-      let run = Run(
-        DurableRun(id: ticket.id, begun: begun, access: instance.access),
-        writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
-      self.runs[run.id] = run
-      run.writer.onEnd = { [weak self] state, failure in self?.ended(run, workflow, state, failure) }
+      let begun =
+        (instance.options.begun.members ?? []) + [
+          JSONMember("workflow", .string(workflow.route.name)), JSONMember("arguments", .object(arguments)),
+        ]
+      let run = self.add(DurableRun(id: ticket.id, begun: .object(begun), access: instance.access), ticket, workflow)
       // Before the answer: whoever asked may stop the run at once. The fiber runs in a later job.
       self.begin(run, workflow, values)
       answer(.success(ticket))
     }
+  }
+
+  private func add(_ durable: DurableRun, _ ticket: RunTicket, _ workflow: Workflow) -> Run {
+    let run = Run(
+      durable, writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
+    runs[run.id] = run
+    run.writer.onEnd = { [weak self] state, failure in self?.ended(run, workflow, state, failure) }
+    return run
+  }
+
+  // MARK: Runs of a process that died
+
+  package enum Recovery: Equatable {
+    /// Under way again: what it had answered before is void, what its steps had done is not.
+    case resumed
+    /// It kept nothing to be taken up from, so it has failed: its stream says so.
+    case interrupted
+    /// There is nothing to do.
+    case ended
+  }
+
+  /// Takes up a run that another process has left, or ends it honestly.
+  func recover(_ id: String, _ answer: @escaping (Result<Recovery, RunFailure>) -> Void) {
+    let ticket: RunTicket
+    do throws(StoreFailure) { ticket = try RunTicket(id: id) } catch { return answer(.failure(Self.failure(error))) }
+    if runs[id] != nil { return answer(.success(.resumed)) }
+    instance.store.status(ticket.stream) { [self] result in
+      switch result {
+      case .failure(.notFound): answer(.success(.ended))
+      case .failure(let failure): answer(.failure(Self.failure(failure)))
+      case .success(let status) where status.ending != nil: answer(.success(.ended))
+      case .success(let status):
+        RunJournal.read(run: id, store: instance.store) { [self] result in
+          switch result {
+          case .success(let journal): resume(journal, ticket, hasAnswered: status.tail > .start, answer)
+          case .failure(.notFound): interrupt(ticket, "it was under way when its process ended", answer)
+          case .failure(let failure): answer(.failure(Self.failure(failure)))
+          }
+        }
+      }
+    }
+  }
+
+  private static func failure(_ failure: StoreFailure) -> RunFailure {
+    RunFailure(code: failure.code, message: failure.message, hint: failure.hint, retryable: true, status: 503)
+  }
+
+  private func resume(
+    _ journal: RunJournal, _ ticket: RunTicket, hasAnswered: Bool,
+    _ answer: @escaping (Result<Recovery, RunFailure>) -> Void
+  ) {
+    guard journal.ending == nil, journal.begun != .null else {
+      return interrupt(ticket, "it was under way when its process ended", answer)
+    }
+    let name = journal.begun["workflow"]?.string ?? ""
+    guard let workflow = instance.declared.first(where: { $0.route.name == name }) else {
+      return interrupt(ticket, "this program has no workflow \"\(name)\" to take it up with", answer)
+    }
+    do throws(RunFailure) {
+      let values = try workflow.values(for: journal.begun["arguments"]?.members ?? [], in: instance)
+      let run = add(
+        DurableRun(id: ticket.id, begun: journal.begun, access: instance.access, journal: journal), ticket, workflow)
+      if hasAnswered { run.writer.runEvent(.restart) }
+      begin(run, workflow, values)
+      answer(.success(.resumed))
+    } catch {
+      interrupt(ticket, error.message, answer)
+    }
+  }
+
+  private func interrupt(
+    _ ticket: RunTicket, _ why: String, _ answer: @escaping (Result<Recovery, RunFailure>) -> Void
+  ) {
+    let writer = RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop)
+    writer.onEnd = { _, failure in answer(failure.map { .failure(Self.failure($0)) } ?? .success(.interrupted)) }
+    writer.fail(RunFailure(code: "RunInterrupted", message: "the run did not end: \(why)", retryable: true))
   }
 
   func stop(run id: String) {
@@ -117,6 +194,7 @@ final class RunTable {
     if let failure {
       instance.log("run \(run.id) of \(workflow.route.name): its stream could not be written: \(failure.message)")
     }
+    onEnd?(run.id, state)
     instance.runsEnded()
   }
 }

@@ -99,9 +99,14 @@ package final class RunIndex {
   }
 
   /// Reads back what an earlier process wrote, newest `limits.runs` at most.
-  package func load(_ done: @escaping () -> Void) {
+  package func load(_ done: @escaping (StoreFailure?) -> Void) {
     store.status(name) { [self] result in
-      guard case .success(let status) = result else { return done() }
+      let status: StreamStatus
+      switch result {
+      case .success(let found): status = found
+      case .failure(.notFound): return done(nil)
+      case .failure(let failure): return done(failure)
+      }
       isMade = true
       written = Int(status.tail.value)
       let first = status.tail.value > UInt64(limits.runs) ? status.tail.value - UInt64(limits.runs) : 0
@@ -109,9 +114,14 @@ package final class RunIndex {
     }
   }
 
-  private func load(from offset: Offset, _ done: @escaping () -> Void) {
+  private func load(from offset: Offset, _ done: @escaping (StoreFailure?) -> Void) {
     store.read(name, from: offset, byteLimit: Self.batch) { [self] result in
-      guard case .success(let batch) = result, !batch.items.isEmpty else { return done() }
+      let batch: StreamBatch
+      switch result {
+      case .success(let read): batch = read
+      case .failure(let failure): return done(failure)
+      }
+      if batch.items.isEmpty { return done(nil) }
       for item in batch.items {
         guard let value = try? JSONValue.parse(item.bytes) else { continue }
         if let id = value["forgotten"]?.string {

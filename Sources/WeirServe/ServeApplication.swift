@@ -41,8 +41,8 @@ package final class ServeApplication {
     fanout.onLastReaderGone = { [unowned self] stream in lastReaderLeft(stream) }
   }
 
-  /// Remembers the runs of earlier processes. Serving may begin before it is done.
-  package func load(_ done: @escaping () -> Void = {}) { index.load(done) }
+  /// Remembers the runs of earlier processes. Serving may begin before it is done. Answers why the store cannot be used.
+  package func load(_ done: @escaping (StoreFailure?) -> Void = { _ in }) { index.load(done) }
 
   /// Says not-ready and refuses new runs; readers stay until `disconnectReaders`.
   package func beginShutdown() { isReady = false }

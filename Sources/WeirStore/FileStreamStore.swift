@@ -35,7 +35,7 @@ package final class FileStreamStore: StreamStore {
   private let synchronization: Synchronization
   let files: StreamLog.Files
   /// Held while the store lives.
-  private let lock: any DiskFile
+  private var lock: (any DiskFile)?
   /// What there is on disk.
   var known: [StreamName: StreamFiles]
   /// Deleted, and kept for their forks.
@@ -91,7 +91,11 @@ package final class FileStreamStore: StreamStore {
     for name in gone where forks.count(of: name) == 0 { ask(name, .purge) }
   }
 
-  deinit { lock.close() }
+  /// The folder is another process' to write to. The lock goes with its file, which goes with what holds it.
+  package func close() {
+    lock?.close()
+    lock = nil
+  }
 
   /// Watches that are not cancelled: 0 when all readers are gone, or something leaks.
   package var watcherCount: Int { watchers.values.reduce(0) { $0 + $1.liveCount } }

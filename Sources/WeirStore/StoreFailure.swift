@@ -18,6 +18,8 @@ package enum StoreFailure: Failure, Equatable {
   case sequenceRegression(StreamName, last: String)
   case full(String)
   case badName(String, String)
+  /// A folder that another process writes to.
+  case held(String)
   case unavailable(String)
 
   package var code: String {
@@ -35,6 +37,7 @@ package enum StoreFailure: Failure, Equatable {
     case .sequenceRegression: "SequenceRegression"
     case .full: "StoreFull"
     case .badName: "BadStreamName"
+    case .held: "StoreHeld"
     case .unavailable: "StoreUnavailable"
     }
   }
@@ -58,6 +61,7 @@ package enum StoreFailure: Failure, Equatable {
     case .sequenceRegression(let name, let last): "stream \"\(name)\" is at sequence \"\(last)\" already"
     case .full(let what): what
     case .badName(let name, let why): "\"\(name)\" cannot name a stream: \(why)"
+    case .held(let folder): "another process writes to the streams in \(folder)"
     case .unavailable(let why): why
     }
   }
@@ -69,6 +73,7 @@ package enum StoreFailure: Failure, Equatable {
     case .producerGap: "send what is missing first, or begin a greater epoch at sequence 0"
     case .full: "delete streams that ended, or raise the limit"
     case .badName: "1 to \(StreamName.segmentLimit) parts joined by /, without control characters, : and \\"
+    case .held: "stop that one, use its server, or keep these streams elsewhere: --store FOLDER"
     default: nil
     }
   }

@@ -36,9 +36,22 @@ package protocol StreamStore: AnyObject {
 
   /// Names that start with `prefix`, sorted, after `after` (exclusive), at most `limit`.
   func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>)
+
+  /// Answers when everything that was acknowledged is as durable as this store can make it: before the process ends.
+  func synchronize(_ answer: @escaping (StoreFailure?) -> Void)
+
+  /// Lets go of what other processes wait for. Nothing is asked of the store afterwards.
+  func close()
+
+  /// No other process writes to it: a run that is open here and not under way in this process has died with another.
+  var isExclusive: Bool { get }
 }
 
 extension StreamStore {
+  package func synchronize(_ answer: @escaping (StoreFailure?) -> Void) { answer(nil) }
+  package func close() {}
+  package var isExclusive: Bool { true }
+
   /// An empty, open stream that stays. Finding one with the same content type is enough, whatever became of it.
   package func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {
     create(name, StreamCreation(contentType: contentType, finds: .sameContentType), answer)

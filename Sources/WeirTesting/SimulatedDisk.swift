@@ -113,7 +113,7 @@ package final class SimulatedDisk: Disk {
     }
   }
 
-  package func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
+  package func makeDirectory(_ path: String, isPrivate: Bool, _ answer: @escaping (DiskFailure?) -> Void) {
     performChange("mkdir", path, answer) { [self] () throws(DiskFailure) in
       if names.files[path] != nil || names.directories.contains(path) { throw .exists(path) }
       guard names.directories.contains(parent(path)) else { throw .notFound(path) }

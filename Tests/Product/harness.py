@@ -33,9 +33,11 @@ class Weir:
     def __init__(self, *arguments, env=None, cwd=None, port=None):
         self.port = port
         self.folder = cwd
+        # What runs beside others in one folder keeps its streams to itself.
+        store = {} if cwd else {"WEIR_STORE": "memory"}
         clean = {k: v for k, v in os.environ.items() if not re.search(r"_API_KEY|_BASE_URL|^WEIR_|_proxy|_PROXY", k)}
         self.process = subprocess.Popen([str(binary()), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env={**clean, **(env or {})}, cwd=cwd)
+                                        stderr=subprocess.PIPE, env={**clean, **store, **(env or {})}, cwd=cwd)
         self.out, self.err = [], []
         self.threads = [threading.Thread(target=self._read, args=pair, daemon=True)
                         for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))]

@@ -26,10 +26,11 @@ struct StoreFolder {
   private init(lock: any DiskFile) { self.lock = lock }
 
   static func open(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<StoreFolder>) {
-    disk.makeDirectory(directory) { failure in
+    disk.makeDirectory(directory, isPrivate: true) { failure in
       if let failure, failure.code != "FileExists" { return answer(.failure(StoreFailure(failure))) }
       disk.open(directory + "/" + lockName, .lock) { result in
         switch result {
+        case .failure(.locked): answer(.failure(.held(directory)))
         case .failure(let failure): answer(.failure(StoreFailure(failure)))
         case .success(let lock):
           func failed(_ failure: DiskFailure) {

@@ -1,0 +1,107 @@
+import WeirCore
+import WeirIO
+import WeirRuntime
+import WeirStore
+
+/// The runs that a store knows by their journals: what they were, how far they came, how they ended. For the command line;
+/// each question runs a loop of its own until it is answered.
+package struct RunHistory {
+  package struct Run: Sendable {
+    package var id: String
+    /// Milliseconds since 1970.
+    package var startedAt: Int64
+    /// Nil: it has not ended, as far as the store knows.
+    package var ending: StreamEnding?
+    /// What it was begun with: `command`, and of a workflow's run `workflow` and `arguments`.
+    package var begun: JSONValue
+    /// In the order of their names.
+    package var steps: [(name: String, value: JSONValue)]
+    /// Operations over streams, and how many items of each are done.
+    package var progress: [(name: String, done: UInt64)]
+    /// What it writes by name.
+    package var streams: [StreamStatus]
+
+    /// The workflow, else the program.
+    package var what: String {
+      if let workflow = begun["workflow"]?.string { return workflow }
+      return begun["command"]?.array?.compactMap(\.string).first { $0.hasSuffix(".weir") || $0.contains("/") } ?? ""
+    }
+  }
+
+  private let options: StoreOptions
+  package init(_ options: StoreOptions) { self.options = options }
+
+  /// Newest first. `limit`: runs looked at.
+  package func list(limit: Int = 10_000) throws -> [Run] {
+    try answer { store, world, answer in
+      var found: [Run] = []
+      func next(_ rest: ArraySlice<StreamStatus>) {
+        guard let status = rest.first else {
+          return answer(.success(found.sorted { ($1.startedAt, $1.id) < ($0.startedAt, $0.id) }))
+        }
+        let id = String(status.name.path.dropFirst(WorkflowStreams.journalPrefix.count))
+        RunJournal.read(run: id, store: store) { result in
+          if case .success(let journal) = result { found.append(Run(journal, status, [])) }
+          world.loop.soon { next(rest.dropFirst()) }
+        }
+      }
+      store.list(prefix: WorkflowStreams.journalPrefix, after: nil, limit: limit) { result in
+        switch result {
+        case .success(let all): next(all[...])
+        case .failure(let failure): answer(.failure(failure))
+        }
+      }
+    }
+  }
+
+  /// `.notFound`: it keeps no journal.
+  package func run(_ id: String) throws -> Run {
+    try answer { store, _, answer in
+      RunJournal.read(run: id, store: store) { result in
+        switch result {
+        case .failure(let failure): answer(.failure(failure))
+        case .success(let journal):
+          store.status(journal.stream) { status in
+            store.list(prefix: WorkflowStreams.prefix + id + "/", after: nil, limit: 1000) { streams in
+              switch (status, streams) {
+              case (.success(let status), .success(let streams)):
+                answer(.success(Run(journal, status, streams)))
+              case (.failure(let failure), _), (_, .failure(let failure)): answer(.failure(failure))
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Runs a loop until the question is answered; the store is closed before this returns.
+  private func answer<Value>(
+    _ ask: (any StreamStore, World, @escaping (Result<Value, StoreFailure>) -> Void) -> Void
+  ) throws -> Value {
+    let loop = WeirIO.EventLoop()
+    let world = RealWorld.make(loop: loop)
+    var result: Result<Value, StoreFailure>?
+    let store = options.open(in: world)
+    ask(store, world) { answered in
+      result = answered
+      store.close()
+      loop.soon { loop.stop() }
+    }
+    loop.run()
+    switch result {
+    case .success(let value)?: return value
+    case .failure(let failure)?: throw failure
+    case nil: throw StoreFailure.unavailable("the store gave no answer")
+    }
+  }
+}
+
+extension RunHistory.Run {
+  fileprivate init(_ journal: RunJournal, _ status: StreamStatus, _ streams: [StreamStatus]) {
+    self.init(
+      id: journal.run, startedAt: status.createdAt, ending: journal.ending, begun: journal.begun,
+      steps: journal.steps.sorted { $0.key < $1.key }.map { ($0.key, $0.value.value) },
+      progress: journal.progress.sorted { $0.key < $1.key }.map { ($0.key, $0.value.watermark) }, streams: streams)
+  }
+}

@@ -1,0 +1,88 @@
+import WeirCore
+import WeirIO
+import WeirStore
+
+/// Where streams are kept and what an acknowledged append survives, as the command line, the environment and weir.toml say.
+package struct StoreOptions: Sendable {
+  package var choice: StoreChoice
+  package var synchronization = FileStreamStore.Synchronization.always
+
+  package init(_ choice: StoreChoice = .memory, synchronization: FileStreamStore.Synchronization = .always) {
+    self.choice = choice
+    self.synchronization = synchronization
+  }
+
+  /// The store, opened at its first use.
+  package func open(in world: World) -> any StreamStore { choice.open(in: world, synchronization: synchronization) }
+}
+
+package enum StoreChoice: Equatable, Sendable {
+  /// As long as the process lives.
+  case memory
+  case folder(String)
+
+  package static let usualFolder = ".weir/streams"
+  package static let variable = "WEIR_STORE"
+
+  package struct BadChoice: Failure, Equatable {
+    package var code: String { "BadStore" }
+    package var message: String
+    package var hint: String?
+  }
+
+  /// `memory`, or a folder. What looks like a URL is one, and of no kind that is known.
+  package init(_ text: String) throws(BadChoice) {
+    if text == "memory" {
+      self = .memory
+      return
+    }
+    guard !text.isEmpty, !text.utf8.contains(0) else {
+      throw BadChoice(message: "\"\(text)\" is no store", hint: "memory, or a folder such as \(Self.usualFolder)")
+    }
+    if let scheme = text.range(ofText: "://") {
+      throw BadChoice(
+        message: "there is no store of the kind \"\(text[..<scheme.lowerBound])\"",
+        hint: "memory, or a folder such as \(Self.usualFolder)")
+    }
+    self = .folder(text)
+  }
+
+  fileprivate func open(
+    in world: World, synchronization: FileStreamStore.Synchronization
+  ) -> any StreamStore {
+    switch self {
+    case .memory:
+      var limits = MemoryStreamStore.Limits()
+      limits.retention = .dropOldest
+      return MemoryStreamStore(loop: world.loop, limits: limits)
+    case .folder(let path):
+      return DeferredStore(isExclusive: true) { answer in
+        Self.makeFolders(of: path, world.disk) { failure in
+          if let failure { return answer(.failure(.unavailable(failure.message))) }
+          FileStreamStore.open(
+            directory: path, disk: world.disk, loop: world.loop, synchronization: synchronization
+          ) { result in answer(result.map { $0 }) }
+        }
+      }
+    }
+  }
+
+  /// The folders above it, from the top.
+  private static func makeFolders(of path: String, _ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
+    var parents: [String] = []
+    var folder = Path.folder(of: path)
+    while !folder.isEmpty, folder != "/", folder != ".", parents.count < 64 {
+      parents.insert(folder, at: 0)
+      folder = Path.folder(of: folder)
+    }
+    func next(_ rest: ArraySlice<String>) {
+      guard let folder = rest.first else { return answer(nil) }
+      disk.makeDirectory(folder, isPrivate: true) { failure in
+        // Made where it is missing; what is wrong with one that is there shows when it is used.
+        if let failure, failure.code != "FileExists" { return answer(failure) }
+        next(rest.dropFirst())
+      }
+    }
+    next(parents[...])
+  }
+}

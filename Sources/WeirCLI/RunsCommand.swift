@@ -1,0 +1,148 @@
+import Weir
+import WeirCore
+import WeirStore
+
+/// `weir runs [ls]`, `weir runs show ID`, `weir runs resume ID`: what programs have done, and taking up what was cut off.
+enum RunsCommand {
+  private static let actions = ["ls", "show", "resume"]
+
+  static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
+    let action = command.operands.first ?? "ls"
+    guard actions.contains(action) else {
+      let near = Spelling.nearest(to: action, among: actions)
+      throw UsageFailure(
+        "there is no `weir runs \(action)`", hint: near.map { "did you mean `weir runs \($0)`?" } ?? "ls, show, resume")
+    }
+    guard command.operands.count == (action == "ls" ? min(command.operands.count, 1) : 2) else {
+      throw UsageFailure(
+        "weir runs \(action) takes \(action == "ls" ? "no name" : "the id of one run")", command: "runs")
+    }
+    do {
+      let project = try Project.load(near: "runs", explicit: command["config"])
+      let history = RunHistory(try StoreFlags.options(command, project))
+      switch action {
+      case "ls": return list(try history.list(), command)
+      case "show": return show(try history.run(command.operands[1]), command)
+      default: return try resume(try history.run(command.operands[1]), command)
+      }
+    } catch let failure as UsageFailure {
+      throw failure
+    } catch {
+      Terminal.complain(error)
+      return 1
+    }
+  }
+
+  // MARK: Telling
+
+  private static func state(_ run: RunHistory.Run) -> String {
+    switch run.ending {
+    case nil: "unfinished"
+    case .closed?: "completed"
+    case .aborted(let reason)?: reason
+    }
+  }
+
+  private static func list(_ runs: [RunHistory.Run], _ command: ParsedCommand) -> Int {
+    if command.has("json") {
+      Terminal.say(JSONValue.array(runs.map(json)).text + "\n")
+      return 0
+    }
+    if runs.isEmpty { Terminal.talk("weir: no run has kept anything here\n") }
+    for run in runs {
+      let steps = run.steps.count == 1 ? "1 step" : "\(run.steps.count) steps"
+      Terminal.say(
+        Terminal.printable("\(run.id)  \(ISOTime.text(run.startedAt))  \(run.what)  \(steps)  \(state(run))") + "\n")
+    }
+    return 0
+  }
+
+  private static func show(_ run: RunHistory.Run, _ command: ParsedCommand) -> Int {
+    if command.has("json") {
+      Terminal.say(json(run).text + "\n")
+      return 0
+    }
+    var lines = ["run       \(run.id)", "program   \(run.what)"]
+    if let arguments = run.begun["arguments"] { lines.append("arguments \(cut(arguments.text))") }
+    lines.append("started   \(ISOTime.text(run.startedAt))")
+    lines.append("state     \(state(run))")
+    for step in run.steps { lines.append("step      \(step.name): \(cut(step.value.text))") }
+    for each in run.progress { lines.append("items     \(each.name): \(each.done) done") }
+    for stream in run.streams {
+      let items = stream.tail.value == 1 ? "1 item" : "\(stream.tail.value) items"
+      lines.append("stream    \(stream.name.path): \(items), \(ending(stream.ending))")
+    }
+    Terminal.say(lines.map { Terminal.printable($0) + "\n" }.joined())
+    return 0
+  }
+
+  private static func ending(_ ending: StreamEnding?) -> String {
+    switch ending {
+    case nil: "open"
+    case .closed?: "closed"
+    case .aborted(let reason)?: "aborted: \(reason)"
+    }
+  }
+
+  /// Of values that may be whole documents.
+  private static func cut(_ text: String) -> String { text.count <= 200 ? text : text.prefix(200) + "…" }
+
+  private static func json(_ run: RunHistory.Run) -> JSONValue {
+    var members = [
+      JSONMember("id", .string(run.id)), JSONMember("started_at", .int(Int(run.startedAt))),
+      JSONMember("state", .string(state(run))), JSONMember("begun", run.begun),
+      JSONMember("steps", .object(run.steps.map { JSONMember($0.name, $0.value) })),
+      JSONMember("items", .object(run.progress.map { JSONMember($0.name, .int(Int(clamping: $0.done))) })),
+    ]
+    if !run.streams.isEmpty {
+      members.append(
+        JSONMember(
+          "streams",
+          .array(
+            run.streams.map {
+              [
+                "name": .string($0.name.path), "items": .int(Int(clamping: $0.tail.value)),
+                "state": .string(ending($0.ending)),
+              ]
+            })))
+    }
+    return .object(members)
+  }
+
+  // MARK: Taking up
+
+  /// Runs the command that began it once more, in the folder where that was, as the same run.
+  private static func resume(_ run: RunHistory.Run, _ command: ParsedCommand) throws -> Int {
+    guard run.ending == nil else {
+      Terminal.talk("weir: run \(run.id) has ended (\(state(run))): there is nothing to take up\n")
+      return 1
+    }
+    guard let words = run.begun["command"]?.array?.compactMap(\.string), !words.isEmpty else {
+      Terminal.talk("weir: run \(run.id) did not say how it was begun\n")
+      return 1
+    }
+    let again = try CommandLineParser.parse(words, commands: Commands.all)
+    return try RunCommand.run(again, resuming: run.id, isWorkflow: run.begun["workflow"] != nil, store: command)
+  }
+}
+
+/// Times for people and for sorting: `2026-11-28 22:05:09`, UTC.
+enum ISOTime {
+  static func text(_ milliseconds: Int64) -> String {
+    let seconds = milliseconds >= 0 ? milliseconds / 1000 : 0
+    let (days, second) = (seconds / 86400, Int(seconds % 86400))
+    // Days to a date: the civil calendar, years beginning in March (Hinnant).
+    let shifted = days + 719_468
+    let era = shifted / 146_097
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    func two(_ number: Int) -> String { (number < 10 ? "0" : "") + String(number) }
+    return
+      "\(year)-\(two(Int(month)))-\(two(Int(day))) \(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))"
+  }
+}

@@ -1,0 +1,26 @@
+import Weir
+import WeirCore
+import WeirStore
+
+/// The flags that say where streams are kept: `--store`, else `WEIR_STORE`, else `store` of weir.toml, else `.weir/streams`.
+enum StoreFlags {
+  static func options(_ command: ParsedCommand, _ project: Project) throws(UsageFailure) -> StoreOptions {
+    var options = StoreOptions()
+    let variable = Terminal.environment(StoreChoice.variable).flatMap { $0.isEmpty ? nil : $0 }
+    do throws(StoreChoice.BadChoice) {
+      options.choice = try StoreChoice(command["store"] ?? variable ?? project.store ?? StoreChoice.usualFolder)
+    } catch {
+      throw UsageFailure(error.message, hint: error.hint)
+    }
+    if let text = command["store-sync"] ?? project.storeSync, text != "always" {
+      guard let time = Duration(text: text), (1...syncLimit).contains(time.milliseconds) else {
+        throw UsageFailure(
+          "--store-sync needs \"always\" or a time from 1ms to 1m, not \"\(text)\"", command: command.name)
+      }
+      options.synchronization = .everyMilliseconds(Int(time.milliseconds))
+    }
+    return options
+  }
+
+  private static let syncLimit: Int64 = 60_000
+}
