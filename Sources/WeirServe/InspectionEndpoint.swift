@@ -153,6 +153,7 @@ extension ServeApplication {
       if !isBusy {
         for run in runs {
           store.delete(run.stream) { _ in }
+          WorkflowStreams.delete(workflow: run.id, from: store)
           index.delete(run.id)
         }
       }

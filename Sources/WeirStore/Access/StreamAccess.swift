@@ -88,6 +88,20 @@ package enum WorkflowStreams {
     try StreamName(journalPrefix + segment(workflow))
   }
 
+  /// Deletes what a run has kept besides its answer: the streams that it wrote by name, and its journal.
+  package static func delete(workflow: String, from store: any StreamStore) {
+    guard let journal = try? journal(of: workflow) else { return }
+    store.delete(journal) { _ in }
+    func deleteNext(after: StreamName?) {
+      store.list(prefix: prefix + workflow + "/", after: after, limit: 100) { result in
+        guard case .success(let streams) = result, let last = streams.last else { return }
+        for stream in streams { store.delete(stream.name) { _ in } }
+        deleteNext(after: last.name)
+      }
+    }
+    deleteNext(after: nil)
+  }
+
   /// What `name` was made of; nil: it is no stream of a workflow.
   package static func parts(of name: StreamName) -> (workflow: String, namespace: String)? {
     let parts = name.path.split(separator: "/", omittingEmptySubsequences: false)
