@@ -71,6 +71,8 @@ let package = Package(
       name: "StreamBenchmarks", dependencies: ["WeirCore", "WeirWire"], path: "Benchmarks/streams", swiftSettings: swift
     ),
     .executableTarget(
+      name: "StoreBenchmark", dependencies: ["WeirCore", "WeirStore"], path: "Benchmarks/store", swiftSettings: swift),
+    .executableTarget(
       name: "SelectBenchmark", dependencies: ["WeirCore", "WeirFlow", "WeirIO", "Weir"], path: "Benchmarks/select",
       swiftSettings: swift),
     // A peer for tests and measurements, in no product

@@ -6,7 +6,7 @@
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
 """
-import argparse, contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
 import ai, language, sources, websocket
 
@@ -183,6 +183,8 @@ def weir_fanout():
     app = WORK / "fanout.weir"
     app.write_text("// only streams\n")
     with running([WEIR, "serve", "--caps", "all", "--public-streams", "--port", port, app], port) as pid:
+        made = urllib.request.Request(f"http://127.0.0.1:{port}/streams/bench", method="PUT", headers={"Content-Type": "text/plain"})
+        urllib.request.urlopen(made, timeout=10).close()
         yield port, pid, "/streams/bench", "/streams/bench"
 
 @contextlib.contextmanager
@@ -282,6 +284,21 @@ def streams(rounds, quick):
         fastest = lambda key: max(result[key] for result in results)
         print(f"| {shape} | {fastest('memcpy_gb_s'):.1f} | {fastest('visit_gb_s'):.2f} | {fastest('events_gb_s'):.2f} | {min(r['ns_per_event'] for r in results):.0f} |")
 
+def store(rounds, quick):
+    """The memory store alone: what an item costs to append and to read."""
+    subprocess.run([*"swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked --explicit-target-dependency-import-check error".split(),
+                    "--product", "StoreBenchmark"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    ways = {}
+    for _ in range(1 if quick else rounds):
+        done = subprocess.run(["taskset", "-c", LOAD_CPU, str(ROOT / ".build/release/StoreBenchmark")], capture_output=True, text=True, check=True)
+        for line in done.stdout.splitlines():
+            result = json.loads(line)
+            ways.setdefault(result["what"], []).append(result["ns_per_item"])
+    print(f"\n## The memory store (load average {load()})\n")
+    print("| | ns an item |\n| --- | ---: |")
+    for way, results in ways.items():
+        print(f"| {way} | {min(results):.0f} |")
+
 def middle(results, key):
     return statistics.median(r[key] for r in results)
 
@@ -291,7 +308,7 @@ def deltas(rounds, quick):
 
 PARTS = {
     "ai": deltas,
-    "start": start, "relay": relay, "fanout": fanout, "streams": streams,
+    "start": start, "relay": relay, "fanout": fanout, "streams": streams, "store": store,
     "language": lambda rounds, quick: language.language(WEIR, WORK, rounds, quick),
     "sources": lambda rounds, quick: sources.sources(WEIR, WORK, rounds, quick),
     "websocket": lambda rounds, quick: websocket.run(quick, rounds)}

@@ -38,7 +38,14 @@ enum Commands {
     .init("grace", value: "TIME", "how long streams may finish after SIGTERM (default 5s)"),
     .init("max-body", value: "BYTES", "largest request body (default 1048576)"),
     .init("heartbeat", value: "TIME", "silence before a comment is sent to readers (default 15s)"),
-    .init("public-streams", "let clients create, append to and read streams below /streams/ directly"),
+    .init(
+      "public-streams",
+      "let whoever reaches the server create, append to and delete streams; with --token its owners may"),
+    .init("streams-root", value: "PATH", "serve streams below this path as well as below /streams"),
+    .init(
+      "long-poll-timeout", value: "TIME", "how long a request waits for something to come to a stream (default 25s)"),
+    .init(
+      "allow-origins", value: "LIST", "pages of these origins may use the server: https://a.com,http://localhost:5173"),
   ]
 
   private static let streams: [CommandSpec.OptionSpec] = [

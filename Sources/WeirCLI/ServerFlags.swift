@@ -15,6 +15,12 @@ enum ServerFlags {
     if let bytes = try command.number("max-body", in: 1...(1 << 30)) { options.serve.bodyLimit = bytes }
     if let grace = try command.duration("grace") { options.grace = grace }
     if let silence = try command.duration("heartbeat") { options.serve.fanout.heartbeat = silence }
+    if let root = command["streams-root"] { options.serve.streamRoots.append(try streamsRoot(root, command)) }
+    if let wait = try command.duration("long-poll-timeout") { options.serve.longPollTimeout = wait }
+    if let list = command["allow-origins"] {
+      options.serve.origins = list.split(separator: ",").map { String($0.drop { $0 == " " }) }
+    }
+    options.serve.linkSecret = try linkSecret(atLeast: options.serve.linkSecretLimit)
     switch (command["tls-cert"], command["tls-key"]) {
     case (let certificate?, let key?): options.tls = ServerTLS(certificateFile: certificate, keyFile: key)
     case (nil, nil): break
@@ -24,6 +30,28 @@ enum ServerFlags {
       throw UsageFailure("--token is too short to be secret: at least 8 characters", command: command.name)
     }
     return options
+  }
+
+  private static func streamsRoot(_ text: String, _ command: ParsedCommand) throws(UsageFailure) -> String {
+    var root = Substring(text)
+    while root.utf8.count > 1, root.hasSuffix("/") { root = root.dropLast() }
+    guard root.hasPrefix("/"), root.utf8.count > 1,
+      !root.utf8.contains(where: { $0 <= 0x20 || $0 == 0x3F || $0 == 0x25 })
+    else {
+      throw UsageFailure(
+        "--streams-root \(text) is not a path like /v1/stream", command: command.name)
+    }
+    return String(root)
+  }
+
+  private static func linkSecret(atLeast limit: Int) throws(UsageFailure) -> [UInt8]? {
+    guard let text = Terminal.environment("WEIR_LINK_SECRET"), !text.isEmpty else { return nil }
+    guard text.utf8.count >= limit else {
+      throw UsageFailure(
+        "WEIR_LINK_SECRET is too short to be secret: at least \(limit) characters",
+        hint: "openssl rand -hex 32 makes a good one")
+    }
+    return Array(text.utf8)
   }
 
   private static func port(_ command: ParsedCommand) throws(UsageFailure) -> Int? {

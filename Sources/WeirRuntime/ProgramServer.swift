@@ -51,6 +51,7 @@ final class ProgramServer: Handle {
     }
     var serve = options.serve
     if Self.isLoopback(options.host), serve.token == nil { serve.hosts = ServeConfiguration.loopbackHosts }
+    serve.isSecure = options.tls != nil
     do {
       let application = try ServeApplication(serve, host: workflows, store: instance.store, loop: instance.world.loop)
       var limits = HTTPServer.Limits()

@@ -1,16 +1,19 @@
 import WeirCore
 import WeirNet
+import WeirStore
 import WeirWire
 
 /// Who may ask: the server's token, the names it answers to, and which pages may change something. Pure.
 ///
-/// There is no CORS: no page elsewhere can read an answer. What remains is that a page can *send* (forms, images,
-/// `EventSource`), so whatever starts or stops a run checks where the browser says the request came from. Programs
-/// send none of these headers and are not hindered.
+/// There is no CORS but for streams and named origins: no other page can read an answer. What remains is that a page can
+/// *send* (forms, images, `EventSource`), so whatever starts or stops a run checks where the browser says the request
+/// came from. Programs send none of these headers and are not hindered.
 package struct AccessPolicy: Sendable {
   package var token: String?
   package var hosts: [String]
   package var origins: [String]
+  private let linkSecret: [UInt8]?
+  private let publicStreams: Bool
 
   static let cookie = "weir_token"
 
@@ -18,6 +21,27 @@ package struct AccessPolicy: Sendable {
     token = configuration.token
     hosts = configuration.hosts.map { $0.lowercased() }
     origins = configuration.origins.map { $0.lowercased() }
+    linkSecret = configuration.linkSecret
+    publicStreams = configuration.publicStreams
+  }
+
+  /// What somebody may do with a stream.
+  struct Caller {
+    var rights: StreamLink.Rights
+    /// By a link, so with this stream alone.
+    var isLink: Bool
+  }
+
+  /// By a link, or by what opens the whole server.
+  func caller(
+    _ request: HTTPRequest, _ query: QueryString?, _ stream: StreamName?, now: Int64
+  ) throws(ServeFailure) -> Caller {
+    if let query, query["signature"] != nil, let stream {
+      let link = try StreamLink.verified(query, stream, secret: linkSecret, now: now)
+      return Caller(rights: link.rights, isLink: true)
+    }
+    try checkToken(request)
+    return Caller(rights: token != nil || publicStreams ? .all : .read, isLink: false)
   }
 
   func checkHost(_ request: HTTPRequest) throws(ServeFailure) {

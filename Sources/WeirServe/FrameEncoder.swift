@@ -95,7 +95,18 @@ struct FrameEncoder {
 
   /// What follows the last item of a stream that ended without its `.end`: its writer died, or it is no run.
   func ending(_ ending: StreamEnding, at offset: Offset, to out: inout [UInt8]) {
-    guard format != .items else { return }
+    if format == .items {
+      return frame(to: &out) { encoder, out in
+        encoder.id(offset, to: &out)
+        switch ending {
+        case .closed: JSONWriter.append(raw: "event: end\ndata: {\"state\":\"closed\"}\n\n", to: &out)
+        case .aborted(let reason):
+          JSONWriter.append(raw: "event: end\ndata: {\"state\":\"aborted\",\"reason\":", to: &out)
+          JSONWriter.append(string: reason, to: &out)
+          JSONWriter.append(raw: "}\n\n", to: &out)
+        }
+      }
+    }
     let state: EndState
     switch ending {
     case .closed: state = .truncated

@@ -8,7 +8,7 @@ import WeirStore
 ///     /healthz /readyz            always open
 ///     /                           the chat page (`ui`)
 ///     /_weir/…                    what there is, what runs, stop        InspectionEndpoint
-///     /streams/<name>             any stream, live                      StreamEndpoint
+///     /streams/<name>             any stream                            StreamEndpoint
 ///     the workflows' paths        start or resume a run                 WorkflowEndpoint
 ///
 /// Confined to one loop. It must not know sockets, programs or providers.
@@ -20,6 +20,7 @@ package final class ServeApplication {
   let store: any StreamStore
   let loop: any Loop
   let access: AccessPolicy
+  var liveReaders = LiveReaders()
   private let routes: [String: [WorkflowRoute]]
   private let routesByName: [String: WorkflowRoute]
 
@@ -48,7 +49,10 @@ package final class ServeApplication {
   package func beginShutdown() { isReady = false }
 
   /// Cuts all readers off; they resume at the next process.
-  package func disconnectReaders() { fanout.stop() }
+  package func disconnectReaders() {
+    fanout.stop()
+    for reader in liveReaders.all { reader.stop() }
+  }
 
   // MARK: Dispatch
 
@@ -71,6 +75,8 @@ package final class ServeApplication {
     try access.checkHost(request)
     guard request.body.count <= configuration.bodyLimit else { throw .bodyTooLarge(limit: configuration.bodyLimit) }
     if configuration.ui, let login = access.login(request) { return responder.send(login) }
+    // A link to a stream stands for the token.
+    if routes[path] == nil, let stream = streamName(of: path) { return serveStream(stream, request, responder) }
     try access.checkToken(request)
 
     if let candidates = routes[path] {
@@ -78,9 +84,6 @@ package final class ServeApplication {
     }
     if path == "/_weir" || path.hasPrefix("/_weir/") {
       return try serveInspection(request, responder)
-    }
-    if path.hasPrefix("/streams/") {
-      return try serveStream(String(path.dropFirst("/streams/".utf8.count)), request, responder)
     }
     if configuration.ui, path == "/" {
       try allow(["GET", "HEAD"], request)
@@ -101,7 +104,8 @@ package final class ServeApplication {
 
   private func lastReaderLeft(_ stream: StreamName) {
     guard let run = index.run(of: stream), run.end == nil, let route = route(named: run.workflow) else { return }
-    if route.onDisconnect == .cancel { host.stop(run: run.id) }
+    // Whoever reads by the protocol comes and goes: while such a reader is there the run has one, and its going ends nothing.
+    if route.onDisconnect == .cancel, !liveReaders.hasReader(of: stream) { host.stop(run: run.id) }
   }
 
   /// A reader that is no `FanoutReader` (a JSON answer) went away.

@@ -4,15 +4,28 @@ import WeirCore
 package struct ServeConfiguration: Sendable {
   /// The chat page at `/`.
   package var ui = false
-  /// `POST /streams/<name>` appends its body as one item, and unknown streams come into being when they are named.
-  /// Anyone who reaches the server can then write: for closed networks and benchmarks.
+  /// Whoever reaches the server may create, append to and delete streams. With a `token` those who have it may.
   package var publicStreams = false
+  /// Where streams are, each `/…` without a `/` at its end (`--streams-root` adds one).
+  package var streamRoots = ["/streams"]
+  /// How long a request waits for something to come to a stream (`--long-poll-timeout`): under the usual 30 to 60 s
+  /// after which proxies give up.
+  package var longPollTimeout = Duration.seconds(25)
+  /// After so long the protocol's event streams are closed at a good place, and clients come back (protocol, 10.2).
+  package var eventsDuration = Duration.seconds(60)
+  /// One answer with what there is of a stream: large enough to be worth a request, small enough for many at once.
+  package var chunkLimit = 256 << 10
+  /// Signs links to one stream (`WEIR_LINK_SECRET`). nil: there are none.
+  package var linkSecret: [UInt8]?
+  package var linkSecretLimit: Int { StreamLink.secretLimit }
+  /// Clients reach the server by https.
+  package var isSecure = false
   /// Everything but `/healthz` and `/readyz` needs it. nil: no check.
   package var token: String?
   /// Names in `Host` that are answered; empty = any. A server on loopback should name its loopback names, or a page
   /// anywhere can reach it by a DNS name that it points at 127.0.0.1 (DNS rebinding).
   package var hosts: [String] = []
-  /// Origins besides the server's own whose pages may start and stop runs.
+  /// Origins besides the server's own whose pages may start and stop runs, and read and write streams (`--allow-origins`).
   package var origins: [String] = []
   /// A prompt with a few documents fits; larger is a mistake or an attack (`--max-body`).
   package var bodyLimit = 1 << 20

@@ -1,4 +1,5 @@
 import WeirCore
+import WeirStore
 
 /// What the server can object to in a request, each with its HTTP status. The body is always
 /// `{"error": {"code", "message", "hint"}}`, so a client needs one way to read errors.
@@ -19,6 +20,11 @@ package enum ServeFailure: Failure, Equatable {
   case sessionBusy(String)
   case streamNotFound(String)
   case badStreamName(String)
+  case badStreamBody(String)
+  case badHeader(String)
+  case badLink(String)
+  case notInLink(String)
+  case store(StoreFailure)
   case unauthorized
   case forbiddenOrigin(String)
   case forbiddenHost(String)
@@ -37,13 +43,27 @@ package enum ServeFailure: Failure, Equatable {
     case .unsupportedMediaType: 415
     case .bodyTooLarge: 413
     case .badBody, .badQuery, .missingArgument, .badArgument, .badFormat, .badOffset,
-      .badStreamName, .badBackend:
+      .badStreamName, .badStreamBody, .badHeader, .badBackend:
       400
     case .unauthorized: 401
-    case .forbiddenOrigin: 403
+    case .forbiddenOrigin, .badLink, .notInLink: 403
     case .forbiddenHost: 421
     case .tooManyReaders, .storeUnavailable, .stopping: 503
     case .backendUnavailable: 502
+    case .store(let failure): Self.status(of: failure)
+    }
+  }
+
+  /// As the Durable Streams Protocol has it (4.2, 5).
+  private static func status(of failure: StoreFailure) -> Int {
+    switch failure {
+    case .notFound: 404
+    case .gone: 410
+    case .conflict, .ended, .otherContentType, .producerGap, .sequenceRegression: 409
+    case .staleProducer: 403
+    case .beyondTail, .badFork, .badFirstSequence, .badName: 400
+    case .full: 507
+    case .unavailable: 503
     }
   }
 
@@ -65,6 +85,11 @@ package enum ServeFailure: Failure, Equatable {
     case .sessionBusy: "SessionBusy"
     case .streamNotFound: "StreamNotFound"
     case .badStreamName: "BadStreamName"
+    case .badStreamBody: "BadStreamBody"
+    case .badHeader: "BadHeader"
+    case .badLink: "BadLink"
+    case .notInLink: "NotInLink"
+    case .store(let failure): failure.code
     case .unauthorized: "Unauthorized"
     case .forbiddenOrigin: "ForbiddenOrigin"
     case .forbiddenHost: "ForbiddenHost"
@@ -95,6 +120,11 @@ package enum ServeFailure: Failure, Equatable {
     case .sessionBusy(let id): "a run of session \"\(id)\" is still under way"
     case .streamNotFound(let name): "no stream \"\(name)\""
     case .badStreamName(let why): why
+    case .badStreamBody(let why): "the body can't be appended: \(why)"
+    case .badHeader(let why): why
+    case .badLink(let why): "this link is not good: \(why)"
+    case .notInLink(let what): "this link does not give the right to \(what)"
+    case .store(let failure): failure.message
     case .unauthorized: "this server needs its token"
     case .forbiddenOrigin(let origin): "a page from \(origin) may not change anything here"
     case .forbiddenHost(let host): "this server does not answer to the name \"\(host)\""
@@ -126,6 +156,10 @@ package enum ServeFailure: Failure, Equatable {
     case .sessionBusy: "stop it first"
     case .backendUnavailable: "is the server running there?"
     case .badBackend: "name each as host:port"
+    case .badStreamBody: "send bytes; to a stream of application/json one value, or an array of messages"
+    case .badLink, .notInLink: "ask whoever gave it to you for another one"
+    case .store(let failure): failure.hint
+    case .badHeader: "docs/durable-http.md has the headers"
     case .badArgument, .streamNotFound, .badStreamName, .storeUnavailable, .stopping: nil
     }
   }

@@ -75,7 +75,7 @@ extension FileStreamStore {
     use(stream, log)
     let status = log.status
     let decide = { [self] (next: [UInt8]?) in
-      let result = ForkPoint.of(creation, at: place, status, next: next)
+      let result = ForkPoint.of(creation, at: place, status, next: next, depth: forks.depth(of: stream.name))
       if case .success = result { forks.add(fork, of: stream.name) }
       answer(result.map { ($0, place) })
     }

@@ -9,10 +9,16 @@ package struct ForkPoint: Equatable, Sendable {
   package var contentType: String
   package var lifetime: StreamLifetime?
 
-  /// `fork` has its offset; `next` is the source's item behind it, nil at the tail.
+  /// Forks of forks: each is one step more for whoever reads the beginning.
+  package static let depthLimit = 100
+
+  /// `fork` has its offset; `next` is the source's item behind it, nil at the tail; `depth` is how many sources the source has.
   package static func of(
-    _ creation: StreamCreation, at fork: StreamFork, _ source: StreamStatus, next: [UInt8]?
+    _ creation: StreamCreation, at fork: StreamFork, _ source: StreamStatus, next: [UInt8]?, depth: Int = 0
   ) -> Result<ForkPoint, StoreFailure> {
+    guard depth < depthLimit else {
+      return .failure(.badFork(source.name, "it is the fork of a fork, \(depthLimit) times (depthLimit)"))
+    }
     if let type = creation.contentType, !StreamContentType.isSame(type, source.contentType) {
       return .failure(.otherContentType(source.name, source.contentType))
     }
@@ -47,6 +53,17 @@ struct ForkTable {
   private var counts: [StreamName: Int] = [:]
 
   func count(of source: StreamName) -> Int { counts[source] ?? 0 }
+
+  /// How many sources a stream has, one behind the other.
+  func depth(of stream: StreamName) -> Int {
+    var depth = 0
+    var name = stream
+    while let source = sources[name], depth <= ForkPoint.depthLimit {
+      depth += 1
+      name = source
+    }
+    return depth
+  }
 
   mutating func add(_ fork: StreamName, of source: StreamName) {
     sources[fork] = source

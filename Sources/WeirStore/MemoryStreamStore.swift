@@ -57,6 +57,8 @@ package final class MemoryStreamStore: StreamStore {
     let base: Int
     let fork: StreamFork?
     let source: Stream?
+    /// How many sources it has, one behind the other.
+    let depth: Int
     /// How many streams have this one as their source.
     var forks = 0
     /// Deleted, and kept for its forks.
@@ -73,6 +75,7 @@ package final class MemoryStreamStore: StreamStore {
       lastAppend = now
       lease = StreamLease(origin.lifetime, mark: createdAt)
       (base, fork, source) = (origin.base, origin.fork, origin.source)
+      depth = origin.source.map { $0.depth + 1 } ?? 0
     }
 
     var end: Int { base + items.count }
@@ -166,7 +169,7 @@ package final class MemoryStreamStore: StreamStore {
     let next =
       offset < source.tail
       ? source.items(from: Int(offset.value), before: Int(offset.value) + 1, byteLimit: 0).first?.bytes : nil
-    switch ForkPoint.of(creation, at: fork, source.status(fork.source), next: next) {
+    switch ForkPoint.of(creation, at: fork, source.status(fork.source), next: next, depth: source.depth) {
     case .failure(let failure): return .failure(failure)
     case .success(let point):
       _ = source.lease.use(at: loop.wallClock)

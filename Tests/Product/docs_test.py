@@ -46,7 +46,7 @@ def serving(program, *flags):
 
 
 def chat():
-    return serving(ROOT / "examples/chat.weir")
+    return serving(ROOT / "examples/chat.weir", "--public-streams")
 
 
 class Blocks(unittest.TestCase):

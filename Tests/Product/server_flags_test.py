@@ -49,7 +49,8 @@ class Flags(unittest.TestCase):
         path.write_text("// only streams\n")
         port = free_port()
         with Weir("serve", "--caps", "all", "--public-streams", "--port", port, path, port=port).wait_listening():
-            reader = Response(port, "GET", "/streams/news")
+            self.assertEqual(Response(port, "PUT", "/streams/news", b"", {"Content-Type": "text/plain"}).status, 201)
+            reader = Response(port, "GET", "/streams/news", headers={"Accept": "text/event-stream"})
             self.assertEqual(Response(port, "POST", "/streams/news", b"hello", {"Content-Type": "text/plain"}).status, 204)
             self.assertEqual(next(data for _, _, data, _ in reader.events()), "hello")
             reader.close()

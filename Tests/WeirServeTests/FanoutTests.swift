@@ -168,8 +168,8 @@ import WeirTesting
   @Test func beyondTheTailIsAnError() throws {
     let bench = try Bench()
     bench.chat()
-    #expect(bench.ask("GET", "/streams/runs/run1?offset=9").status == 400)
-    #expect(bench.ask("GET", "/streams/runs/run1?offset=now").status == 200)
+    #expect(bench.ask("GET", "/streams/runs/run1?offset=9", Bench.events).status == 400)
+    #expect(bench.ask("GET", "/streams/runs/run1?offset=now", Bench.events).status == 200)
   }
 
   // MARK: Readers and the run
@@ -181,7 +181,7 @@ import WeirTesting
     client.goAway()
     bench.finish("run1", [.text("after")])
     #expect(bench.host.stopped.isEmpty)
-    let again = bench.ask("GET", "/streams/runs/run1")
+    let again = bench.ask("GET", "/streams/runs/run1", Bench.events)
     #expect(again.text.contains("before") && again.text.contains("after"))
     #expect(!client.text.contains("after"))
   }
@@ -191,8 +191,8 @@ import WeirTesting
     route.onDisconnect = .cancel
     let bench = try Bench([route])
     let first = bench.chat()
-    let second = bench.ask("GET", "/streams/runs/run1")
-    let third = bench.ask("GET", "/streams/runs/run1?format=openai")
+    let second = bench.ask("GET", "/streams/runs/run1", Bench.events)
+    let third = bench.ask("GET", "/streams/runs/run1?format=openai", Bench.events)
     first.goAway()
     second.goAway()
     #expect(bench.host.stopped.isEmpty)
@@ -241,7 +241,7 @@ import WeirTesting
     let readers = (0..<20).map { _ in bench.ask("GET", "/nothing") }
     #expect(readers.count == 20)
     let first = bench.chat()
-    let others = (0..<100).map { _ in bench.ask("GET", "/streams/runs/run1") }
+    let others = (0..<100).map { _ in bench.ask("GET", "/streams/runs/run1", Bench.events) }
     let before = others.map(\.sendCount)
     let reads = bench.store.readCount
     bench.tell("run1", .text("a"), .text("b"), .text("c"))
@@ -326,11 +326,11 @@ import WeirTesting
   @Test func theReaderLimitHolds() throws {
     let bench = try Bench { $0.fanout.readers = 2 }
     let first = bench.chat()
-    #expect(bench.ask("GET", "/streams/runs/run1").status == 200)
-    #expect(bench.ask("GET", "/streams/runs/run1").status == 503)
+    #expect(bench.ask("GET", "/streams/runs/run1", Bench.events).status == 200)
+    #expect(bench.ask("GET", "/streams/runs/run1", Bench.events).status == 503)
     #expect(bench.chat().status == 503)
     first.goAway()
-    #expect(bench.ask("GET", "/streams/runs/run1").status == 200)
+    #expect(bench.ask("GET", "/streams/runs/run1", Bench.events).status == 200)
   }
 
   @Test func stoppingTheServerCutsReadersWithoutAnEnd() throws {
@@ -347,10 +347,11 @@ import WeirTesting
 
   @Test func publishAndSubscribe() throws {
     let bench = try Bench { $0.publicStreams = true }
-    let readers = (0..<3).map { _ in bench.ask("GET", "/streams/room/a") }
-    #expect(bench.ask("POST", "/streams/room/a", body: "hello").status == 204)
-    #expect(bench.ask("POST", "/streams/fresh", body: "x").status == 204)
-    #expect(bench.ask("POST", "/streams/_weir/runs", body: "x").status == 405)
+    let text = [(name: "Content-Type", value: "text/plain")]
+    #expect(bench.ask("PUT", "/streams/room/a", text).status == 201)
+    let readers = (0..<3).map { _ in bench.ask("GET", "/streams/room/a", Bench.events) }
+    #expect(bench.ask("POST", "/streams/room/a", text, body: "hello").status == 204)
+    #expect(bench.ask("POST", "/streams/_weir/runs", text, body: "x").status == 405)
     for reader in readers { #expect(reader.text.hasSuffix("id: 0000000000000001\ndata: hello\n\n")) }
     bench.chat()
     #expect(bench.ask("POST", "/streams/runs/run1", body: "x").status == 405)

@@ -232,6 +232,9 @@ struct Bench {
   let host: ScriptedHost
   let app: ServeApplication
 
+  /// What `EventSource` sends.
+  static let events: [(name: String, value: String)] = [("Accept", "text/event-stream")]
+
   static let chat = WorkflowRoute(
     name: "Chat", method: "POST", path: "/chat",
     parameters: [

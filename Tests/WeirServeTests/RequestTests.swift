@@ -311,7 +311,7 @@ import WeirWire
     #expect(bench.chat().status == 503)
     bench.finish("run1", [.text("a")])
     #expect(client.isFinished)
-    #expect(bench.ask("GET", "/streams/runs/run1").status == 200)
+    #expect(bench.ask("GET", "/streams/runs/run1", Bench.events).status == 200)
   }
 
   // MARK: Inspection
@@ -386,7 +386,7 @@ import WeirWire
     #expect(bench.ask("DELETE", "/_weir/sessions/s").status == 204)
     #expect(bench.ask("DELETE", "/_weir/sessions/s").status == 404)
     #expect(bench.ask("GET", "/_weir/sessions/s").status == 404)
-    #expect(bench.ask("GET", "/streams/runs/run1").status == 404)
+    #expect(bench.ask("GET", "/streams/runs/run1", Bench.events).status == 404)
     let next = try ServeApplication(ServeConfiguration(), host: bench.host, store: bench.store, loop: bench.loop)
     next.load()
     bench.loop.settle()

@@ -97,7 +97,7 @@ import WeirTesting
     let bench = try Bench()
     bench.chat()
     bench.tell("run1", .text("a"), .end(.completed))
-    let late = bench.ask("GET", "/streams/runs/run1?offset=2")
+    let late = bench.ask("GET", "/streams/runs/run1?offset=2", Bench.events)
     bench.host.write("run1", [], ending: .closed)
     bench.loop.settle()
     #expect(late.text == "id: 0000000000000002@run1\n\n")
@@ -169,8 +169,10 @@ import WeirTesting
 
   @Test func itemsOfOtherStreamsCannotForgeFields() throws {
     let bench = try Bench { $0.publicStreams = true }
-    let client = bench.ask("GET", "/streams/room")
-    bench.ask("POST", "/streams/room", body: "one\ntwo\r\nevent: end\rthree")
+    let text = [(name: "Content-Type", value: "text/plain")]
+    bench.ask("PUT", "/streams/room", text)
+    let client = bench.ask("GET", "/streams/room", Bench.events)
+    bench.ask("POST", "/streams/room", text, body: "one\ntwo\r\nevent: end\rthree")
     #expect(
       client.text == "id: 0000000000000000\n\n"
         + "id: 0000000000000001\ndata: one\ndata: two\ndata: event: end\ndata: three\n\n")

@@ -105,7 +105,7 @@ import WeirTesting
     #expect(setup.app.fanout.readerCount == 0)
     #expect(setup.store.watcherCount == 0)
     setup.host.finish("run1", [.text("on")])
-    let again = setup.client("GET /streams/runs/run1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    let again = setup.client("GET /streams/runs/run1 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
     #expect(again.body?.contains("\"on\"") == true)
   }
 

@@ -236,6 +236,22 @@ extension StreamStoreConformance {
       store.pump()
       try hold(codes == ["StreamNotFound", "StreamNotFound"])
     },
+    StreamStoreConformance("4.2 a chain of forks has an end, and goes from its beginning to it") { store in
+      try store.create("0", contentType: "text/plain")
+      try store.append("0", ["x"])
+      for number in 1...ForkPoint.depthLimit {
+        try store.fork("\(number)", of: "\(number - 1)")
+        try store.append("\(number)", ["\(number)"])
+      }
+      try hold(store.failure { try $0.fork("more", of: "\(ForkPoint.depthLimit)") }?.code == "BadFork")
+      let all = try store.readAll("\(ForkPoint.depthLimit)")
+      try hold(all.texts == ["x"] + (1...ForkPoint.depthLimit).map { "\($0)" })
+      for number in 0...ForkPoint.depthLimit { try store.delete("\(number)") }
+      store.pump()
+      for number in 0...ForkPoint.depthLimit {
+        try hold(store.failure { _ = try $0.status("\(number)") }?.code == "StreamNotFound", "\(number)")
+      }
+    },
     StreamStoreConformance("4.2 a fork inherits no state of writers") { store in
       try store.create("s", contentType: "text/plain")
       try store.append("s", item("x", stamp(4, 0), sequence: "m"))

@@ -1,0 +1,100 @@
+import WeirCore
+import WeirNet
+import WeirStore
+
+/// One request that waits for what comes next (Durable Streams Protocol, 5.7): answered by the first append, the end of the
+/// stream, or the time limit. It sleeps on the store's watch.
+final class LongPoll: LiveReader, HTTPResponseObserver {
+  private let status: StreamStatus
+  var stream: StreamName { status.name }
+  private let start: Offset
+  private let cursor: Int64?
+  private let exchange: StreamExchange
+  private var watch: (any Cancellable)?
+  private var timer: (any Cancellable)?
+  private var isReading = false
+  private var wokeWhileReading = false
+  private var isOver = false
+
+  private var application: ServeApplication { exchange.application }
+
+  init(_ status: StreamStatus, from start: Offset, cursor: Int64?, _ exchange: StreamExchange) {
+    self.status = status
+    self.start = start
+    self.cursor = cursor
+    self.exchange = exchange
+  }
+
+  func begin() {
+    application.enter(self)
+    exchange.responder.observer = self
+    // Before the first look, so that nothing comes between.
+    watch = application.store.watch(status.name) { [self] in woken() }
+    timer = application.loop.after(application.configuration.longPollTimeout) { [self] in
+      timer = nil
+      timedOut()
+    }
+    read()
+  }
+
+  /// The server stops: the client is told that nothing has come, and asks again elsewhere.
+  func stop() { timedOut() }
+
+  func responseBecameWritable() {}
+  func responseCancelled() { leave() }
+
+  private func woken() {
+    if isReading { wokeWhileReading = true } else { read() }
+  }
+
+  private func read() {
+    if isOver || isReading { return }
+    isReading = true
+    application.collect(status.name, from: start) { [self] result in
+      isReading = false
+      if isOver { return }
+      switch result {
+      case .failure(let failure):
+        leave()
+        exchange.send(failure)
+      case .success(let batch) where !batch.items.isEmpty:
+        leave()
+        var headers = StreamChunk(batch, from: start, of: status).headers
+        if batch.ending == nil { headers.append(("Stream-Cursor", nextCursor)) }
+        headers.append(("Cache-Control", "no-store"))
+        exchange.send(200, headers, StreamBody.joined(batch.items, status.contentType))
+      case .success(let batch):
+        if batch.ending != nil { return sendNothing(batch.ending) }
+        if wokeWhileReading {
+          wokeWhileReading = false
+          application.loop.soon { self.read() }
+        }
+      }
+    }
+  }
+
+  private func timedOut() { if !isOver { sendNothing(nil) } }
+
+  private func sendNothing(_ ending: StreamEnding?) {
+    leave()
+    var headers = [
+      (name: "Stream-Next-Offset", value: start.description), ("Stream-Up-To-Date", "true"),
+      ("Cache-Control", "no-store"),
+    ]
+    if ending == nil { headers.append(("Stream-Cursor", nextCursor)) }
+    exchange.send(204, headers + StreamHeaders.ending(ending))
+  }
+
+  private var nextCursor: String {
+    StreamCursor.next(
+      after: cursor, now: application.loop.wallClock, jitter: application.loop.now.nanoseconds / 1000)
+  }
+
+  private func leave() {
+    if isOver { return }
+    isOver = true
+    watch?.cancel()
+    timer?.cancel()
+    application.leave(self)
+  }
+}

@@ -1,0 +1,157 @@
+import WeirCore
+import WeirNet
+import WeirStore
+import WeirWire
+
+/// Reading what there is (Durable Streams Protocol, 5.5, 5.6, 8 and 10), and the way to the readers of what comes.
+extension ServeApplication {
+  func readStream(
+    _ stream: StreamName, _ query: QueryString?, _ exchange: StreamExchange
+  ) throws(ServeFailure) {
+    let request = exchange.request
+    var asked = try StreamQuery(query)
+    if let id = request["Last-Event-ID"], !id.isEmpty { asked.place = try StreamQuery.place(id) }
+    if request.method == "HEAD" {
+      return withStatus(of: stream, exchange) { status, _ in
+        exchange.send(
+          200,
+          [("Content-Type", status.contentType), ("Cache-Control", "no-store"), ("Stream-Id", status.name.path)]
+            + [("Stream-Next-Offset", status.tail.description)] + StreamHeaders.lifetime(status)
+            + StreamHeaders.ending(status.ending))
+      }
+    }
+    guard asked.live == nil || query?["offset"] != nil else {
+      throw .badQuery("live needs an offset: -1 for the beginning, now for what comes, or one that this server sent")
+    }
+    let follows =
+      asked.live == nil && (asked.format != nil || request["Last-Event-ID"] != nil || Self.wantsEvents(request))
+    withStatus(of: stream, exchange) { [self] status, _ in
+      let place = asked.place ?? .at(.start)
+      if follows { return follow(status, from: place, asked.format, exchange) }
+      var start = status.tail
+      if case .at(let offset) = place { start = offset }
+      guard start <= status.tail else { return exchange.send(.badOffset(start.description)) }
+      switch asked.live {
+      case nil: catchUp(status, from: start, isNow: place == .now, exchange)
+      case .longPoll?:
+        guard hasRoomForReader else { return exchange.send(.tooManyReaders(limit: fanout.limits.readers)) }
+        LongPoll(status, from: start, cursor: asked.cursor, exchange).begin()
+      case .events?:
+        guard hasRoomForReader else { return exchange.send(.tooManyReaders(limit: fanout.limits.readers)) }
+        LiveEvents(status, from: start, cursor: asked.cursor, exchange).begin()
+      }
+    }
+  }
+
+  /// Named, and not only by `*/*`, which every client says that does not care.
+  private static func wantsEvents(_ request: HTTPRequest) -> Bool {
+    guard let accept = request["Accept"], let events = MediaType("text/event-stream") else { return false }
+    if accept == "text/event-stream" { return true }
+    let wish = Accept(accept).quality(of: events)
+    return wish.weight > 0 && wish.exactness > 1
+  }
+
+  // MARK: Catching up
+
+  private func catchUp(_ status: StreamStatus, from start: Offset, isNow: Bool, _ exchange: StreamExchange) {
+    let client = WaitingClient()
+    exchange.responder.observer = client
+    collect(status.name, from: start) { result in
+      if client.isGone { return }
+      switch result {
+      case .failure(let failure): exchange.send(failure)
+      case .success(let batch): StreamChunk(batch, from: start, of: status).send(isNow: isNow, exchange)
+      }
+    }
+  }
+
+  /// What an answer may hold of what follows `start`. A store stops where a file or a fork ends; an answer does not.
+  func collect(_ stream: StreamName, from start: Offset, _ answer: @escaping Answer<StreamBatch>) {
+    let limit = configuration.chunkLimit
+    var all = StreamBatch(items: [], next: start, ending: nil)
+    var size = 0
+    func more() {
+      store.read(stream, from: all.next, byteLimit: limit - size) { [loop] result in
+        switch result {
+        case .failure(let failure): answer(.failure(failure))
+        case .success(let batch):
+          all.items += batch.items
+          size += batch.items.reduce(0) { $0 + $1.bytes.count }
+          (all.next, all.ending, all.reachedTail) = (batch.next, batch.ending, batch.reachedTail || batch.items.isEmpty)
+          if all.reachedTail || all.ending != nil || size >= limit { return answer(.success(all)) }
+          loop.soon { more() }
+        }
+      }
+    }
+    more()
+  }
+}
+
+/// What one answer brings of a stream: its headers, its body, and whether the client has it already.
+struct StreamChunk {
+  let batch: StreamBatch
+  let start: Offset
+  let status: StreamStatus
+  private let isAtTail: Bool
+
+  init(_ batch: StreamBatch, from start: Offset, of status: StreamStatus) {
+    self.batch = batch
+    self.start = start
+    self.status = status
+    isAtTail = batch.items.isEmpty || batch.reachedTail || batch.ending != nil || batch.next == status.tail
+  }
+
+  /// Another stream of the same name has another time, and what ends has another tag than what goes on.
+  private var tag: String {
+    "\"\(status.createdAt):\(start.value):\(batch.next.value)\(batch.ending == nil ? "" : ":c")\""
+  }
+
+  func send(isNow: Bool, _ exchange: StreamExchange) {
+    var headers = self.headers
+    if isNow {
+      headers.append(("Cache-Control", "no-store"))
+      return exchange.send(200, headers, StreamBody.joined(batch.items, status.contentType))
+    }
+    headers.append(("ETag", tag))
+    // A chunk with more behind it never changes. At the tail only asking again tells whether it still is.
+    let isForGood = !isAtTail || batch.ending != nil
+    headers.append(
+      ("Cache-Control", isForGood ? "private, max-age=60, stale-while-revalidate=300" : "private, no-cache"))
+    if Self.matches(exchange.request["If-None-Match"], tag) { return exchange.send(304, headers) }
+    exchange.send(200, headers, StreamBody.joined(batch.items, status.contentType))
+  }
+
+  var headers: [(name: String, value: String)] {
+    var headers = [
+      (name: "Content-Type", value: status.contentType), ("Stream-Next-Offset", batch.next.description),
+      ("Stream-Id", status.name.path),
+    ]
+    if isAtTail { headers.append(("Stream-Up-To-Date", "true")) }
+    return headers + StreamHeaders.ending(batch.ending)
+  }
+
+  /// RFC 9110 13.1.2: any of a list, weak or not.
+  private static func matches(_ header: String?, _ tag: String) -> Bool {
+    guard let header else { return false }
+    return header.split(separator: ",").contains { part in
+      let part = part.drop { $0 == " " }
+      return part == "*" || part == tag || part.dropFirst(2) == tag && part.hasPrefix("W/")
+    }
+  }
+}
+
+/// The protocol's cursor (10.1): it makes the address of the next request another one, so that a cache between cannot
+/// give the same empty answer for ever.
+enum StreamCursor {
+  /// 2024-10-09T00:00:00Z, and how long a cursor stands.
+  private static let epoch: Int64 = 1_728_432_000_000
+  private static let interval: Int64 = 20_000
+
+  /// At least the interval that `now` lies in, and more than the client has.
+  static func next(after client: Int64?, now: Int64, jitter: Int64) -> String {
+    let current = max(0, (now - epoch) / interval)
+    guard let client, client >= current else { return "\(current)" }
+    // Up to an hour ahead.
+    return "\(client + 1 + abs(jitter) % 179)"
+  }
+}

@@ -1,0 +1,145 @@
+import WeirCore
+import WeirNet
+import WeirStore
+import WeirWire
+
+/// Creating, appending to, closing and deleting streams (Durable Streams Protocol, 5.1 to 5.4). Everything is answered
+/// once it is as durable as the store promises.
+extension ServeApplication {
+  // MARK: PUT
+
+  func createStream(
+    _ stream: StreamName, mayFork: Bool, _ exchange: StreamExchange
+  ) throws(ServeFailure) {
+    let request = exchange.request
+    var creation = StreamCreation(
+      contentType: try StreamQuery.contentType(request), lifetime: try StreamQuery.lifetime(request),
+      fork: try StreamQuery.fork(request) { streamName(of: $0) },
+      ending: StreamQuery.isClosing(request) ? .closed : nil)
+    guard let fork = creation.fork else {
+      creation.items = try StreamBody.items(request.body, creation.contentType ?? StreamContentType.bytes)
+      return create(stream, creation, exchange)
+    }
+    guard mayFork else { throw .notInLink("fork another stream") }
+    guard !fork.source.isInternal else { throw .streamNotFound(fork.source.path) }
+    if request.body.isEmpty { return create(stream, creation, exchange) }
+    if let type = creation.contentType {
+      creation.items = try StreamBody.items(request.body, type)
+      return create(stream, creation, exchange)
+    }
+    // What the body is says the source.
+    withStatus(of: fork.source, exchange) { [self] status, _ in
+      do throws(ServeFailure) {
+        creation.items = try StreamBody.items(request.body, status.contentType)
+        create(stream, creation, exchange)
+      } catch {
+        exchange.send(error)
+      }
+    }
+  }
+
+  private func create(_ stream: StreamName, _ creation: StreamCreation, _ exchange: StreamExchange) {
+    let client = WaitingClient()
+    exchange.responder.observer = client
+    store.create(stream, creation) { [configuration] result in
+      if client.isGone { return }
+      switch result {
+      case .success(let status):
+        var headers =
+          [(name: "Content-Type", value: status.contentType), ("Stream-Next-Offset", status.tail.description)]
+          + StreamHeaders.lifetime(status) + StreamHeaders.ending(status.ending)
+        if !status.existed {
+          let host = exchange.request["Host"].map { "\(configuration.isSecure ? "https" : "http")://\($0)" } ?? ""
+          headers.append(("Location", host + escapedPath(exchange.path)))
+        }
+        exchange.send(status.existed ? 200 : 201, headers)
+      case .failure(.gone(let name)):
+        // The name is taken, or the source cannot be forked any more: not that what was asked for is gone.
+        exchange.send(.store(.conflict(name, "it was deleted and is kept for its forks")))
+      case .failure(let failure): exchange.send(failure)
+      }
+    }
+  }
+
+  // MARK: POST
+
+  func appendToStream(_ stream: StreamName, _ exchange: StreamExchange) throws(ServeFailure) {
+    let request = exchange.request
+    let isClosing = StreamQuery.isClosing(request)
+    var append = StreamAppend(
+      items: [], ending: isClosing ? .closed : nil, producer: try StreamQuery.producer(request),
+      sequence: try StreamQuery.sequence(request))
+    withStatus(of: stream, exchange) { [self] status, client in
+      do throws(ServeFailure) {
+        if request.body.isEmpty {
+          guard isClosing else {
+            throw .badStreamBody("it is empty, and Stream-Closed does not say that this is the end")
+          }
+        } else {
+          guard let type = try StreamQuery.contentType(request) else {
+            throw .badHeader("Content-Type is missing: it says \(status.contentType), as the stream's")
+          }
+          append.contentType = type
+          // Of several things that are wrong, that the stream has ended is told first, and that the type is another second.
+          if status.ending == nil, StreamContentType.isSame(type, status.contentType) {
+            append.items = try StreamBody.items(request.body, type)
+            guard !append.items.isEmpty else { throw .badStreamBody("an empty array has no messages to append") }
+          } else {
+            append.items = [request.body]
+          }
+        }
+        add(append, to: stream, client, exchange)
+      } catch {
+        exchange.send(error)
+      }
+    }
+  }
+
+  private func add(
+    _ append: StreamAppend, to stream: StreamName, _ client: WaitingClient, _ exchange: StreamExchange
+  ) {
+    store.append(stream, append) { [self] result in
+      if client.isGone { return }
+      switch result {
+      case .success(let appended):
+        var headers = [(name: "Stream-Next-Offset", value: appended.tail.description)]
+        if let stamp = append.producer, let sequence = appended.sequence {
+          headers += [("Producer-Epoch", "\(stamp.epoch)"), ("Producer-Seq", "\(sequence)")]
+        }
+        headers += StreamHeaders.ending(appended.ending)
+        exchange.send(append.producer == nil || appended.isRepeat ? 204 : 200, headers)
+      case .failure(.ended(_, let ending)):
+        // The end of the stream goes with it, so that the client knows where it stands.
+        withStatus(of: stream, exchange) { status, _ in
+          let headers =
+            [(name: "Stream-Next-Offset", value: status.tail.description)] + StreamHeaders.ending(ending)
+          if append.items.isEmpty, append.producer == nil { return exchange.send(204, headers) }
+          exchange.send(.ended(stream, ending), headers)
+        }
+      case .failure(let failure):
+        var headers: [(name: String, value: String)] = []
+        switch failure {
+        case .staleProducer(_, _, let epoch): headers = [("Producer-Epoch", "\(epoch)")]
+        case .producerGap(_, let stamp, let expected):
+          headers = [("Producer-Expected-Seq", "\(expected)"), ("Producer-Received-Seq", "\(stamp.sequence)")]
+        default: break
+        }
+        exchange.send(failure, headers)
+      }
+    }
+  }
+
+  // MARK: DELETE
+
+  func deleteStream(_ stream: StreamName, _ exchange: StreamExchange) {
+    let client = WaitingClient()
+    exchange.responder.observer = client
+    store.delete(stream) { result in
+      if client.isGone { return }
+      switch result {
+      case .success: exchange.send(204)
+      case .failure(let failure): exchange.send(failure)
+      }
+    }
+  }
+}

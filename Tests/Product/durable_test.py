@@ -1,0 +1,398 @@
+"""Streams over HTTP: the real server against the protocol's Python client, curl, httpx-sse, Chromium, and connections that are cut."""
+import contextlib, http.client, json, pathlib, random, shutil, socket, subprocess, tempfile, threading, time, unittest
+
+from browser import BrowserTest
+from harness import DEADLINE, Response, Weir, free_port, until
+
+TEXT = {"Content-Type": "text/plain"}
+JSON = {"Content-Type": "application/json"}
+
+
+@contextlib.contextmanager
+def streams(*flags, env=None):
+    """A server of streams alone."""
+    with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
+        path = pathlib.Path(folder) / "streams.weir"
+        path.write_text("// only streams\n")
+        port = free_port()
+        with Weir("serve", "--caps", "all", "--public-streams", "--streams-root", "/v1/stream", "--port", port, *flags, path, port=port, env=env) as weir:
+            yield weir.wait_listening()
+
+
+class Cutter:
+    """A port whose connections to another one are cut: all there are, when told."""
+
+    def __init__(self, to):
+        self.to, self.pairs, self.port = to, [], None
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                mine, _ = self.socket.accept()
+                theirs = socket.create_connection(("127.0.0.1", self.to))
+                self.pairs.append((mine, theirs))
+                for a, b in ((mine, theirs), (theirs, mine)):
+                    threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def _pump(a, b):
+        with contextlib.suppress(OSError):
+            while data := a.recv(65536):
+                b.sendall(data)
+        for one in (a, b):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for one in pair:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+
+    def close(self):
+        self.socket.close()
+        self.cut()
+
+
+class PythonClient(unittest.TestCase):
+    """ElectricSQL's own client for Python."""
+
+    def setUp(self):
+        try:
+            import durable_streams
+        except ImportError:
+            self.skipTest("durable-streams is not installed: make peers")
+        self.client = durable_streams
+
+    def test_create_append_read_head_delete(self):
+        with streams() as weir:
+            url = f"http://127.0.0.1:{weir.port}/v1/stream/orders"
+            handle = self.client.DurableStream.create(url, content_type="application/json", ttl_seconds=600)
+            self.assertEqual(handle.content_type, "application/json")
+            tails = [handle.append({"number": n, "text": "é😀\n"}).next_offset for n in range(20)]
+            self.assertEqual(tails, sorted(set(tails)))
+            handle.append([1, 2], seq="a")
+            with self.assertRaises(self.client.SeqConflictError):
+                handle.append({"late": True}, seq="a")
+            with handle.stream(live=False) as found:
+                self.assertEqual(found.read_json(), [{"number": n, "text": "é😀\n"} for n in range(20)] + [[1, 2]])
+            with handle.stream(offset=tails[14], live=False) as found:
+                self.assertEqual([item["number"] for item in found.read_json()[:-1]], [15, 16, 17, 18, 19])
+            head = handle.head()
+            self.assertEqual((head.exists, head.content_type), (True, "application/json"))
+            with self.assertRaises(self.client.StreamExistsError):
+                self.client.DurableStream.create(url, content_type="text/plain")
+            handle.delete()
+            with self.assertRaises(self.client.StreamNotFoundError):
+                self.client.stream(url, live=False)
+
+    def test_many_threads_append(self):
+        with streams() as weir:
+            handle = self.client.DurableStream.create(f"http://127.0.0.1:{weir.port}/streams/many", content_type="application/json")
+            threads = [threading.Thread(target=lambda w=w: [handle.append([w, n]) for n in range(25)]) for w in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(DEADLINE)
+            with handle.stream(live=False) as found:
+                items = found.read_json()
+            self.assertEqual(len(items), 200)
+            for w in range(8):
+                self.assertEqual([n for writer, n in items if writer == w], list(range(25)))
+
+    def live(self, way):
+        with streams("--long-poll-timeout", "500ms") as weir:
+            url = f"http://127.0.0.1:{weir.port}/v1/stream/live"
+            handle = self.client.DurableStream.create(url, content_type="application/json")
+            handle.append({"n": 0})
+            found = []
+
+            def read():
+                with self.client.stream(url, offset="-1", live=way, timeout=DEADLINE) as answer:
+                    for item in answer.iter_json():
+                        found.append(item["n"])
+                        if item["n"] == 9:
+                            return
+            reader = threading.Thread(target=read, daemon=True)
+            reader.start()
+            until(lambda: found == [0], "the first message")
+            time.sleep(0.7)  # longer than a poll lasts: this is what is tried
+            for n in range(1, 10):
+                handle.append({"n": n})
+                until(lambda: found[-1] == n, f"message {n}")
+            reader.join(DEADLINE)
+            self.assertEqual(found, list(range(10)))
+
+    def test_live_by_long_poll(self):
+        self.live("long-poll")
+
+    def test_live_by_events(self):
+        self.live("sse")
+
+
+class Protocol(unittest.TestCase):
+    def test_producers_ends_and_forks(self):
+        with streams() as weir:
+            def ask(method, path, body=None, **headers):
+                answer = Response(weir.port, method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+                return answer.status, answer.headers, answer.read()
+            self.assertEqual(ask("PUT", "/v1/stream/a", b"", **TEXT)[0], 201)
+            stamp = lambda n: {"Producer_Id": "p", "Producer_Epoch": "0", "Producer_Seq": str(n)}
+            self.assertEqual([ask("POST", "/v1/stream/a", b"x", **TEXT, **stamp(n))[0] for n in (0, 1, 1, 0, 5)], [200, 200, 204, 204, 409])
+            status, headers, _ = ask("POST", "/v1/stream/a", b"end", **TEXT, **stamp(2), Stream_Closed="true")
+            self.assertEqual((status, headers["stream-closed"], headers["stream-next-offset"]), (200, "true", "0000000000000003"))
+            self.assertEqual(ask("POST", "/v1/stream/a", b"end", **TEXT, **stamp(2), Stream_Closed="true")[0], 204)
+            self.assertEqual(ask("POST", "/v1/stream/a", b"more", **TEXT)[0], 409)
+            self.assertEqual(ask("PUT", "/v1/stream/b", None, Stream_Forked_From="/v1/stream/a", Stream_Fork_Offset="0000000000000002")[0], 201)
+            self.assertEqual(ask("POST", "/v1/stream/b", b" and on", **TEXT)[0], 204)
+            self.assertEqual(ask("DELETE", "/v1/stream/a")[0], 204)
+            self.assertEqual(ask("GET", "/v1/stream/a")[0], 410)
+            self.assertEqual(ask("GET", "/v1/stream/b?offset=-1")[2], b"xx and on")
+            etag = ask("GET", "/v1/stream/b")[1]["etag"]
+            self.assertEqual(ask("GET", "/v1/stream/b", None, If_None_Match=etag)[0], 304)
+            self.assertEqual(ask("POST", "/v1/stream/b", b"x" * (2 << 20), **TEXT)[0], 413)
+
+    def test_a_long_poll_sleeps_and_wakes_at_once(self):
+        with streams("--long-poll-timeout", "1s") as weir:
+            Response(weir.port, "PUT", "/streams/a", b"", TEXT).read()
+            begun = time.monotonic()
+            self.assertEqual(Response(weir.port, "GET", "/streams/a?offset=now&live=long-poll").status, 204)
+            self.assertGreater(time.monotonic() - begun, 0.9)
+            found = []
+            reader = threading.Thread(target=lambda: found.append(Response(weir.port, "GET", "/streams/a?offset=now&live=long-poll").read()))
+            reader.start()
+            while not found:
+                Response(weir.port, "POST", "/streams/a", b"x", TEXT).read()
+                reader.join(0.01)
+            self.assertTrue(found[0].startswith(b"x"))
+
+    def test_a_stream_is_over_after_its_time(self):
+        with streams() as weir:
+            self.assertEqual(Response(weir.port, "PUT", "/streams/a", b"x", {**TEXT, "Stream-TTL": "1"}).status, 201)
+            until(lambda: Response(weir.port, "HEAD", "/streams/a").status == 404, "its end")
+            self.assertEqual(Response(weir.port, "PUT", "/streams/a", b"[]", JSON).status, 201)
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_curl(self):
+        with streams("--long-poll-timeout", "1s") as weir:
+            def curl(*words):
+                done = subprocess.run(["curl", "-sS", "-m", str(DEADLINE), *words], capture_output=True, text=True, timeout=DEADLINE + 5)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return done.stdout
+            url = f"http://127.0.0.1:{weir.port}/streams/letters"
+            self.assertIn("201 Created", curl("-i", "-X", "PUT", "-H", "Content-Type: text/plain", url))
+            for letter in "abc":
+                curl("-H", "Content-Type: text/plain", "--data-binary", letter, url)
+            self.assertEqual(curl(url), "abc")
+            self.assertEqual(curl(url + "?offset=0000000000000001"), "bc")
+            curl("-X", "POST", "-H", "Stream-Closed: true", url)
+            self.assertEqual(curl(url + "?offset=-1&live=sse").count("event: data"), 1)
+            plain = curl("-N", "-H", "Accept: text/event-stream", url)
+            self.assertIn("id: 0000000000000003\ndata: c\n\n", plain)
+            self.assertIn('event: end\ndata: {"state":"closed"}', plain)
+
+    def test_httpx_sse(self):
+        try:
+            import httpx, httpx_sse
+        except ImportError:
+            self.skipTest("httpx-sse is not installed: make peers")
+        with streams() as weir, httpx.Client(timeout=DEADLINE) as client:
+            url = f"http://127.0.0.1:{weir.port}/streams/a"
+            client.put(url, headers=TEXT)
+            for n in range(5):
+                client.post(url, headers=TEXT, content=f"line {n}\nmore")
+            with httpx_sse.connect_sse(client, "GET", url) as source:
+                events = (e for e in source.iter_sse() if e.data)  # it shows events that have an id alone
+                seen = [next(events) for _ in range(5)]
+            self.assertEqual([e.data for e in seen], [f"line {n}\nmore" for n in range(5)])
+            client.post(url, headers={"Stream-Closed": "true"})
+            with httpx_sse.connect_sse(client, "GET", url, headers={"Last-Event-ID": seen[2].id}) as source:
+                rest = [e for e in source.iter_sse() if e.data]
+            self.assertEqual([(e.event, e.data) for e in rest], [("message", "line 3\nmore"), ("message", "line 4\nmore"), ("end", '{"state":"closed"}')])
+            self.assertEqual(client.get(url, headers={"Accept": "text/event-stream", "Last-Event-ID": rest[-1].id}).status_code, 204)
+
+    def test_a_link_opens_one_stream(self):
+        import hashlib, hmac
+        secret = "a secret of this test's own"
+        with streams("--token", "long-enough", env={"WEIR_LINK_SECRET": secret}) as weir:
+            bearer = {"Authorization": "Bearer long-enough"}
+            for name in "ab":
+                self.assertEqual(Response(weir.port, "PUT", f"/streams/{name}", b"x", {**TEXT, **bearer}).status, 201)
+            expires = int(time.time()) + 60
+            signature = hmac.new(secret.encode(), f"weir-link-1\na\nrw\n{expires}".encode(), hashlib.sha256).hexdigest()
+            link = f"rights=rw&expires={expires}&signature={signature}"
+            self.assertEqual(Response(weir.port, "GET", "/streams/a").status, 401)
+            self.assertEqual(Response(weir.port, "GET", f"/streams/a?{link}").read(), b"x")
+            self.assertEqual(Response(weir.port, "POST", f"/streams/a?{link}", b"y", TEXT).status, 204)
+            self.assertEqual(Response(weir.port, "GET", f"/streams/b?{link}").status, 403)
+            self.assertEqual(Response(weir.port, "DELETE", f"/streams/a?{link}").status, 403)
+
+    def test_a_stalled_reader_costs_the_log(self):
+        """200 MB for somebody who reads nothing: what the server holds for them is little."""
+        with streams() as weir:
+            Response(weir.port, "PUT", "/streams/a", b"", {"Content-Type": "application/octet-stream"}).read()
+            piece, count = b"x" * (32 << 10), 6400
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", weir.port, timeout=DEADLINE)) as writer:
+                for _ in range(count):
+                    writer.request("POST", "/streams/a", piece, {"Content-Type": "application/octet-stream"})
+                    self.assertEqual(writer.getresponse().read(), b"")
+
+            def connect(target, accept="*/*"):
+                reader = socket.socket()
+                reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                reader.connect(("127.0.0.1", weir.port))
+                reader.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n".encode())
+                self.assertIn(b"200 OK", reader.recv(1000))
+                return reader
+            # One that has come and gone, so that what is made once is there.
+            connect("/streams/a?offset=-1&live=sse").close()
+            before = weir.rss_kb()
+            readers = [connect("/streams/a?offset=-1&live=sse") for _ in range(20)]
+            time.sleep(0.5)  # for the server to do whatever it would do
+            grown = weir.rss_kb() - before
+            self.assertLess(grown, 20 * 256, f"{grown} KB for 20 readers")
+            for reader in readers:
+                reader.close()
+
+
+class Cuts(unittest.TestCase):
+    """Connections cut at random bytes: what a reader puts together is the stream."""
+
+    def test_thousands_of_cuts(self):
+        seed = random.randrange(1 << 30)
+        print(f"WEIR_SEED={seed}", end=" ")
+        choice = random.Random(seed)
+        with streams("--long-poll-timeout", "50ms") as weir:
+            Response(weir.port, "PUT", "/streams/a", b"", TEXT).read()
+            written, done, cuts = bytearray(), threading.Event(), [0]
+
+            def write():
+                for n in range(1500):
+                    data = f"{n}:é😀\n;".encode()
+                    cut = choice.randrange(1, len(data))
+                    for part in (data[:cut], data[cut:]):
+                        Response(weir.port, "POST", "/streams/a", part, TEXT).read()
+                    written.extend(data)
+                Response(weir.port, "POST", "/streams/a", None, {"Stream-Closed": "true"}).read()
+                done.set()
+
+            def read(way, found, chance):
+                offset, is_over = "-1", False
+                while not is_over:
+                    with socket.create_connection(("127.0.0.1", weir.port), DEADLINE) as wire:
+                        wire.sendall(f"GET /streams/a?offset={offset}&live={way} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                        left, got, whole = chance.randrange(200, 4000), b"", False
+                        if done.is_set():
+                            left = 1 << 30
+                        while left > 0 and not whole:
+                            data = wire.recv(min(left, 4096))
+                            if not data:
+                                break
+                            got, left = got + data, left - len(data)
+                            whole = self.is_whole(got)
+                        cuts[0] += not whole
+                    offset, is_over = self.take(way, got, whole, offset, found)
+            found = [bytearray() for _ in range(6)]
+            threads = [threading.Thread(target=read, args=(("sse", "long-poll")[n % 2], found[n], random.Random(seed + n)), daemon=True) for n in range(6)]
+            writer = threading.Thread(target=write, daemon=True)
+            for thread in (writer, *threads):
+                thread.start()
+            for thread in (writer, *threads):
+                thread.join(DEADLINE * 4)
+                self.assertFalse(thread.is_alive(), f"seed {seed}")
+            for one in found:
+                self.assertEqual(bytes(one), bytes(written), f"seed {seed}")
+            print(f"{cuts[0]} cut", end=" ")
+            self.assertGreater(cuts[0], 500)
+
+    @staticmethod
+    def body(got):
+        """Of an answer, as far as it has come, without its chunks; and whether it is all."""
+        head, found, rest = got.partition(b"\r\n\r\n")
+        if not found:
+            return head, b"", False
+        if b"chunked" not in head.lower():
+            length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
+            return head, rest, len(rest) >= length
+        body = b""
+        while b"\r\n" in rest:
+            size, _, after = rest.partition(b"\r\n")
+            size = int(size, 16)
+            if size == 0:
+                return head, body, True
+            body += after[:size]
+            if len(after) < size + 2:
+                break
+            rest = after[size + 2:]
+        return head, body, False
+
+    def is_whole(self, got):
+        return self.body(got)[2]
+
+    def take(self, way, got, whole, offset, found):
+        head, body, _ = self.body(got)
+        if way == "long-poll":
+            if not whole:
+                return offset, False
+            headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+            found.extend(body)
+            return headers[b"stream-next-offset"].decode(), headers.get(b"stream-closed") == b"true"
+        data = b""
+        for event in body.split(b"\n\n")[:-1]:
+            lines = event.split(b"\n")
+            text = b"\n".join(line[6:] for line in lines if line.startswith(b"data: "))
+            if b"event: data" in lines:
+                data += text
+            elif b"event: control" in lines:
+                control = json.loads(text)
+                found.extend(data)
+                data, offset = b"", control["streamNextOffset"]
+                if control.get("streamClosed"):
+                    return offset, True
+        return offset, False
+
+
+class EventSource(BrowserTest):
+    """Chromium's own reader of server-sent events, whose connection is cut while it reads."""
+
+    def test_it_comes_back_to_where_it_was(self):
+        with streams() as weir:
+            cutter = Cutter(weir.port)
+            for name, query in (("plain", ""), ("protocol", "?offset=-1&live=sse")):
+                Response(weir.port, "PUT", f"/streams/{name}", b"", TEXT).read()
+
+                async def scenario(tab):
+                    await tab.evaluate(f"""
+                        window.found = ''; window.opened = 0; window.over = false;
+                        window.source = new EventSource('/streams/{name}{query}');
+                        source.onopen = () => opened++;
+                        source.onmessage = e => found += e.data;
+                        source.addEventListener('data', e => found += e.data);
+                        source.addEventListener('end', e => over = JSON.parse(e.data).state);
+                        source.addEventListener('control', e => {{ if (JSON.parse(e.data).streamClosed) {{ over = 'closed'; source.close(); }} }}); 0""")
+                    await tab.until("opened === 1")
+                    expected = ""
+                    for n in range(1, 4):
+                        for word in ("é", "😀", str(n)):
+                            Response(weir.port, "POST", f"/streams/{name}", word.encode(), TEXT).read()
+                            expected += word
+                        await tab.until(f"found === {json.dumps(expected)}")
+                        cutter.cut()
+                        await tab.until(f"opened === {n + 1}")
+                    Response(weir.port, "POST", f"/streams/{name}", None, {"Stream-Closed": "true"}).read()
+                    await tab.until("over === 'closed'")
+                    # A plain reader asks once more, is told 204, and stops.
+                    await tab.until("source.readyState === 2")
+                    self.assertEqual(await tab.evaluate("found"), expected)
+                with self.subTest(name):
+                    self.browse(f"http://127.0.0.1:{cutter.port}/healthz", scenario)
+            cutter.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
