@@ -1,5 +1,6 @@
 // What the memory store costs, an item: one JSON line for each way of using it. Answers come inside the call, so this is the
 // store alone, with no loop between. The best of several rounds counts: noise only adds.
+import Glibc
 import WeirCore
 import WeirStore
 
