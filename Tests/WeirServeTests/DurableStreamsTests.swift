@@ -458,6 +458,21 @@ import WeirTesting
       #expect(String(validating: reader.received, as: UTF8.self) != nil)
     }
     #expect(B.Events(reader).texts.joined() == "é😀x")
+    // Wherever the store stops: in a long history, behind a large item, where a fork begins.
+    bench.make("/streams/long")
+    let long = Array(String(repeating: "😀é", count: 30_000).utf8)
+    for start in stride(from: 0, to: long.count, by: 7) {
+      bench.store.append(try StreamName("long"), [Array(long[start..<min(start + 7, long.count)])], ending: nil) { _ in
+      }
+    }
+    bench.ask("POST", "/streams/long", B.text, body: [UInt8](repeating: 0x78, count: 100_000) + [0xF0, 0x9F])
+    bench.ask("PUT", "/streams/branch", [("Stream-Forked-From", "/streams/long")])
+    bench.ask("POST", "/streams/branch", B.text, body: [0x98, 0x80])
+    let whole = bench.ask("GET", "/streams/branch?offset=-1&live=sse")
+    let events = B.Events(whole)
+    #expect(String(validating: whole.received, as: UTF8.self) != nil && events.texts.count > 2 && events.isUpToDate)
+    #expect(
+      events.texts.joined() == String(decoding: long, as: UTF8.self) + String(repeating: "x", count: 100_000) + "😀")
     // What never becomes whole is sent as it is, and the stream goes on.
     bench.ask("POST", "/streams/a", B.text, body: [0xC3])
     #expect(B.Events(reader).next == "0000000000000007")

@@ -21,6 +21,8 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private let isJSON: Bool
   private let isText: Bool
   private var next: Offset
+  /// Read, and kept until the rest of their last character is there: the items behind `next`.
+  private var held: [StreamItem] = []
   private var watch: (any Cancellable)?
   private var endTimer: (any Cancellable)?
   private var heartbeat: (any Cancellable)?
@@ -105,7 +107,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private func read() {
     if isOver || isReading || isBlocked || atTail || isEnding || !output.isEmpty { return }
     isReading = true
-    application.store.read(status.name, from: next, byteLimit: Self.batchLimit) { [self] result in
+    application.store.read(status.name, from: next + held.count, byteLimit: Self.batchLimit) { [self] result in
       isReading = false
       if isOver { return }
       guard case .success(let batch) = result else {
@@ -121,26 +123,24 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   }
 
   private func take(_ batch: StreamBatch) {
-    var items = batch.items
-    atTail = (items.isEmpty || batch.reachedTail) && !wokeWhileReading
-    var isCut = false
-    if isText, !isJSON, !items.isEmpty, batch.ending == nil {
+    var items = held + batch.items
+    held = []
+    atTail = (batch.items.isEmpty || batch.reachedTail) && !wokeWhileReading
+    if isText, !isJSON, batch.ending == nil, !isOutOfPatience {
       let whole = StreamBody.wholeCharacters(items)
-      if whole < items.count, !(isOutOfPatience && whole == 0) {
-        isCut = true
-        items.removeLast(items.count - whole)
-        waitForTheRest()
-      }
+      held = Array(items[whole...])
+      items.removeLast(held.count)
     }
-    if !isCut {
+    isOutOfPatience = false
+    if held.isEmpty || !items.isEmpty {
       cutTimer?.cancel()
       cutTimer = nil
     }
-    if !items.isEmpty { isOutOfPatience = false }
+    if !held.isEmpty, atTail { waitForTheRest() }
     next = next + items.count
     if !items.isEmpty { append(items) }
-    let isUpToDate = !isCut && atTail
-    if batch.ending != nil, !isCut {
+    let isUpToDate = held.isEmpty && atTail
+    if batch.ending != nil {
       control(isUpToDate: true, ending: batch.ending)
       isEnding = true
     } else if !items.isEmpty || isUpToDate && !isToldUpToDate {
@@ -150,8 +150,6 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   }
 
   private func waitForTheRest() {
-    // Nothing more of it is there yet, or it would have been read.
-    atTail = !wokeWhileReading
     guard cutTimer == nil else { return }
     cutTimer = loop.after(Self.cutPatience) { [self] in
       cutTimer = nil
