@@ -2,9 +2,10 @@ import WeirCore
 
 /// What model calls of a program may cost, and what they have cost: reserve, then settle (spec/ai.md, Budgets).
 ///
-/// Before a call its worst case is set aside; while it streams, what it has produced is compared with that; at its end the
-/// rest is given back. What is set aside and what is spent never exceed a limit together, so calls that race for one budget
-/// overshoot it by one piece of an answer each at most, when the provider counts as Weir does.
+/// Before a call its worst case is set aside; while it streams, what it has produced is compared with that, and more is set
+/// aside where there is more; at its end the rest is given back. What is set aside and what is spent never exceed a limit
+/// together. A provider that stops at `max_tokens` is trusted to: its answer is not cut for a guess. One that does not, or was
+/// told no limit, is cut in front of the piece that would not be paid, when it counts as Weir does.
 package final class BudgetLedger {
   /// Output set aside for a call that names no limit of its own: its worst case is not known, so it gets this much at a
   /// time, for as long as there is any.
@@ -47,20 +48,18 @@ package final class BudgetLedger {
 
   // MARK: Reserving
 
-  func reserve(
-    _ provider: ProviderConfig, model: String, inputTokens: Int, maxTokens: Int?
-  ) throws(RunFailure) -> Reservation {
-    let isBound = limit != nil || provider.budget != ProviderBudget()
-    guard isBound else {
-      return Reservation(self, provider, model, base: 0, granted: nil, maxTokens: maxTokens, isWhole: true)
-    }
+  func reserve(_ chat: PreparedChat) throws(RunFailure) -> Reservation {
+    let provider = chat.provider
+    guard limit != nil || provider.budget != ProviderBudget() else { return Reservation(self, chat, base: 0) }
     guard let cost = provider.cost else {
       throw RunFailure(
         .budgetExhausted, "provider \"\(provider.name)\" says nothing of its prices, so no budget can be kept",
         hint: "give it cost = { input_per_1m_usd = …, output_per_1m_usd = … }")
     }
-    let base = cost.perCallUSD + Double(inputTokens) * cost.inputPer1MUSD / 1e6
-    let worst = base + Double(maxTokens ?? Self.outputTokensDefault) * cost.outputPer1MUSD / 1e6
+    let base = cost.perCallUSD + Double(chat.estimatedInputTokens) * cost.inputPer1MUSD / 1e6
+    // The token behind the last one shows a provider that goes on past its limit.
+    let tokens = chat.options.maxTokens.map { Double($0) + 1 } ?? Double(Self.outputTokensDefault)
+    let worst = base + tokens * cost.outputPer1MUSD / 1e6
     let (left, what) = available(provider)
     // A free call needs nothing; any other at least one token of an answer.
     if worst > 0, left < base + cost.outputPer1MUSD / 1e6 {
@@ -70,8 +69,7 @@ package final class BudgetLedger {
     }
     let granted = min(worst, left)
     add(reserved: granted, provider)
-    return Reservation(
-      self, provider, model, base: base, granted: granted, maxTokens: maxTokens, isWhole: granted == worst)
+    return Reservation(self, chat, base: base, granted: granted)
   }
 
   /// The least of what the limits leave, and whose it is.
@@ -116,7 +114,7 @@ package final class BudgetLedger {
   fileprivate func settle(_ reservation: Reservation, _ usage: Usage?, usd: Double) {
     turnDay()
     add(spent: usd, reserved: -(reservation.granted ?? 0), reservation.provider)
-    let name = (reservation.provider.name, reservation.model)
+    let name = (reservation.provider.name, reservation.chat.model)
     let index =
       rows.firstIndex { ($0.provider, $0.model) == name }
       ?? {
@@ -177,51 +175,59 @@ package final class BudgetLedger {
 
 /// What one try of a call has set aside.
 final class Reservation {
-  let provider: ProviderConfig
-  let model: String
+  let chat: PreparedChat
+  var provider: ProviderConfig { chat.provider }
   private let ledger: BudgetLedger
   /// USD of the question.
   private let base: Double
   /// Nil: no limit applies.
   fileprivate private(set) var granted: Double?
-  private let isExtendable: Bool
-  /// The provider itself stops at what was set aside.
-  private let isBounded: Bool
+  private var delivered = TokenCounter()
+  private var byteCount = 0
+  private var pieces = 0
   private var outputTokens = 0
   private var largestPiece = 0
   private var isSettled = false
 
-  fileprivate init(
-    _ ledger: BudgetLedger, _ provider: ProviderConfig, _ model: String, base: Double, granted: Double?,
-    maxTokens: Int?,
-    isWhole: Bool
-  ) {
+  fileprivate init(_ ledger: BudgetLedger, _ chat: PreparedChat, base: Double, granted: Double? = nil) {
     self.ledger = ledger
-    self.provider = provider
-    self.model = model
+    self.chat = chat
     self.base = base
     self.granted = granted
-    isExtendable = maxTokens == nil
-    isBounded = maxTokens != nil && isWhole
   }
 
   var isUnlimited: Bool { granted == nil }
 
   /// A piece of the answer came. False: what was set aside is used up, and there is no more.
-  func produced(byteCount: Int) -> Bool {
+  func produced(_ text: String) -> Bool {
     guard let granted, let cost = provider.cost, cost.outputPer1MUSD > 0 else { return true }
-    // A piece is a token at least, whatever its length.
-    let tokens = max(1, TokenEstimate.tokens(byteCount: byteCount))
-    outputTokens += tokens
-    largestPiece = max(largestPiece, tokens)
+    delivered.add(text)
+    byteCount += text.utf8.count
+    pieces += 1
+    let guess = chat.estimatedOutputTokens(delivered)
+    // With care: a piece is a token at least, whatever its length.
+    let tokens = max(pieces, guess)
+    largestPiece = max(largestPiece, tokens - outputTokens)
+    outputTokens = tokens
+    func usd(_ tokens: Int) -> Double { base + Double(tokens) * cost.outputPer1MUSD / 1e6 }
     // The next piece has to fit as well: who is cut after it came has paid for it.
-    let needed = base + Double(outputTokens + (isBounded ? 0 : largestPiece)) * cost.outputPer1MUSD / 1e6
-    guard needed > granted + 1e-12 else { return true }
-    guard isExtendable else { return false }
-    let step = Double(max(BudgetLedger.outputTokensDefault, largestPiece)) * cost.outputPer1MUSD / 1e6
-    let more = ledger.extend(provider, by: step)
-    self.granted = granted + more
-    return needed <= granted + more + 1e-12
+    let needed = usd(tokens + largestPiece)
+    guard needed > granted + Self.slack else { return true }
+    let step = chat.options.maxTokens == nil ? max(BudgetLedger.outputTokensDefault, largestPiece) : 0
+    let isPaid = extend(to: max(needed, granted + usd(step) - base)) >= needed - Self.slack
+    guard !isPaid, let limit = chat.options.maxTokens, granted >= usd(limit) - Self.slack else { return isPaid }
+    // All that it may say is paid. Guesses may be too high, so a provider is only cut for going on past its limit when
+    // that is no matter of guessing: by pieces, which are rarely less than a token, and tokens are rarely of 8 bytes.
+    return max(min(pieces, guess), byteCount / 8) <= limit
+  }
+
+  /// Of rounding.
+  private static let slack = 1e-12
+
+  private func extend(to wanted: Double) -> Double {
+    let total = (granted ?? 0) + ledger.extend(provider, by: wanted - (granted ?? 0))
+    granted = total
+    return total
   }
 
   /// Once, when the try is over. `usage` nil: the provider did nothing that it would be paid for.

@@ -36,6 +36,7 @@ package struct ChatClient {
   package let budget: BudgetLedger
   /// Nil: nobody wants spans.
   let spans: (any SpanSink)?
+  let calibration = TokenCalibration()
 
   package init(
     world: World, registry: ProviderRegistry? = nil, budget: BudgetLedger? = nil, spans: (any SpanSink)? = nil

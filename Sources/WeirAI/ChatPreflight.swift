@@ -63,6 +63,8 @@ package struct PreparedChat {
   /// Absent for the offline model.
   package private(set) var http: HTTPClientRequest?
   package private(set) var secrets = Secrets()
+  /// Of this provider and model, where others have been asked before.
+  var ratios = TokenRatios()
 
   var options: RequestDefaults { parts.options }
   var messages: CheckedMessages { parts.messages }
@@ -75,9 +77,6 @@ package struct PreparedChat {
 
   /// A fresh decoder for the answer.
   package func decoder() -> any ChatDecoder { Dialect.decoder(provider, model: model) }
-
-  /// Tokens of the messages, by rule of thumb.
-  var estimatedInputTokens: Int { TokenEstimate.tokens(byteCount: messages.json.count) }
 
   fileprivate mutating func addRequest(_ environment: any Environment) throws(RunFailure) {
     guard let body = Dialect.body(parts, provider) else {
@@ -100,10 +99,4 @@ package struct PreparedChat {
     request.connectTimeout = provider.timeouts.connect
     http = request
   }
-}
-
-/// Tokens guessed from bytes, where the provider says nothing: four bytes a token, the usual average of English text.
-package enum TokenEstimate {
-  package static let bytesPerToken = 4
-  package static func tokens(byteCount: Int) -> Int { (byteCount + bytesPerToken - 1) / bytesPerToken }
 }

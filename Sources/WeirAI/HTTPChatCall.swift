@@ -35,7 +35,7 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
   /// When there last was content, or reading was resumed.
   private var lastActivity: Instant
   private var hasContent = false
-  private var deliveredBytes = 0
+  private var delivered = TokenCounter()
   private var isUsageSent = false
   private var batch: [RunEvent] = []
 
@@ -153,9 +153,9 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
       // A sink may stop the call at any event; the rest of the batch is then nobody's.
       guard case .streaming = phase, let sink else { break }
       switch event {
-      case .text(let text): content(text.utf8.count)
-      case .reasoning(let text): content(text.utf8.count)
-      case .toolDelta(_, _, let arguments): content(arguments.utf8.count)
+      case .text(let text): content(text)
+      case .reasoning(let text): content(text)
+      case .toolDelta(_, _, let arguments): content(arguments)
       case .usage(let usage):
         isUsageSent = true
         sink.runEvent(.usage(asDelivered(usage)))
@@ -176,8 +176,8 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
     if case .streaming = phase, decoder.hasFinished { setTimer() }
   }
 
-  private func content(_ byteCount: Int) {
-    deliveredBytes += byteCount
+  private func content(_ text: String) {
+    delivered.add(text)
     lastActivity = world.loop.now
     if hasContent { return }
     hasContent = true
@@ -191,23 +191,27 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
   }
 
   private func sendUsage(unlessNothingWasSaid: Bool) {
-    guard !isUsageSent, let sink, !unlessNothingWasSaid || deliveredBytes > 0 else { return }
+    guard !isUsageSent, let sink, !unlessNothingWasSaid || !delivered.isEmpty else { return }
     isUsageSent = true
     sink.runEvent(
       .usage(
         decoder.usage.map(asDelivered)
           ?? Usage(
-            inputTokens: chat.estimatedInputTokens, outputTokens: TokenEstimate.tokens(byteCount: deliveredBytes),
+            inputTokens: chat.estimatedInputTokens, outputTokens: chat.estimatedOutputTokens(delivered),
             estimated: true)))
   }
 
   /// What a provider says before its finish marker is how far it had counted then: an answer that ends without one has cost
   /// what was delivered, at least.
   private func asDelivered(_ usage: Usage) -> Usage {
-    let delivered = TokenEstimate.tokens(byteCount: deliveredBytes)
-    guard !decoder.hasFinished, delivered > usage.outputTokens else { return usage }
+    guard !decoder.hasFinished else {
+      chat.learn(usage, delivered: delivered)
+      return usage
+    }
+    let estimate = chat.estimatedOutputTokens(delivered)
+    guard estimate > usage.outputTokens else { return usage }
     var usage = usage
-    usage.outputTokens = delivered
+    usage.outputTokens = estimate
     usage.estimated = true
     return usage
   }

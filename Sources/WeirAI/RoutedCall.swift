@@ -78,10 +78,9 @@ final class RoutedCall: ChatCall, RunEventSink {
     let call: any ChatCall
     do throws(RunFailure) {
       if allTries == 1 { try checkFallbacks() }
-      let prepared = try ChatPreflight.prepare(request, config, client.world.environment)
-      reservation = try client.budget.reserve(
-        config, model: prepared.model, inputTokens: prepared.estimatedInputTokens, maxTokens: prepared.options.maxTokens
-      )
+      var prepared = try ChatPreflight.prepare(request, config, client.world.environment)
+      prepared.ratios = client.calibration.ratios(config.name, prepared.model)
+      reservation = try client.budget.reserve(prepared)
       call = client.attempt(prepared, sink: self, tap: tap)
     } catch {
       call = RefusedCall(error, sink: self, loop: client.world.loop)
@@ -119,9 +118,9 @@ final class RoutedCall: ChatCall, RunEventSink {
     case .text(let text):
       if afterContent == .continue { said += text }
       trace?.said(text)
-      content(event, text.utf8.count)
-    case .reasoning(let text): content(event, text.utf8.count)
-    case .toolDelta(_, _, let arguments): content(event, arguments.utf8.count)
+      content(event, text)
+    case .reasoning(let text): content(event, text)
+    case .toolDelta(_, _, let arguments): content(event, arguments)
     case .start(let model): if hasContent { return } else { start = model }
     case .usage(let usage): self.usage = usage
     case .error(let failure): self.failure = failure
@@ -130,7 +129,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     }
   }
 
-  private func content(_ event: RunEvent, _ byteCount: Int) {
+  private func content(_ event: RunEvent, _ text: String) {
     if isCut { return }
     if !hasContent {
       hasContent = true
@@ -139,7 +138,7 @@ final class RoutedCall: ChatCall, RunEventSink {
     }
     isPassing = afterContent != .continue && reservation?.isUnlimited != false && trace?.sink.wantsContent != true
     sink?.runEvent(event)
-    guard let reservation, !reservation.produced(byteCount: byteCount), case .trying(let call) = phase else { return }
+    guard let reservation, !reservation.produced(text), case .trying(let call) = phase else { return }
     isCut = true
     call.stop()
   }

@@ -17,16 +17,19 @@ struct BudgetTests {
     return config
   }
 
-  /// A service that counts as Weir does, and says what it counted. Four bytes a piece are a token.
-  func serve(_ simulation: SimulatedWorld, pieces: Int, saysUsage: Bool = true) {
+  /// A service that says what it counted. " word" is a token for it as for Weir.
+  func serve(
+    _ simulation: SimulatedWorld, pieces: Int, of piece: String = " word", tokens: Int = 1, finish: String = "stop",
+    saysUsage: Bool = true
+  ) {
     simulation.http.serve("https://") { exchange in
       exchange.head(200)
       let random = SeededRandom(seed: UInt64(simulation.http.exchanges.count))
-      for _ in 0..<pieces { exchange.body(delta("word"), after: .microseconds(random.int(0...2_000))) }
-      exchange.body(delta("", finish: "stop"))
+      for _ in 0..<pieces { exchange.body(delta(piece), after: .microseconds(random.int(0...2_000))) }
+      exchange.body(delta("", finish: finish))
       if saysUsage {
         exchange.body(
-          "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":\(pieces)}}\n\n"
+          "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":\(pieces * tokens)}}\n\n"
             + DeltaDecoderTests.done)
       }
       exchange.finish()
@@ -82,6 +85,53 @@ struct BudgetTests {
     }
   }
 
+  /// Pieces whose guess is above the provider's count, and pieces of many tokens: who keeps to its limit is never cut.
+  @Test(arguments: [(" internationalisation", 3), ("水", 1), (" a", 1), ("{\"key\": [1, 2, 3]}, ", 9), ("x", 1)])
+  func whatIsWithinItsLimitAndTheMoneyIsNotCut(_ piece: String, _ tokens: Int) {
+    for pieces in [1, 57, 100] {
+      let simulation = SimulatedWorld(seed: 1, faults: .calm)
+      serve(simulation, pieces: pieces, of: piece, tokens: tokens, finish: "length")
+      // Just what the question and the longest answer cost.
+      let limit = Double(8 + 100 * tokens) * Self.price
+      let ledger = BudgetLedger(limit: limit, wallClock: { simulation.loop.wallClock })
+      let recorder = call(simulation, ledger, provider(), maxTokens: 100 * tokens)
+      simulation.loop.run()
+      #expect(recorder.end == .length && recorder.text.count == pieces * piece.count, "\(pieces) × \(piece)")
+      #expect(ledger.reserved == 0 && recorder.usage?.estimated == false)
+    }
+  }
+
+  @Test func moreIsSetAsideWhileThereIsMore() {
+    let simulation = SimulatedWorld(seed: 1, faults: .calm)
+    serve(simulation, pieces: 300)
+    for (limit, end, most) in [(1.0, EndState.completed, 300), (0.01, .budget, 92)] {
+      let ledger = BudgetLedger(limit: limit, wallClock: { simulation.loop.wallClock })
+      // Its limit is ignored.
+      let recorder = call(simulation, ledger, provider(), maxTokens: 20)
+      simulation.loop.run()
+      #expect(recorder.end == end && recorder.text.count / 5 <= most, "\(recorder.text.count / 5)")
+      #expect(ledger.reserved == 0)
+    }
+  }
+
+  /// What is guessed of a stopped call goes by what the provider has counted before.
+  @Test func guessesAreLearnt() {
+    let simulation = SimulatedWorld(seed: 1, faults: .calm)
+    serve(simulation, pieces: 400, tokens: 2)
+    let client = ChatClient(world: simulation.world)
+    for _ in 0..<4 {
+      client.start(request(), provider: provider(), sink: EventRecorder())
+      simulation.loop.run()
+    }
+    let recorder = EventRecorder()
+    let stopped = client.start(request(), provider: provider(), sink: recorder)
+    recorder.onEvent = { _ in if recorder.events.count == 101 { stopped.stop() } }
+    simulation.loop.run()
+    #expect(recorder.end == .aborted && recorder.usage?.estimated == true)
+    let said = Double(recorder.usage?.outputTokens ?? 0)
+    #expect(abs(said / 200 - 1) < 0.1, "\(said)")
+  }
+
   @Test func refusedWhenNothingIsLeft() {
     let simulation = SimulatedWorld(seed: 1, faults: .calm)
     serve(simulation, pieces: 5)
@@ -129,10 +179,9 @@ struct BudgetTests {
   }
 
   @Test(arguments: [1, 2, 3, 4]) func aRaceOf256Calls(_ seed: UInt64) {
-    for maxTokens in [nil, 12, 400] {
+    for (maxTokens, limit) in [(nil, 1.0), (12, 1.0), (12, 0.1), (400, 1.0), (250, 0.1)] {
       let simulation = SimulatedWorld(seed: seed, faults: .calm)
       serve(simulation, pieces: 300, saysUsage: false)
-      let limit = 1.0
       let ledger = BudgetLedger(limit: limit, wallClock: { simulation.loop.wallClock })
       let random = SeededRandom(seed: seed)
       var recorders: [EventRecorder] = []
@@ -147,7 +196,7 @@ struct BudgetTests {
       #expect(ledger.reserved < 1e-9, "seed \(seed)")
       // What was really produced, at the price of each: every question and every piece.
       let produced = recorders.filter { !$0.text.isEmpty }.reduce(0.0) { sum, recorder in
-        sum + (Double(recorder.usage?.inputTokens ?? 0) + Double(recorder.text.count / 4)) * Self.price
+        sum + (Double(recorder.usage?.inputTokens ?? 0) + Double(recorder.text.count / 5)) * Self.price
       }
       #expect(produced <= limit + Self.price, "seed \(seed), max_tokens \(String(describing: maxTokens)): \(produced)")
       #expect(abs(ledger.spent - produced) < Self.price, "seed \(seed): \(ledger.spent)")

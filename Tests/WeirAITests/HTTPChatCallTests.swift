@@ -55,7 +55,8 @@ struct HTTPChatCallTests {
       exchange.head(200, [("Content-Type", "text/event-stream")])
       exchange.body(DialectDecoderTests.typed(DialectDecoderTests.anthropicStart))
       for _ in 0..<100 {
-        exchange.body(DialectDecoderTests.typed(DialectDecoderTests.anthropicText("eight by")), after: .milliseconds(1))
+        exchange.body(
+          DialectDecoderTests.typed(DialectDecoderTests.anthropicText("eight by ")), after: .milliseconds(1))
       }
       exchange.finish()
     }
