@@ -87,7 +87,7 @@ let package = Package(
       name: "WeirLangTests", dependencies: ["WeirCore", "WeirLang", "WeirTesting"],
       exclude: ["golden", "Programs"], swiftSettings: swift),
     tests("WeirNet", ["WeirWire", "WeirFlow"]),
-    tests("WeirAI", ["WeirWire", "WeirStore", "CWeirTOML"]),
+    tests("WeirAI", ["WeirWire", "WeirFlow", "WeirStore", "CWeirTOML"], exclude: ["Cassettes"]),
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
     tests(
       "WeirRuntime", ["WeirWire", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"],

@@ -1,6 +1,8 @@
 import WeirAI
 import WeirCore
+import WeirFlow
 import WeirIO
+import WeirRuntime
 
 /// `weir chat`: a conversation with a model in the terminal, or one question from a pipe.
 ///
@@ -12,6 +14,8 @@ package final class ChatRun: RunEventSink {
     package var model: String
     package var system: String?
     package var maxCost: Double?
+    /// Writes down what the provider sends (`--record`).
+    package var record: String?
     package init(model: String) { self.model = model }
   }
 
@@ -23,6 +27,8 @@ package final class ChatRun: RunEventSink {
   private let client: ChatClient
   private let provider: ProviderConfig
   private let model: String?
+  private let recording: RecordingFile?
+  private let recorder: StreamRecorder?
   private var messages: [ChatMessage] = []
   private let isInteractive: Bool
   private var call: (any ChatCall)?
@@ -34,13 +40,19 @@ package final class ChatRun: RunEventSink {
   private var lines: [String] = []
   private var inputEnded = false
   private var status = 0
+  private var isEnding = false
 
   package init(_ options: Options, project: Project) throws {
     world = RealWorld.make(loop: loop)
+    let recording = options.record.map { [world] in RecordingFile($0, world: world) }
+    self.recording = recording
+    recorder = recording.map { [loop] file in StreamRecorder(loop: loop) { file.append($0) } }
+    var models = world
+    if let recorder { models.http = RecordedTransport(world.http, recorder) }
     let registry = ProviderRegistry(configured: project.providers, environment: world.environment)
     (provider, model) = try registry.resolve(options.model)
     client = ChatClient(
-      world: world, registry: registry,
+      world: models, registry: registry,
       budget: BudgetLedger(limit: options.maxCost, wallClock: { [unowned loop] in loop.wallClock }))
     isInteractive = HostProcess.isTerminal(0)
     if let system = options.system { messages.append(ChatMessage("system", system)) }
@@ -62,17 +74,39 @@ package final class ChatRun: RunEventSink {
       if isInteractive {
         talk("\(provider.name)\(model.map { "/" + $0 } ?? ""): Ctrl-C stops an answer, Ctrl-D ends\n")
       }
-      prompt()
-      input = world.console.readInput { [self] in received($0) }
+      guard let recording else { return begin() }
+      // Before anything is asked: a recording that cannot be written is not found out at the end.
+      recording.open { [self] failure in
+        guard let failure else { return begin() }
+        talk("weir: --record: \(failure.message)\n")
+        end(1)
+      }
     }
     loop.run()
     return status
   }
 
+  private func begin() {
+    prompt()
+    input = world.console.readInput { [self] in received($0) }
+  }
+
   private func end(_ code: Int) {
+    if isEnding { return loop.stop() }
+    isEnding = true
     status = code
     input?.cancel()
     call?.stop()
+    guard let recording else { return left() }
+    recorder?.flush()
+    recording.close { [self] failure in
+      if let failure { talk("weir: the recording is not complete: \(failure.message)\n") }
+      if failure != nil { status = max(status, 1) }
+      left()
+    }
+  }
+
+  private func left() {
     world.console.flush()
     loop.stop()
   }

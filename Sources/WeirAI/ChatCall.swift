@@ -30,7 +30,7 @@ package protocol ProviderTap: AnyObject {
 
 /// Starts model calls. All that a call needs of the outside comes through `World`.
 package struct ChatClient {
-  package let world: World
+  package private(set) var world: World
   /// Where the names of `fallback` are looked up.
   let registry: ProviderRegistry?
   package let budget: BudgetLedger
@@ -45,6 +45,13 @@ package struct ChatClient {
     self.world = world
     self.registry = registry
     self.budget = budget ?? BudgetLedger(wallClock: { [unowned loop = world.loop] in loop.wallClock })
+  }
+
+  /// The same client, budget and knowledge, over another network.
+  package func over(_ world: World) -> ChatClient {
+    var client = self
+    client.world = world
+    return client
   }
 
   /// A call that can't be made (no key, unknown model, …) ends the same way as one that failed: `.error`, `.end(.error)`.

@@ -96,6 +96,7 @@ package struct PreparedChat {
     ]
     var request = HTTPClientRequest(method: "POST", url: url, headers: headers, body: body)
     secrets = try provider.authenticate(&request, environment)
+    request.secrets = secrets
     request.connectTimeout = provider.timeouts.connect
     http = request
   }

@@ -9,6 +9,7 @@ enum ChatCommand {
   static func run(_ command: ParsedCommand) throws(UsageFailure) -> Int {
     var options = ChatRun.Options(model: command.operands.first ?? usualModel)
     options.system = command["system"]
+    options.record = command["record"]
     options.maxCost = try ProgramFlags.maxCost(command)
     do {
       return try ChatRun(options, project: Project.load(near: "chat", explicit: command["config"])).run()

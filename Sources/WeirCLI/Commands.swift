@@ -72,9 +72,9 @@ enum Commands {
 
   /// Of one run: `weir test` makes many.
   private static let recordings: [CommandSpec.OptionSpec] = [
-    .init("record", value: "FILE", "write down what the program's sources yield, and when"),
+    .init("record", value: "FILE", "write down what the program's sources and models yield, and when"),
     .init(
-      "replay", value: "FILE", "run against a recording instead of standard input, timers, processes and the network"),
+      "replay", value: "FILE", "run against a recording instead of standard input, timers, processes, models and the network"),
     .init("speed", value: "N", "no faster than N times as it was recorded (default: as fast as it can)"),
   ]
 
@@ -138,6 +138,7 @@ enum Commands {
       options: [
         .init("system", value: "TEXT", "instructions for the model"),
         .init("max-cost", value: "USD", "what the conversation may cost"),
+        .init("record", value: "FILE", "write down what the provider sends, byte by byte, and when"),
         .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,
       ]),
     CommandSpec(

@@ -1,6 +1,6 @@
 /// The values that must never leave in a message (law 7): keys and header values of one call. `redact` is applied to
 /// everything that a provider or the transport said before it becomes part of a failure.
-package struct Secrets: Sendable, CustomStringConvertible {
+package struct Secrets: Equatable, Sendable, CustomStringConvertible {
   /// Shorter values would redact half of any message; no key is that short.
   package static let shortestByteCount = 4
 
@@ -45,15 +45,30 @@ package struct Secrets: Sendable, CustomStringConvertible {
 
   /// The beginning of something longer: a secret that its end cuts is left out as well.
   package func redact(beginning bytes: [UInt8]) -> String {
-    var end = bytes.count
+    redact(String(decoding: bytes[..<(bytes.count - openCount(in: bytes))], as: UTF8.self))
+  }
+
+  /// How many bytes at the end are the beginning of a secret, if more of it follows.
+  package func openCount(in bytes: [UInt8]) -> Int {
+    var longest = 0
     for needle in needles {
-      for length in stride(from: min(needle.count - 1, bytes.count), to: 0, by: -1)
+      for length in stride(from: min(needle.count - 1, bytes.count), to: longest, by: -1)
       where bytes.suffix(length).elementsEqual(needle.prefix(length)) {
-        end = min(end, bytes.count - length)
+        longest = length
         break
       }
     }
-    return redact(String(decoding: bytes[..<end], as: UTF8.self))
+    return longest
+  }
+
+  /// Every byte of a secret becomes `*`: all others stay where they are.
+  package func mask(_ bytes: inout [UInt8]) {
+    for needle in needles where bytes.count >= needle.count {
+      for start in 0...(bytes.count - needle.count)
+      where bytes[start] == needle[0] && bytes[start..<(start + needle.count)].elementsEqual(needle) {
+        for place in start..<(start + needle.count) { bytes[place] = UInt8(ascii: "*") }
+      }
+    }
   }
 
   package func redact(_ text: String) -> String {

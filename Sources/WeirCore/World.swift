@@ -183,6 +183,8 @@ package struct HTTPClientRequest: Sendable {
   /// Decides about the URL, about every redirect, and about every address before it is dialled. Nil: the user's own
   /// configuration names the place, and no policy is asked.
   package var policy: NetworkPolicy?
+  /// What whoever writes the exchange down leaves out.
+  package var secrets = Secrets()
   package init(method: String, url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil) {
     self.method = method
     self.url = url

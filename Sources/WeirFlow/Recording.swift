@@ -14,6 +14,11 @@ import WeirCore
 ///     {"at":60020000,"source":3,"outcome":"failed","error":"NotFound","message":"…"}      or: it did not run, or not to its end
 ///     {"at":60020000,"source":3,"outcome":"cancelled"}                                    or: nobody waits for it any more
 ///     {"at":60020000,"source":4,"write":7,"error":"WriteBufferFull"}             its eighth write was not taken
+///     {"source":5,"kind":"exchange","name":"POST https://a.test/v1/chat"}        a request to a model's provider
+///     {"at":60030000,"source":5,"head":200,"headers":{"content-type":"text/event-stream"}}
+///     {"at":60031000,"source":5,"body":"data: {\"choices\":…"}                   bytes as one read gave them; `data` in base64 if no text
+///     {"at":60040000,"source":5,"finished":true}                                 as its framing says; or "failed" and "detail"
+///     {"at":60040000,"source":5,"cancelled":true}                                or: nobody wanted more
 ///
 /// Nothing that was sent is in it: no header, no query of a URL, no argument. `RecordingCodec` reads and writes lines, `StreamRecorder`
 /// makes a recording, `Replay` plays one.
@@ -31,6 +36,24 @@ package struct Recording: Equatable, Sendable {
     case end(at: Int, source: Int)
     case outcome(at: Int, source: Int, Outcome)
     case refusedWrite(at: Int, source: Int, write: Int, ProcessInputFailure)
+    case exchange(at: Int, source: Int, ExchangeFact)
+  }
+
+  /// What came of a request, in this order: perhaps a head, then pieces of its body, then one of the last two.
+  package enum ExchangeFact: Equatable, Sendable {
+    case head(Int, [Header])
+    case body([UInt8])
+    case finished(NetworkFailure?)
+    case cancelled
+  }
+
+  package struct Header: Equatable, Sendable {
+    package var name: String
+    package var value: String
+    package init(_ name: String, _ value: String) {
+      self.name = name
+      self.value = value
+    }
   }
 
   /// What came of a program that was started.
@@ -64,6 +87,13 @@ package struct Recording: Equatable, Sendable {
     /// When that was known, in µs after the start.
     package var outcomeAt = 0
     package var refusedWrites: [Int: ProcessInputFailure] = [:]
+    /// Of a request: its own order of time, since what may hold a secret is written down a little later.
+    package var exchange: [Timed] = []
+  }
+
+  package struct Timed: Equatable, Sendable {
+    package var at: Int
+    package var fact: ExchangeFact
   }
 
   package struct Entry: Equatable, Sendable {
@@ -130,11 +160,26 @@ package struct Recording: Equatable, Sendable {
         sources[place].outcomeAt = at
       case .refusedWrite(let at, let source, let write, let failure):
         sources[try known(source, at)].refusedWrites[write] = failure
+      case .exchange(let at, let source, let fact):
+        let place = try known(source, nil)
+        guard Self.canFollow(fact, at, sources[place].exchange.last) else {
+          throw refuse("that does not follow what source \(source) had")
+        }
+        sources[place].exchange.append(Timed(at: at, fact: fact))
       case .end(let at, let source):
         sources[try known(source, at)].entries.append(Entry(place: number, fact: .end(at: at)))
       }
     }
     if number == 0 { throw RecordingFailure(line: 1, "the first line is missing") }
+  }
+
+  private static func canFollow(_ fact: ExchangeFact, _ at: Int, _ last: Timed?) -> Bool {
+    if let last, at < last.at { return false }
+    switch (last?.fact, fact) {
+    case (.finished, _), (.cancelled, _), (nil, .body): return false
+    case (nil, _), (_, .finished), (_, .cancelled), (_, .body): return true
+    case (_, .head): return false
+    }
   }
 }
 

@@ -18,6 +18,7 @@ package enum RecordingCodec {
       case .outcome(let at, let source, let outcome): arrival(at, source) + members(outcome)
       case .refusedWrite(let at, let source, let write, let failure):
         arrival(at, source) + [.init("write", .int(write)), .init("error", .string(failure.code))]
+      case .exchange(let at, let source, let fact): arrival(at, source) + members(fact)
       }
     JSONWriter.append(.object(members), to: &out)
     out.append(0x0A)
@@ -62,6 +63,24 @@ package enum RecordingCodec {
     }
   }
 
+  private static func members(_ fact: Recording.ExchangeFact) -> [JSONMember] {
+    switch fact {
+    case .head(let status, let headers):
+      let values = headers.map { JSONMember($0.name, .string($0.value)) }
+      return [.init("head", .int(status)), .init("headers", .object(values))]
+    case .body(let bytes):
+      // A piece that ends inside a character is no text.
+      guard let text = String(validating: bytes, as: UTF8.self) else {
+        return [.init("data", .string(Base64.encode(bytes)))]
+      }
+      return [.init("body", .string(text))]
+    case .finished(nil): return [.init("finished", true)]
+    case .finished(let failure?):
+      return [.init("failed", .string(failure.code)), .init("detail", .string(failure.detail))]
+    case .cancelled: return [.init("cancelled", true)]
+    }
+  }
+
   private static func members(_ kind: StreamErrorKind) -> [JSONMember] {
     [.init("error", .string(kind.code)), .init("message", .string(kind.message))]
   }
@@ -99,6 +118,7 @@ package enum RecordingCodec {
       guard let failure = ProcessInputFailure(code: try fields.string("error")) else { throw fields.refuse("error") }
       return .refusedWrite(at: at, source: source, write: try fields.int("write"), failure)
     }
+    if let fact = try exchange(fields) { return .exchange(at: at, source: source, fact) }
     if fields.has("deadline") { return .deadline(at: at, source: source, try fields.string("deadline")) }
     return .event(at: at, source: source, try event(fields))
   }
@@ -117,6 +137,24 @@ package enum RecordingCodec {
     case "SourceExit": .sourceExit(source: try fields.string("name"), code: try fields.int("code"))
     default: throw fields.refuse("event")
     }
+  }
+
+  private static func exchange(_ fields: Fields) throws(RecordingFailure) -> Recording.ExchangeFact? {
+    if fields.has("head") {
+      let status = try fields.int("head")
+      guard (100...999).contains(status) else { throw fields.refuse("head") }
+      return .head(status, try fields.headers())
+    }
+    if fields.has("body") { return .body(Array(try fields.string("body").utf8)) }
+    if fields.has("finished") { return .finished(nil) }
+    if fields.has("cancelled") { return .cancelled }
+    if fields.has("failed") {
+      guard let failure = NetworkFailure(code: try fields.string("failed"), detail: try fields.string("detail")) else {
+        throw fields.refuse("failed")
+      }
+      return .finished(failure)
+    }
+    return fields.has("data") && !fields.has("event") ? .body(try fields.bytes()) : nil
   }
 
   private static func outcome(_ fields: Fields) throws(RecordingFailure) -> Recording.Outcome {
@@ -157,6 +195,15 @@ package enum RecordingCodec {
       guard let bytes = Base64.decode(try string(name)) else { throw refuse(name) }
       return bytes
     }
+    func headers() throws(RecordingFailure) -> [Recording.Header] {
+      guard let members = value["headers"]?.members else { throw refuse("headers") }
+      var headers: [Recording.Header] = []
+      for member in members {
+        guard let text = member.value.string else { throw refuse("headers") }
+        headers.append(Recording.Header(member.name, text))
+      }
+      return headers
+    }
     func failure() throws(RecordingFailure) -> StreamErrorKind {
       let message = try string("message")
       switch try string("error") {
@@ -167,6 +214,44 @@ package enum RecordingCodec {
       case "MessageTooLarge": return .messageTooLarge(message)
       default: throw refuse("error")
       }
+    }
+  }
+}
+
+extension NetworkFailure {
+  /// What its code does not say of it.
+  fileprivate var detail: String {
+    switch self {
+    case .portInUse(let address), .notPermitted(let address), .refused(let address): "\(address.host):\(address.port)"
+    case .badAddress(let text), .nameNotFound(let text), .timedOut(let text), .tls(let text), .badURL(let text): text
+    case .notAllowed(let text, _), .protocolViolation(let text), .unavailable(let text), .other(let text): text
+    case .tooManyRedirects(let count): "\(count)"
+    case .reset, .closedEarly: ""
+    }
+  }
+
+  /// Of what a request to elsewhere may come to; nil for other codes.
+  fileprivate init?(code: String, detail: String) {
+    switch code {
+    case "NameNotFound": self = .nameNotFound(host: detail)
+    case "ConnectionRefused":
+      guard let colon = detail.lastIndex(of: ":"), let port = Int(detail[detail.index(after: colon)...]) else {
+        return nil
+      }
+      self = .refused(SocketAddress(host: String(detail[..<colon]), port: port))
+    case "Timeout": self = .timedOut(what: detail)
+    case "ConnectionReset": self = .reset
+    case "ConnectionClosed": self = .closedEarly
+    case "TLSError": self = .tls(detail)
+    case "BadURL": self = .badURL(detail)
+    case "NotAllowed": self = .notAllowed(detail, hint: "")
+    case "TooManyRedirects":
+      guard let count = Int(detail) else { return nil }
+      self = .tooManyRedirects(count)
+    case "ProtocolError": self = .protocolViolation(detail)
+    case "Unavailable": self = .unavailable(detail)
+    case "NetworkError": self = .other(detail)
+    default: return nil
     }
   }
 }

@@ -71,6 +71,11 @@ package final class Replay {
       outcome: source.outcome, due: due(source.outcomeAt), input: ReplayedInput(refused: source.refusedWrites))
   }
 
+  /// What came of the next recorded request of this name; nil: the recording has no other.
+  func exchange(name: String) -> [Recording.Timed]? {
+    take(RecordedTransport.kind, name).map { recording.sources[$0].exchange }
+  }
+
   /// Of a process that `open` gave as a source.
   package func input(of events: EventQueue) -> ReplayedInput {
     ReplayedInput(refused: recording.sources[events.recorded - 1].refusedWrites)
@@ -113,7 +118,7 @@ package final class Replay {
     return .decide
   }
 
-  private func due(_ at: Int) -> Instant? {
+  func due(_ at: Int) -> Instant? {
     speed.map { start + .nanoseconds(Int64((Double(at) * 1000 / $0).rounded())) }
   }
 

@@ -18,7 +18,7 @@ package final class StreamRecorder {
   }
 
   /// These never reach the recording, wherever they come back.
-  package func hide(_ secrets: Secrets) { hidden.append(secrets) }
+  package func hide(_ secrets: Secrets) { if !hidden.contains(secrets) { hidden.append(secrets) } }
 
   /// From now on `events` is recorded, with what has arrived already.
   package func opened(_ events: EventQueue, kind: String, name: String) {
@@ -49,6 +49,27 @@ package final class StreamRecorder {
     add(.refusedWrite(at: elapsed, source: source, write: write, failure))
   }
 
+  // MARK: Exchanges
+
+  func heard(_ source: Int, at: Int, _ fact: Recording.ExchangeFact) {
+    add(.exchange(at: at, source: source, redacted(fact)))
+  }
+
+  /// How many bytes at the end of these may be the beginning of a secret.
+  func openCount(in bytes: [UInt8]) -> Int { hidden.reduce(0) { max($0, $1.openCount(in: bytes)) } }
+
+  func mask(_ bytes: inout [UInt8]) { for secrets in hidden { secrets.mask(&bytes) } }
+
+  private func redacted(_ fact: Recording.ExchangeFact) -> Recording.ExchangeFact {
+    switch fact {
+    case .head(let status, let headers): .head(status, headers.map { .init($0.name, redacted($0.value)) })
+    case .finished(.tls(let why)): .finished(.tls(redacted(why)))
+    case .finished(.protocolViolation(let why)): .finished(.protocolViolation(redacted(why)))
+    case .finished(.other(let why)): .finished(.other(redacted(why)))
+    case .body, .finished, .cancelled: fact
+    }
+  }
+
   private func declare(_ kind: String, _ name: String, _ failure: StreamErrorKind?) -> Int {
     sourceCount += 1
     add(.source(sourceCount, kind: kind, name: redacted(name), failure: failure.map(redacted)))
@@ -67,7 +88,7 @@ package final class StreamRecorder {
     lines.removeAll(keepingCapacity: true)
   }
 
-  private var elapsed: Int { Int((loop.now - start).nanoseconds / 1000) }
+  var elapsed: Int { Int((loop.now - start).nanoseconds / 1000) }
 
   fileprivate func add(_ line: Recording.Line) {
     RecordingCodec.append(line, to: &lines)

@@ -163,8 +163,9 @@ enum AIModule {
       let opening = try instance.streams.connect(
         kind: name, url: url, secrets: secrets, for: context.fiber,
         dial: { answer in
+          // Its events are recorded, as those of any connection.
           ProviderConnection.open(
-            request, provider: provider, client: instance.client, queueLimit: instance.options.streams.connectionQueue,
+            request, provider: provider, client: instance.client.over(instance.world), queueLimit: instance.options.streams.connectionQueue,
             answer)
         }
       ) { result in

@@ -2,7 +2,7 @@ import WeirCore
 
 extension World {
   /// The same without a network and without other programs: what a replay runs in. A recording has what connections,
-  /// processes and input yielded; whatever else would leave the machine is refused, and says why.
+  /// models, processes and input yielded; whatever else would leave the machine is refused, and says why.
   func offline() -> World {
     var world = self
     world.network = NoNetwork(loop)

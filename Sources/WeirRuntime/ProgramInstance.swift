@@ -101,17 +101,20 @@ package final class ProgramInstance {
       .init(file: options.trace, wantsContent: options.tracesContent, version: options.version), world: world,
       keyVariables: providers.keyVariables)
     self.traces = traces
+    let recording = options.record.map { RecordingFile($0, world: world) }
+    self.recording = recording
+    let recorder = recording.map { file in StreamRecorder(loop: world.loop) { file.append($0) } }
+    let replay = options.replay.map { Replay($0, loop: world.loop, speed: options.replaySpeed) }
+    // What is recorded of a model is what its provider sent.
+    var models = world
+    if let recorder { models.http = RecordedTransport(world.http, recorder) }
+    if let replay { models.http = ReplayedTransport(replay, loop: world.loop) }
     client = ChatClient(
-      world: world, registry: providers,
+      world: models, registry: providers,
       budget: BudgetLedger(limit: options.maxCost, wallClock: { [unowned loop = world.loop] in loop.wallClock }),
       spans: traces)
     sessions = AgentSessions(client: client, registry: providers, store: store)
-    let recording = options.record.map { RecordingFile($0, world: world) }
-    self.recording = recording
-    streams = StreamTable(
-      world: world, limits: options.streams,
-      recorder: recording.map { file in StreamRecorder(loop: world.loop) { file.append($0) } },
-      replay: options.replay.map { Replay($0, loop: world.loop, speed: options.replaySpeed) })
+    streams = StreamTable(world: world, limits: options.streams, recorder: recorder, replay: replay)
     host = ConsoleHost(world: world, input: streams.input, arguments: options.arguments)
     processes = ProcessTable(world: world, policy: options.processes, keyVariables: providers.keyVariables)
     var limits = Scheduler.Limits()

@@ -2,7 +2,7 @@ import WeirCore
 
 /// The file of `--record`: what it is given is written in that order, one write under way at a time. After a failure
 /// nothing more is written, and `close` tells of it.
-final class RecordingFile {
+package final class RecordingFile {
   private let path: String
   private let disk: any Disk
   private var file: (any DiskFile)?
@@ -12,14 +12,14 @@ final class RecordingFile {
   private var failure: DiskFailure?
   private var closed: ((DiskFailure?) -> Void)?
 
-  init(_ path: String, world: World) {
+  package init(_ path: String, world: World) {
     self.path = path
     disk = world.disk
   }
 
   /// Begins anew if there is such a file. What was appended before is written first. What a program heard may be private:
   /// nobody else can read the file.
-  func open(_ answer: @escaping (DiskFailure?) -> Void) {
+  package func open(_ answer: @escaping (DiskFailure?) -> Void) {
     disk.open(path, .secret) { [self] result in
       switch result {
       case .failure(let failure):
@@ -34,14 +34,14 @@ final class RecordingFile {
   }
 
   /// Nothing, once writing has failed.
-  func append(_ bytes: [UInt8]) {
+  package func append(_ bytes: [UInt8]) {
     if failure != nil { return }
     waiting += bytes
     writeNext()
   }
 
   /// Calls back when all of it is written, or nothing more will be.
-  func close(_ done: @escaping (DiskFailure?) -> Void) {
+  package func close(_ done: @escaping (DiskFailure?) -> Void) {
     closed = done
     writeNext()
   }

@@ -177,6 +177,41 @@ class Recipes(unittest.TestCase):
                     self.assertEqual(weir.wait(), 130)
 
 
+class Recordings(unittest.TestCase):
+    """What a provider sent, kept and played again without it."""
+
+    def test_a_program_and_a_conversation(self):
+        def script(exchange):
+            exchange.head_ok()
+            # The key comes back, cut in two.
+            said = exchange.headers["authorization"].split()[1]
+            data = f"data: {json.dumps(chunk('you are ' + said))}\n\n"
+            middle = data.index(said) + 7
+            exchange.piece(data[:middle])
+            exchange.piece(data[middle:])
+            exchange.words([" – é", "."])
+
+        with Model(script) as model:
+            root = folder(WHOLE, OPENAI, model.port, "/v1")
+            said = run(root, "--record", str(root / "run.jsonl")).stdout
+            self.assertEqual(said, f"you are {CANARY} – é.\n")
+            talk = subprocess.run([str(binary()), "chat", "mine/small", "--record", str(root / "chat.jsonl")], input="hi", capture_output=True, text=True,
+                                  timeout=DEADLINE, cwd=root, env={"HOME": str(root), "PATH": os.environ["PATH"], "MY_KEY": CANARY})
+            self.assertEqual((talk.stdout, talk.stderr, talk.returncode), (said, "", 0))
+            broken = subprocess.run([str(binary()), "chat", "mine/small", "--record", str(root / "no/chat.jsonl")], input="hi", capture_output=True, text=True,
+                                    timeout=DEADLINE, cwd=root, env={"HOME": str(root), "PATH": os.environ["PATH"], "MY_KEY": CANARY})
+            self.assertEqual((broken.stdout, broken.returncode), ("", 1))
+            self.assertIn("--record: no such file", broken.stderr)
+            self.assertEqual(len(model.requests), 2)
+        for name in ("run.jsonl", "chat.jsonl"):
+            text = (root / name).read_text()
+            self.assertNotIn(CANARY[:12], text)
+            self.assertNotIn(CANARY[-12:], text)
+            self.assertIn('"finished":true', text)
+            again = run(root, "--replay", str(root / name), key="another-key")
+            self.assertEqual((again.stdout, again.stderr), (f"you are {'*' * len(CANARY)} – é.\n", ""))
+
+
 class Traces(unittest.TestCase):
     """Spans of calls: to a file, to a collector, and never with a key in them."""
 

@@ -32,7 +32,7 @@ struct TokenEstimateTests {
   @Test func kinds() {
     for (text, tokens) in [
       ("", 0), ("word", 1), (" word", 1), ("word word word", 3), ("a 1", 3), ("123456", 2), ("\n\n\n", 1), ("  ", 1),
-      ("internationalisation", 5), ("🎉", 2), ("水", 1), ("水水水水", 4),
+      ("internationalisation", 5), ("🎉", 2), ("水", 1), ("水水水水", 4), ("é", 2),
     ] { #expect(Self.tokens(text) == tokens, "\(text)") }
     #expect(TokenCounter().isEmpty)
   }

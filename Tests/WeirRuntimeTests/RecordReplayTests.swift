@@ -91,6 +91,66 @@ import WeirTesting
     }
   }
 
+  private static let models = """
+    import std/ai/streaming (callStream, openaiCompatStream, tokens)
+    \(Programs.provider)
+    func ask() -> unit ! {AI, Stream, Net, IO} {
+      match callStream("model", "m", [{role: "user", content: "hi"}]) {
+        Ok(text) => println(text),
+        Err(e) => println(e.code ++ ": " ++ e.message)
+      }
+    }
+    func main() -> unit ! {AI, Stream, Net, IO} {
+      ask()
+      match openaiCompatStream("model", "m", [{role: "user", content: "hi"}]) {
+        Ok(conn) => for t in tokens(conn) { println("[" ++ t.text ++ "]") },
+        Err(e) => println(show(e))
+      }
+      ask()
+      ask()
+    }
+    """
+
+  /// What models said comes out of the recording as bytes, and means the same: whole answers, pieces, refusals, cut streams.
+  @Test func modelsAnswerFromARecording() throws {
+    let real = try Bench(Self.models, configure: { $0.record = "run.jsonl" })
+    var count = 0
+    real.simulation.http.serve(Bench.model) { exchange in
+      count += 1
+      switch count {
+      case 1, 2: exchange.answer("Hel", "lo")
+      case 3:
+        exchange.head(401)
+        exchange.body(#"{"error":{"message":"bad key key-12345678"}}"#)
+        exchange.finish()
+      default:
+        exchange.head(200)
+        exchange.body(delta("half"))
+        exchange.fail(.reset)
+      }
+    }
+    real.run()
+    real.simulation.loop.advance(by: .seconds(60))
+    #expect(real.output.hasPrefix("Hello\n[Hel]\n[lo]\n") && real.exits == [0], "\(real.output)\(real.errors)")
+    #expect(real.output.contains("AuthFailed") && real.output.contains("Truncated"), "\(real.output)")
+    var file: [UInt8] = []
+    real.simulation.disk.read("run.jsonl", limit: 1 << 20) { file = (try? $0.get()) ?? [] }
+    real.settle()
+    #expect(!String(decoding: file, as: UTF8.self).contains("key-12345678"))
+    for speed in [nil, 1] as [Double?] {
+      let again = try Bench(
+        Self.models,
+        configure: {
+          $0.replay = try? Recording(file)
+          $0.replaySpeed = speed
+        })
+      again.run()
+      again.simulation.loop.advance(by: .seconds(60))
+      #expect(again.output == real.output.replacing("[redacted]", with: "************"), "\(again.errors)")
+      #expect(again.simulation.http.exchanges.isEmpty && again.exits == [0])
+    }
+  }
+
   @Test func aProgramThatOpensWhatWasNotRecordedIsTold() throws {
     let header = Array("{\"weir\":\"recording\",\"version\":1}\n".utf8)
     let other = try bench { $0.replay = try? Recording(header) }
