@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table each: CPU per event first, peers in the same run, medians of several rounds.
 
-    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [websocket] [ai] [--rounds N] [--quick]
+    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [websocket] [ai] [stop] [--rounds N] [--quick]
 
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
 """
 import argparse, contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
-import ai, language, sources, websocket
+import ai, language, sources, stop, websocket
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEIR = ROOT / ".build/release/weir"
@@ -306,8 +306,12 @@ def deltas(rounds, quick):
     print(f"\n## A delta of a model's answer, read (load average {load()})\n")
     print(ai.table(ai.measure(WEIR, 1 if quick else rounds, SERVER_CPU)))
 
+def stops(rounds, quick):
+    print(f"\n## From stop to the provider's closed socket (load average {load()})\n")
+    print(stop.table(stop.measure(WEIR, 500 if quick else 10_000, SERVER_CPU)))
+
 PARTS = {
-    "ai": deltas,
+    "ai": deltas, "stop": stops,
     "start": start, "relay": relay, "fanout": fanout, "streams": streams, "store": store,
     "language": lambda rounds, quick: language.language(WEIR, WORK, rounds, quick),
     "sources": lambda rounds, quick: sources.sources(WEIR, WORK, rounds, quick),

@@ -80,6 +80,15 @@ final class HTTPChatCall: ChatCall, HTTPResponseHandler {
       setTimer()
       return
     }
+    if let encoding = head["content-encoding"], encoding.lowercased() != "identity" {
+      end(
+        .error,
+        RunFailure(
+          .protocolError,
+          "provider \"\(chat.provider.name)\" answered compressed (\(ProviderError.bounded(encoding, 40))), which was not asked for",
+          hint: "turn compression off in whatever stands in between", status: head.status))
+      return
+    }
     phase = .streaming
     tap?.providerAnswered()
   }

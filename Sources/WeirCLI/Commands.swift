@@ -74,7 +74,8 @@ enum Commands {
   private static let recordings: [CommandSpec.OptionSpec] = [
     .init("record", value: "FILE", "write down what the program's sources and models yield, and when"),
     .init(
-      "replay", value: "FILE", "run against a recording instead of standard input, timers, processes, models and the network"),
+      "replay", value: "FILE",
+      "run against a recording instead of standard input, timers, processes, models and the network"),
     .init("speed", value: "N", "no faster than N times as it was recorded (default: as fast as it can)"),
   ]
 

@@ -4,7 +4,7 @@ import WeirCore
 package final class RecordedTransport: HTTPTransport {
   static let kind = "exchange"
   /// What an answer's meaning may hang on; all others stay out.
-  static let headers = ["content-type", "retry-after", "retry-after-ms"]
+  static let headers = ["content-type", "content-encoding", "retry-after", "retry-after-ms"]
 
   private let inner: any HTTPTransport
   private let recorder: StreamRecorder

@@ -165,8 +165,8 @@ enum AIModule {
         dial: { answer in
           // Its events are recorded, as those of any connection.
           ProviderConnection.open(
-            request, provider: provider, client: instance.client.over(instance.world), queueLimit: instance.options.streams.connectionQueue,
-            answer)
+            request, provider: provider, client: instance.client.over(instance.world),
+            queueLimit: instance.options.streams.connectionQueue, answer)
         }
       ) { result in
         switch result {

@@ -4,7 +4,7 @@ import subprocess, sys, tempfile, pathlib, unittest
 from harness import DEADLINE, ROOT, binary
 
 sys.path.insert(0, str(ROOT / "Benchmarks"))
-import ai, language, sources  # noqa: E402
+import ai, language, sources, stop  # noqa: E402
 
 
 class Deltas(unittest.TestCase):
@@ -15,6 +15,12 @@ class Deltas(unittest.TestCase):
             for name, command in clients.items():
                 with self.subTest(shape=shape, client=name):
                     self.assertGreater(ai.cpu(command, folder, server, shape, ai.SHORT), 0)  # raises if the text is another
+
+
+class Stop(unittest.TestCase):
+    def test_the_providers_socket_closes_each_time(self):
+        # Raises where one does not, or the page does not hear of it.
+        self.assertEqual([count for _, count, *_ in stop.measure(binary(), 200)], [100, 100])
 
 
 class Language(unittest.TestCase):

@@ -1,5 +1,5 @@
 """The same program against model servers and clients that other people wrote."""
-import contextlib, json, os, pathlib, shutil, subprocess, sys, tempfile, threading, unittest
+import contextlib, importlib.util, json, os, pathlib, shutil, subprocess, sys, tempfile, threading, unittest
 
 from browser import BrowserTest
 from harness import DEADLINE, ROOT, Model, Response, Weir, binary, chunk, free_port, serve_program, text_of, until
@@ -11,6 +11,66 @@ NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if os.path.exists("/usr/sbin
 def tool(name):
     path = BIN / name
     return path if path.exists() else None
+
+
+ENGINE = all(importlib.util.find_spec(name) for name in ("xllamacpp", "gguf"))
+LIMITED = '''
+import std/ai/streaming (aiStream, tokens)
+func main() -> unit ! {AI, Stream, Net, IO} {
+  match aiStream("peer", "tiny", [{role: "user", content: "Say something."}], {max_tokens: 12, temperature: 0.0}) {
+    Ok(conn) => {
+      var text = ""
+      var count = 0
+      var why = ""
+      for t in tokens(conn) {
+        text = text ++ t.text
+        match t.usage { Some(u) => { count = u.output_tokens }, None => () }
+        match t.finish { Some(f) => { why = f }, None => () }
+      }
+      println(text)
+      println("${count} tokens, ${why}")
+    },
+    Err(e) => println(show(e))
+  }
+}
+'''
+SHAPED = '''
+import std/ai (callJson)
+func main() -> unit ! {AI, Net, IO} {
+  match callJson("yes or no?", "{\\"type\\":\\"object\\",\\"properties\\":{\\"answer\\":{\\"enum\\":[\\"yes\\",\\"no\\"]}},\\"required\\":[\\"answer\\"],\\"additionalProperties\\":false}") {
+    Ok(text) => println(text),
+    Err(e) => println(e.code ++ ": " ++ e.message)
+  }
+}
+'''
+PROGRAM_OF_A_TALKER = '''
+import "http"
+provider openai { api_key: env("OPENAI_API_KEY"), model: "tiny" }
+agent Talker { provider: openai, temperature: 0.0 }
+@post("/api/stream")
+workflow Talk(message: string, session_id: string) -> stream { return Talker.stream(message) }
+fn main() {
+  server = http.Server([Talk])
+  server.listen(8080)
+}
+'''
+
+
+def configured(endpoint, shape):
+    """A folder whose weir.toml names `peer`."""
+    root = pathlib.Path(tempfile.mkdtemp(prefix="weir-test-"))
+    kind = "x-api-key" if shape == "anthropic_messages" else "bearer"
+    delta = {"openai_chat": "$.choices[0].delta.content", "simple_completion": "$.choices[0].text", "anthropic_messages": "$.delta.text"}.get(shape)
+    (root / "weir.toml").write_text(
+        f'[[ai_provider]]\nschema_version = 1\nname = "peer"\nendpoint = "{endpoint}"\nrequest_shape = "{shape}"\nauth = {{ type = "{kind}", env = "KEY" }}\n'
+        'retry = { max = 0 }\n[ai_provider.streaming]\nenabled = true\n' + (f'delta_path = "{delta}"\n' if delta else ""))
+    return root
+
+
+def weir_chat(root, model, question="hi", key="k"):
+    done = subprocess.run([str(binary()), "chat", model], input=question, capture_output=True, text=True, timeout=DEADLINE, cwd=root,
+                          env={"HOME": str(root), "PATH": os.environ["PATH"], "KEY": key})
+    return done.stdout, done.stderr, done.returncode
 
 
 @contextlib.contextmanager
@@ -49,6 +109,58 @@ class ModelServers(unittest.TestCase):
             self.assertEqual(text_of(events), "It was a dark and stormy night.", events)
             body = Response(weir.port, "POST", "/api/stream", {"message": "hi", "session_id": "b"}, {"Accept": "application/json"}).json()
             self.assertEqual((body["reply"], body["finish"]), ("It was a dark and stormy night.", "completed"))
+
+    @unittest.skipUnless(tool("litellm"), "litellm is not installed: make peers")
+    def test_litellm_in_anthropics_dialect(self):
+        port = free_port()
+        config = pathlib.Path(tempfile.mkdtemp()) / "litellm.yaml"
+        config.write_text('model_list:\n  - model_name: claude-test\n    litellm_params: { model: anthropic/claude-3-5-sonnet, api_key: none, mock_response: "Été, 夏, summer." }\n')
+        env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_MASTER_KEY": "sk-secret-canary"}
+        with server([tool("litellm"), "--config", config, "--port", port, "--host", "127.0.0.1"], port, env):
+            def say(model):
+                root = configured(f"http://127.0.0.1:{port}/v1/messages", "anthropic_messages")
+                return weir_chat(root, f"peer/{model}", key="sk-secret-canary")
+            self.assertEqual(say("claude-test"), ("Été, 夏, summer.\n", "", 0))
+            said, why, status = say("no-such-model")
+            self.assertEqual((said, status), ("", 1))
+            self.assertRegex(why, r"weir: \w+: provider \"peer\" answered HTTP 4\d\d")
+            self.assertNotIn("sk-secret-canary", why)
+
+    @unittest.skipUnless(ENGINE, "xllamacpp and gguf are not installed: make peers")
+    def test_llama_cpp(self):
+        """A real engine: tokens, counts, limits, grammars and stops are its own."""
+        port = free_port()
+        with server([sys.executable, ROOT / "Tests/Product/tiny_engine.py", port], port) as engine:
+            until(lambda: Response(port, "GET", "/health").status == 200, "the model to be loaded")
+            for shape, path in (("openai_chat", "/v1/chat/completions"), ("anthropic_messages", "/v1/messages"), ("openai_responses", "/v1/responses"),
+                                ("simple_completion", "/v1/completions")):
+                with self.subTest(shape):
+                    root = configured(f"http://127.0.0.1:{port}{path}", shape)
+                    (root / "app.weir").write_text(LIMITED)
+                    done = subprocess.run([str(binary()), "run", "--caps", "all", "--budget-report", str(root / "app.weir")], capture_output=True, text=True, timeout=DEADLINE,
+                                          cwd=root, env={"HOME": str(root), "PATH": os.environ["PATH"], "KEY": "k"})
+                    words, end = done.stdout.rstrip("\n").rsplit("\n", 1)
+                    # Every token of this model is a word or half of one.
+                    self.assertGreater(len(words.split()), 4, done.stdout + done.stderr)
+                    # Its Responses face says `completed` of what was cut.
+                    self.assertEqual(end, "12 tokens, completed" if shape == "openai_responses" else "12 tokens, length")
+            root = configured(f"http://127.0.0.1:{port}/v1/chat/completions", "openai_chat")
+            (root / "app.weir").write_text(SHAPED)
+            done = subprocess.run([str(binary()), "run", "--caps", "all", "--ai", "peer", "--model", "tiny", str(root / "app.weir")], capture_output=True, text=True, timeout=DEADLINE,
+                                  cwd=root, env={"HOME": str(root), "PATH": os.environ["PATH"], "KEY": "k"})
+            self.assertRegex(done.stdout, r'^\{"answer": ?"(yes|no)"\}\n$', done.stderr)
+            # A run that is stopped stops the engine.
+            with serve_program(port, PROGRAM_OF_A_TALKER) as weir:
+                response = Response(weir.port, "POST", "/api/stream", {"message": "hi", "session_id": "a"})
+                events = response.events()
+                first = next(events)
+                self.assertEqual(first[1], "message")
+                run = response.headers["location"].rsplit("/", 1)[1]
+                self.assertIn(Response(weir.port, "POST", f"/_weir/runs/{run}/stop", b"").status, (200, 202, 204))
+                self.assertTrue(any("aborted" in data for _, _, data, _ in events))
+                slots = lambda: json.loads(Response(port, "GET", "/slots").read())
+                until(lambda: not any(slot["is_processing"] for slot in slots()), "the engine to be idle")
+            self.assertIsNone(engine.poll())
 
     @unittest.skipUnless(tool("mockllm"), "mockllm is not installed: make peers")
     def test_mockllm(self):

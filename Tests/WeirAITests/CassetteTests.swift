@@ -97,8 +97,7 @@ struct CassetteTests {
     let bytes = Array(cassette.pieces.joined())
     let rounds = ProcessInfo.processInfo.environment["WEIR_ROUNDS"].flatMap { Int($0) } ?? 8
     let seed = Self.seed()
-    let events = try everyCut(bytes, randomCuts: rounds, seed: seed, everyPlaceLimit: 200)
-    { pieces in
+    let events = try everyCut(bytes, randomCuts: rounds, seed: seed, everyPlaceLimit: 200) { pieces in
       DeltaDecoderTests.decode(pieces, cassette.provider)
     }
     #expect(events == DeltaDecoderTests.decode(cassette.pieces, cassette.provider), "\(cassette.name)")

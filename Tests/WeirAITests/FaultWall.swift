@@ -97,6 +97,7 @@ extension Fault {
     .status(504, .timeout, retryable: true), .status(529, .rate, retryable: true),
     .status(301, .proto, [("Location", "https://elsewhere.test/")], name: "redirect"),
     .status(200, .proto, [("Content-Type", "text/html")], "<html>log in</html>", name: "HTTP 200, a web page"),
+    .status(200, .proto, [("Content-Encoding", "gzip")], "\u{1F}\u{8B}\u{8}\u{0}aaaa", name: "HTTP 200, compressed"),
     Fault(name: "refusal whose body never ends", state: .error, code: .auth, within: .seconds(6)) { _, exchange in
       exchange.head(401)
       exchange.body("{\"error\":")
@@ -258,10 +259,10 @@ extension Fault {
       $0.start + $0.event(#"{"n":1e999999}"#) + $0.text("Hel") + $0.text("lo") + $0.end
     },
     Fault(
-      name: "an event of 1 MiB", state: .completed, text: String(repeating: "x", count: 1 << 20), within: .seconds(120)
+      name: "an event of 4 MiB", state: .completed, text: String(repeating: "x", count: 4 << 20), within: .seconds(600)
     ) { wire, exchange in
       exchange.head(200)
-      exchange.body(wire.start + wire.text(String(repeating: "x", count: 1 << 20)) + wire.end)
+      exchange.body(wire.start + wire.text(String(repeating: "x", count: 4 << 20)) + wire.end)
       exchange.finish()
     },
   ]
