@@ -45,6 +45,13 @@ package struct ProviderConfig: Sendable, Equatable {
     streaming.format = shape.usualFormat
   }
 
+  /// Events of either mean the same.
+  package func speaks(as other: ProviderConfig) -> Bool {
+    let (mine, others) = (streaming, other.streaming)
+    return shape == other.shape && mine.deltaPath == others.deltaPath && mine.reasoningPath == others.reasoningPath
+      && mine.usagePath == others.usagePath && mine.finishPath == others.finishPath
+  }
+
   /// Where a request goes; `{{model}}` is still in it. Gemini has two operations, of which a configuration names either.
   package func url(isStreaming: Bool) -> String {
     if isStreaming, let own = streaming.endpoint { return own }

@@ -53,7 +53,8 @@ enum ResponsesBody {
   private static func tool(_ tool: ChatTool) -> JSONValue {
     [
       "type": "function", "name": .string(tool.name), "description": .string(tool.description),
-      "parameters": tool.parameters,
+      // Left out it is true there, and a schema is changed to what that allows.
+      "parameters": tool.parameters, "strict": false,
     ]
   }
 

@@ -62,9 +62,9 @@ final class RoutedCall: ChatCall, RunEventSink {
     self.sink = sink
     trace = client.spans.map { CallTrace(request, provider, $0, client.world) }
     deadline = client.world.loop.now + provider.timeouts.total
-    // Events that are handed on as they are must all be of one dialect, and of one answer.
-    others = tap == nil ? provider.fallback : []
-    afterContent = others.isEmpty ? .terminate : provider.afterContent
+    others = provider.fallback
+    // Events that are handed on as they are must all be of one answer.
+    afterContent = others.isEmpty || tap != nil ? .terminate : provider.afterContent
   }
 
   /// Not in `init`, because a try may keep its sink from the beginning.
@@ -185,7 +185,9 @@ final class RoutedCall: ChatCall, RunEventSink {
     guard failure.code != AIErrorCode.schemaValidation.rawValue, remaining > .zero else { return nil }
     while !others.isEmpty {
       let name = others.removeFirst()
-      if let (config, model) = try? client.registry?.resolve(name) { return .other(config, model: model) }
+      guard let (config, model) = try? client.registry?.resolve(name) else { continue }
+      // And of one dialect.
+      if tap == nil || config.speaks(as: provider) { return .other(config, model: model) }
     }
     return nil
   }

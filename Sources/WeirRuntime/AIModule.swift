@@ -158,6 +158,13 @@ enum AIModule {
       } catch {
         return refused(error)
       }
+      // Whoever answers in its place may say its own key back.
+      for name in provider.fallback {
+        guard let (other, _) = try? instance.sessions.registry.resolve(name),
+          let chat = try? ChatPreflight.prepare(request, other, instance.world.environment)
+        else { continue }
+        instance.streams.recorder?.hide(chat.secrets)
+      }
       let suspension = context.suspend()
       let url = provider.shape == .eliza ? provider.name : provider.url(isStreaming: true)
       let opening = try instance.streams.connect(

@@ -129,7 +129,13 @@ extension FrameEncoder {
       openAI(delta: [:], finish: finish, nil, time: time, to: &out)
       id(offset, to: &out)
       JSONWriter.append(raw: "data: [DONE]\n\n", to: &out)
-    case .restart, .toolDelta, .toolStart, .toolEnd:
+    case .restart:
+      // The dialect has no word for it: a chunk that changes nothing says so to who looks.
+      var chunk = openAIChunk(time: time)
+      chunk.append(JSONMember("choices", []))
+      chunk.append(JSONMember("weir", ["restart": true]))
+      data(.object(chunk), offset, to: &out)
+    case .toolDelta, .toolStart, .toolEnd:
       // The server runs its tools itself: a client must not be asked to.
       break
     }
@@ -157,8 +163,11 @@ extension FrameEncoder {
   /// `start` and `text-start` are in the preamble: they belong to the reader, not to an item.
   func aiSDK(_ event: RunEvent, _ offset: Offset, to out: inout [UInt8]) {
     switch event {
-    case .start, .restart, .usage:
+    case .start, .usage:
       break
+    case .restart:
+      // A part of the application's own: it reaches `onData`, and is in no message.
+      data(["type": "data-restart", "data": [:], "transient": true], offset, to: &out)
     case .text(let text):
       data(["type": "text-delta", "id": "0", "delta": .string(text)], offset, to: &out)
     case .reasoning(let text):

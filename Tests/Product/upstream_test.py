@@ -9,6 +9,9 @@ TALK = [m for m in MESSAGES if m["role"] != "system"]
 TOOLS = [{"role": "user", "content": "Weather?"},
          {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{\"city\":\"Bern\"}"}}]},
          {"role": "tool", "tool_call_id": "c1", "content": "rain"}]
+SEEN = [{"role": "user", "content": [{"type": "text", "text": "What is it?"},
+                                     {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+                                     {"type": "image_url", "image_url": {"url": "https://pictures.test/cat.png"}}]}]
 
 PROGRAM = '''
 import std/ai/streaming (callStream)
@@ -82,7 +85,7 @@ class Upstream(unittest.TestCase):
     @unittest.skipUnless(client("openai"), "the openai client is not installed: make peers")
     def test_openai_chat(self):
         import openai
-        for messages in (MESSAGES, TOOLS):
+        for messages in (MESSAGES, TOOLS, SEEN):
             def call(base):
                 stream = openai.OpenAI(base_url=base + "/v1", api_key="sk-test", max_retries=0).chat.completions.create(
                     model="model-1", messages=messages, stream=True, stream_options={"include_usage": True})
@@ -95,7 +98,9 @@ class Upstream(unittest.TestCase):
         import openai
         items = [TOOLS[0], {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{\"city\":\"Bern\"}"},
                  {"type": "function_call_output", "call_id": "c1", "output": "rain"}]
-        for messages, written in ((MESSAGES, MESSAGES), (TOOLS, items)):
+        seen = [{"role": "user", "content": [{"type": "input_text", "text": "What is it?"}, {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="},
+                                             {"type": "input_image", "image_url": "https://pictures.test/cat.png"}]}]
+        for messages, written in ((MESSAGES, MESSAGES), (TOOLS, items), (SEEN, seen)):
             def call(base):
                 stream = openai.OpenAI(base_url=base + "/v1", api_key="sk-test", max_retries=0).responses.create(
                     model="model-1", input=written, stream=True)
@@ -108,7 +113,10 @@ class Upstream(unittest.TestCase):
         import anthropic
         blocks = [TOOLS[0], {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "weather", "input": {"city": "Bern"}}]},
                   {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "rain"}]}]
-        for messages, system, written in ((MESSAGES, "Be brief.", TALK), (TOOLS, None, blocks)):
+        seen = [{"role": "user", "content": [{"type": "text", "text": "What is it?"},
+                                             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
+                                             {"type": "image", "source": {"type": "url", "url": "https://pictures.test/cat.png"}}]}]
+        for messages, system, written in ((MESSAGES, "Be brief.", TALK), (TOOLS, None, blocks), (SEEN, None, seen)):
             def call(base):
                 more = {"system": system} if system else {}
                 stream = anthropic.Anthropic(base_url=base, api_key="sk-test", max_retries=0).messages.create(
@@ -116,7 +124,30 @@ class Upstream(unittest.TestCase):
                 self.assertEqual("".join(e.delta.text for e in stream if e.type == "content_block_delta"), "fine")
             self.compare(ANTHROPIC, "/v1/messages", "anthropic_messages", messages,
                          'auth = { type = "x-api-key", env = "KEY" }\nauth_headers = { anthropic-version = "2023-06-01" }', call,
-                         ["content-type"])
+                         ["content-type", "x-api-key", "anthropic-version"])
+
+
+class Types(unittest.TestCase):
+    """Bodies with tools, images and schemas (Tests/WeirAITests/DialectBodyTests.swift writes them): what the clients' own types say of them."""
+
+    def check(self, shape, kind):
+        import pydantic
+        body = json.loads((pathlib.Path(__file__).parent / "bodies.json").read_text())[shape]
+        adapter = pydantic.TypeAdapter(kind)
+        # What a type does not know is left out of what it gives back.
+        self.assertEqual(json.loads(adapter.dump_json(adapter.validate_python(body), warnings=False)), body)
+
+    @unittest.skipUnless(client("openai"), "the openai client is not installed: make peers")
+    def test_openai(self):
+        from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
+        from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
+        self.check("openai_chat", CompletionCreateParamsStreaming)
+        self.check("openai_responses", ResponseCreateParamsStreaming)
+
+    @unittest.skipUnless(client("anthropic"), "the anthropic client is not installed: make peers")
+    def test_anthropic(self):
+        from anthropic.types.message_create_params import MessageCreateParamsStreaming
+        self.check("anthropic_messages", MessageCreateParamsStreaming)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import WeirCore
 import WeirTesting
@@ -38,6 +39,27 @@ struct DialectBodyTests {
     change(&chat, &config)
     let prepared = try ChatPreflight.prepare(chat, config, FixedEnvironment())
     return try JSONValue.parse(prepared.http?.body ?? [])
+  }
+
+  /// For Tests/Product/upstream_test.py, which holds them to the types of the services' own clients.
+  @Test func theBodiesAreAFile() throws {
+    var bodies: [JSONMember] = []
+    for shape in [RequestShape.openaiChat, .openaiResponses, .anthropicMessages] {
+      let sent = try body(shape) { chat, _ in
+        chat.tools[0].parameters = [
+          "type": "object", "properties": ["x": ["type": "integer"]], "required": ["x"], "additionalProperties": false,
+        ]
+        if shape != .anthropicMessages { chat.answer = .schema(["type": "object", "properties": [:]]) }
+      }
+      bodies.append(JSONMember(shape.rawValue, sent))
+    }
+    let text = JSONValue.object(bodies).text + "\n"
+    let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+      "../Product/bodies.json")
+    if ProcessInfo.processInfo.environment["WEIR_UPDATE"] != nil {
+      try text.write(to: file, atomically: true, encoding: .utf8)
+    }
+    #expect(try String(contentsOf: file, encoding: .utf8) == text, "WEIR_UPDATE=1 swift test --filter DialectBodyTests")
   }
 
   @Test func openAIChat() throws {

@@ -15,7 +15,7 @@ struct RoutedCallTests {
 
   func run(
     _ simulation: SimulatedWorld, _ providers: [ProviderConfig], stopAfter: Duration? = nil,
-    _ servers: () -> [String: (SimulatedHTTPExchange, Int) -> Void]
+    tap: (any ProviderTap)? = nil, _ servers: () -> [String: (SimulatedHTTPExchange, Int) -> Void]
   ) -> EventRecorder {
     var counts: [String: Int] = [:]
     for (name, serve) in servers() {
@@ -28,7 +28,7 @@ struct RoutedCallTests {
     recorder.onEvent = { if case .end = $0 { recorder.endedAfter = simulation.loop.elapsed } }
     let registry = ProviderRegistry(configured: providers, environment: simulation.environment)
     let call = ChatClient(world: simulation.world, registry: registry)
-      .start(request(), provider: providers[0], sink: recorder)
+      .start(request(), provider: providers[0], sink: recorder, tap: tap)
     if let stopAfter { _ = simulation.loop.after(stopAfter) { call.stop() } }
     simulation.loop.run()
     #expect(recorder.endCount == 1 && recorder.end != nil && call.isEnded, "\(simulation)")
@@ -155,6 +155,40 @@ struct RoutedCallTests {
     #expect(recorder.failure?.code == "ProviderNotFound" && simulation.http.requests.isEmpty)
     #expect(recorder.failure?.message == "provider \"lab\": fallback: there is no provider \"labb\"")
     #expect(recorder.failure?.hint == "did you mean \"lab\"?")
+  }
+
+  /// Events that are handed on as they came: another provider of the same dialect may send them, before there was content.
+  @Test func whoReadsEventsFallsBackWithinADialect() {
+    final class Tap: ProviderTap {
+      var answered = 0
+      var events = 0
+      func providerAnswered() { answered += 1 }
+      func providerSent(_ type: String, _ data: Span<UInt8>) { events += 1 }
+      func providerIsTriedAgain() { events = 0 }
+    }
+    for (fails, end) in [(true, EndState.completed), (false, .truncated)] {
+      let simulation = SimulatedWorld(seed: 1, faults: .calm)
+      let tap = Tap()
+      let providers = [
+        provider("a") {
+          $0.fallback = ["claude", "eliza", "b"]
+          $0.afterContent = .restart
+        }, provider("b"),
+        provider("claude") { $0.use(.anthropicMessages) },
+      ]
+      let recorder = run(simulation, providers, tap: tap) {
+        [
+          "a": { exchange, _ in
+            if fails { return Self.refuse(500, exchange) }
+            exchange.head(200)
+            exchange.body(delta("half"))
+            exchange.finish()
+          }, "b": { exchange, _ in Self.answer("hi", to: exchange) },
+        ]
+      }
+      #expect(recorder.end == end && recorder.text == (fails ? "hi" : "half"), "\(recorder.events)")
+      #expect(simulation.http.requests.count == (fails ? 2 : 1) && tap.answered == 1 && tap.events > 0)
+    }
   }
 
   @Test func theLastFailureIsTold() {

@@ -159,6 +159,18 @@ import WeirTesting
     #expect(data.last == "[DONE]")
   }
 
+  /// What was said is void (`fallback_after_content = "restart"`): told in every format that has a place for it.
+  @Test(arguments: [
+    ("weir", "event: restart\ndata: {}\n\n"), ("openai", "\"choices\":[],\"weir\":{\"restart\":true}}\n\n"),
+    ("ai-sdk", "data: {\"type\":\"data-restart\",\"data\":{},\"transient\":true}\n\n"), ("text", ""),
+  ]) func aRestartIsTold(_ format: String, _ said: String) throws {
+    let bench = try Bench()
+    let client = bench.ask("POST", "/chat?format=\(format)", body: #"{"message":"hi"}"#)
+    bench.finish("run1", [.text("void"), .restart, .text("anew")])
+    #expect(client.text.contains(text: said) || said.isEmpty, "\(client.text)")
+    if format == "text" { #expect(client.text == "voidanew") }
+  }
+
   @Test func chunkedAndPlainCarryTheSameBytes() throws {
     let bench = try Bench()
     let plain = bench.chat()
