@@ -155,7 +155,12 @@ struct DialectBodyTests {
         ["role": "user", "content": "And?", "name": "Ann"],
       ],
       "max_output_tokens": 9, "temperature": 0.5,
-      "tools": [["type": "function", "name": "look", "description": "Looks.", "parameters": ["type": "object"]]],
+      "tools": [
+        [
+          "type": "function", "name": "look", "description": "Looks.", "parameters": ["type": "object"],
+          "strict": false,
+        ]
+      ],
       "text": ["format": ["type": "json_schema", "name": "answer", "schema": ["type": "object"]]], "stream": true,
     ]
     #expect(sent == expected)
