@@ -35,19 +35,24 @@ enum ResponsesBody {
   }
 
   private static func message(_ item: JSONValue, _ message: ChatMessage) -> JSONValue {
-    guard case .array = message.content, case .object(var members) = item else { return item }
+    guard case .array(let written) = message.content, case .object(var members) = item else { return item }
     let said = message.role == "assistant" ? "output_text" : "input_text"
-    let parts = message.parts.map { part -> JSONValue in
+    let parts = zip(written, message.parts).map { written, part -> JSONValue in
       switch part {
       case .text(let text): ["type": .string(said), "text": .string(text)]
-      case .imageURL(let url): ["type": "input_image", "image_url": .string(url)]
-      case .imageData(let type, let base64):
-        ["type": "input_image", "image_url": .string("data:\(type);base64,\(base64)")]
+      case .imageURL(let url): image(url, written)
+      case .imageData(let type, let base64): image("data:\(type);base64,\(base64)", written)
       case .other(let value): value
       }
     }
     for index in members.indices where members[index].name == "content" { members[index].value = .array(parts) }
     return .object(members)
+  }
+
+  /// How closely it is looked at stands beside the URL here.
+  private static func image(_ url: String, _ written: JSONValue) -> JSONValue {
+    let detail = written["image_url"]?["detail"] ?? written["detail"] ?? "auto"
+    return ["type": "input_image", "image_url": .string(url), "detail": detail]
   }
 
   private static func tool(_ tool: ChatTool) -> JSONValue {

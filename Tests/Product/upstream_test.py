@@ -11,7 +11,7 @@ TOOLS = [{"role": "user", "content": "Weather?"},
          {"role": "tool", "tool_call_id": "c1", "content": "rain"}]
 SEEN = [{"role": "user", "content": [{"type": "text", "text": "What is it?"},
                                      {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
-                                     {"type": "image_url", "image_url": {"url": "https://pictures.test/cat.png"}}]}]
+                                     {"type": "image_url", "image_url": {"url": "https://pictures.test/cat.png", "detail": "low"}}]}]
 
 PROGRAM = '''
 import std/ai/streaming (callStream)
@@ -98,8 +98,8 @@ class Upstream(unittest.TestCase):
         import openai
         items = [TOOLS[0], {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{\"city\":\"Bern\"}"},
                  {"type": "function_call_output", "call_id": "c1", "output": "rain"}]
-        seen = [{"role": "user", "content": [{"type": "input_text", "text": "What is it?"}, {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="},
-                                             {"type": "input_image", "image_url": "https://pictures.test/cat.png"}]}]
+        seen = [{"role": "user", "content": [{"type": "input_text", "text": "What is it?"}, {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo=", "detail": "auto"},
+                                             {"type": "input_image", "image_url": "https://pictures.test/cat.png", "detail": "low"}]}]
         for messages, written in ((MESSAGES, MESSAGES), (TOOLS, items), (SEEN, seen)):
             def call(base):
                 stream = openai.OpenAI(base_url=base + "/v1", api_key="sk-test", max_retries=0).responses.create(
@@ -128,26 +128,31 @@ class Upstream(unittest.TestCase):
 
 
 class Types(unittest.TestCase):
-    """Bodies with tools, images and schemas (Tests/WeirAITests/DialectBodyTests.swift writes them): what the clients' own types say of them."""
+    """Tools, images and schemas as Tests/WeirAITests/DialectBodyTests.swift writes them: what the clients' own types say of them."""
 
-    def check(self, shape, kind):
+    def check(self, kind, shape, *path):
         import pydantic
-        body = json.loads((pathlib.Path(__file__).parent / "bodies.json").read_text())[shape]
-        adapter = pydantic.TypeAdapter(kind)
+        value = json.loads((pathlib.Path(__file__).parent / "bodies.json").read_text())[shape]
+        for step in path:
+            value = value[step]
         # What a type does not know is left out of what it gives back.
-        self.assertEqual(json.loads(adapter.dump_json(adapter.validate_python(body), warnings=False)), body)
+        self.assertEqual(pydantic.TypeAdapter(kind).validate_python(value), value)
 
     @unittest.skipUnless(client("openai"), "the openai client is not installed: make peers")
     def test_openai(self):
-        from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
-        from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
-        self.check("openai_chat", CompletionCreateParamsStreaming)
-        self.check("openai_responses", ResponseCreateParamsStreaming)
+        from openai.types import chat, responses, shared_params
+        self.check(chat.ChatCompletionFunctionToolParam, "openai_chat", "tools", 0)
+        self.check(chat.ChatCompletionContentPartImageParam, "openai_chat", "messages", 1, "content", 1)
+        self.check(shared_params.ResponseFormatJSONSchema, "openai_chat", "response_format")
+        self.check(responses.ResponseInputImageParam, "openai_responses", "input", 1, "content", 1)
+        self.check(responses.FunctionToolParam, "openai_responses", "tools", 0)
+        self.check(responses.ResponseFormatTextJSONSchemaConfigParam, "openai_responses", "text", "format")
 
     @unittest.skipUnless(client("anthropic"), "the anthropic client is not installed: make peers")
     def test_anthropic(self):
-        from anthropic.types.message_create_params import MessageCreateParamsStreaming
-        self.check("anthropic_messages", MessageCreateParamsStreaming)
+        from anthropic import types
+        self.check(types.ToolParam, "anthropic_messages", "tools", 0)
+        self.check(types.ImageBlockParam, "anthropic_messages", "messages", 0, "content", 1)
 
 
 if __name__ == "__main__":

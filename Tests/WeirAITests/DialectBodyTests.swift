@@ -144,7 +144,7 @@ struct DialectBodyTests {
           "role": "user",
           "content": [
             ["type": "input_text", "text": "What is this?"],
-            ["type": "input_image", "image_url": "data:image/png;base64,AAAA"],
+            ["type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"],
           ],
         ],
         ["role": "assistant", "content": "I look."],
