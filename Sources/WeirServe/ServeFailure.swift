@@ -63,7 +63,7 @@ package enum ServeFailure: Failure, Equatable {
     case .staleProducer: 403
     case .beyondTail, .badFork, .badFirstSequence, .badName: 400
     case .full: 507
-    case .unavailable: 503
+    case .held, .unavailable: 503
     }
   }
 
