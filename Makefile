@@ -34,6 +34,7 @@ test-product: dependencies
 	swift build $(SWIFT_FLAGS) --product weir
 	swift build $(SWIFT_FLAGS) --product WebSocketPeer
 	swift build $(SWIFT_FLAGS) --product SelectBenchmark
+	swift build $(SWIFT_FLAGS) --product RedisStreams
 	python3 Tests/Product/run.py
 
 ## make lint          format and house rules
@@ -46,6 +47,7 @@ bench: build
 	$(RELEASE) --product FiberBenchmark
 	$(RELEASE) --product SelectBenchmark
 	$(RELEASE) --product WebSocketPeer
+	$(RELEASE) --product RedisStreams
 	python3 Benchmarks/run.py
 
 ## make autobahn      every case of Autobahn's suite against our WebSocket, both ends; the table of docs/websocket.md (minutes; needs `make peers`)

@@ -42,6 +42,7 @@ let package = Package(
       "WeirServe", ["WeirCore", "WeirWire", "WeirStore", "WeirNet"],
       resources: [.embedInCode("Page/chat.html")]),
     room("WeirAI", ["WeirCore", "WeirWire", "WeirFlow", "WeirStore"]),
+    room("WeirRedis", ["WeirCore", "WeirWire", "WeirStore"]),
     // 4: programs meet the rooms
     room("WeirRuntime", ["WeirCore", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"]),
     // 5, 6: the library's face, the command
@@ -75,7 +76,10 @@ let package = Package(
     .executableTarget(
       name: "SelectBenchmark", dependencies: ["WeirCore", "WeirFlow", "WeirIO", "Weir"], path: "Benchmarks/select",
       swiftSettings: swift),
-    // A peer for tests and measurements, in no product
+    // Peers for tests and measurements, in no product
+    .executableTarget(
+      name: "RedisStreams", dependencies: ["WeirCore", "WeirIO", "WeirRedis", "WeirStore"],
+      path: "Benchmarks/durable/redis", swiftSettings: swift),
     .executableTarget(
       name: "WebSocketPeer", dependencies: ["WeirCore", "WeirFlow", "WeirIO", "WeirNet"], path: "Tests/WebSocketPeer",
       swiftSettings: swift),
@@ -89,6 +93,8 @@ let package = Package(
     tests("WeirNet", ["WeirWire", "WeirFlow"]),
     tests("WeirAI", ["WeirWire", "WeirFlow", "WeirStore", "CWeirTOML"], exclude: ["Cassettes"]),
     tests("WeirServe", ["WeirWire", "WeirStore", "WeirNet"]),
+    // Conformance/ holds links to the suite of WeirStoreTests: one suite, run by every store's tests
+    tests("WeirRedis", ["WeirWire", "WeirStore", "WeirIO"]),
     tests(
       "WeirRuntime", ["WeirWire", "WeirFlow", "WeirStore", "WeirLang", "WeirNet", "WeirServe", "WeirAI"],
       exclude: ["golden"]),

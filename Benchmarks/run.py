@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints one table each: CPU per event first, peers in the same run, medians of several rounds.
 
-    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [websocket] [ai] [stop] [--rounds N] [--quick]
+    python3 Benchmarks/run.py [start] [language] [sources] [relay] [fanout] [streams] [store] [websocket] [ai] [stop] [redis] [--rounds N] [--quick]
 
 Everything is on loopback, the server under test on core 0, the load on core 1. Peers that are missing are named and
 left out. Needs `make build`, gcc, and for the peers `make peers`.
@@ -9,6 +9,7 @@ left out. Needs `make build`, gcc, and for the peers `make peers`.
 import argparse, contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
 import ai, language, sources, stop, websocket
+import durable.redis
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEIR = ROOT / ".build/release/weir"
@@ -315,7 +316,8 @@ PARTS = {
     "start": start, "relay": relay, "fanout": fanout, "streams": streams, "store": store,
     "language": lambda rounds, quick: language.language(WEIR, WORK, rounds, quick),
     "sources": lambda rounds, quick: sources.sources(WEIR, WORK, rounds, quick),
-    "websocket": lambda rounds, quick: websocket.run(quick, rounds)}
+    "websocket": lambda rounds, quick: websocket.run(quick, rounds),
+    "redis": durable.redis.run}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()

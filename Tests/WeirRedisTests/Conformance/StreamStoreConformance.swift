@@ -1,0 +1,1 @@
+../../WeirStoreTests/StreamStoreConformance.swift

@@ -1,0 +1,1 @@
+../../WeirStoreTests/StreamStoreConformanceProtocol.swift
