@@ -308,6 +308,7 @@ package final class RedisStreamStore: StreamStore {
 
   package func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
     guard limit > 0 else { return loop.soon { answer(.success([])) } }
+    joinable = [:]
     var start = prefix.isEmpty ? "-" : "[" + prefix
     if let after, !after.path.utf8.lexicographicallyPrecedes(prefix.utf8) { start = "(" + after.path }
     page(from: start, prefix, limit, [], answer)
@@ -329,7 +330,11 @@ package final class RedisStreamStore: StreamStore {
     }
   }
 
-  package func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { watches.add(name, wake) }
+  package func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable {
+    // What is appended from now on is news, what was appended before is not: they are not one command.
+    joinable[name] = nil
+    return watches.add(name, wake)
+  }
 
   // MARK: Asking
 

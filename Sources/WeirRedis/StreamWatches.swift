@@ -14,6 +14,8 @@ final class StreamWatches {
   private final class Watched {
     let list: WatcherList
     var seen: UInt64 = 0
+    /// Of messages that came before the first look was answered: which of them are news is told by it.
+    var heard: UInt64 = 0
     /// Whether `seen` is what the first watcher began with: the answer to the first look is to come, was given, or did not come in time.
     var beginning = Beginning.asked
     /// A look is under way, and another one is wanted behind it.
@@ -53,7 +55,7 @@ final class StreamWatches {
     subscriber.onMessage = { [weak self] channel, message in
       guard let self, let name = name(channel), let entry = watched[name] else { return }
       let words = message.split(separator: " ")
-      if let version = words.first.flatMap({ UInt64($0) }) { self.saw(version, entry) }
+      if let version = words.first.flatMap({ UInt64($0) }) { heard(version, entry) }
       if words.count > 1 { lives(name, entry, idleSeconds: Int64(words[1])) }
     }
   }
@@ -93,6 +95,10 @@ final class StreamWatches {
     } else {
       saw(version, entry)
     }
+  }
+
+  private func heard(_ version: UInt64, _ entry: Watched) {
+    if entry.beginning == .asked { entry.heard = max(entry.heard, version) } else { saw(version, entry) }
   }
 
   private func saw(_ version: UInt64, _ entry: Watched) {
@@ -137,7 +143,9 @@ final class StreamWatches {
 
   private func looked(at entry: Watched, _ version: UInt64, before: UInt64) {
     switch entry.beginning {
-    case .asked: entry.seen = max(entry.seen, version)
+    case .asked:
+      entry.seen = max(entry.seen, version)
+      saw(entry.heard, entry)
     case .lost:
       // What has happened since it was watched is not known; whoever reads will see.
       entry.seen = max(entry.seen, version)

@@ -30,4 +30,24 @@ struct RedisConformanceTests {
     defer { store.close() }
     try StreamStoreModel.compare(prefix: "m", with: test.underTest(store), seed: 1, operations: 200)
   }
+
+  /// One turn: what was appended before the watch wakes nobody, what is appended behind it does, though both wait to be sent.
+  @Test func appendsAroundAWatchAreToldApart() throws {
+    let server = try RedisServer()
+    let test = RedisTest()
+    let store = try test.open(server.url())
+    defer { store.close() }
+    let name = try StreamName("a")
+    try test.underTest(store).create("a")
+    for isFollowed in [false, true] {
+      var wakes = 0
+      store.append(name, [[1]], ending: nil) { _ in }
+      let watch = store.watch(name) { wakes += 1 }
+      if isFollowed { store.append(name, [[2]], ending: nil) { _ in } }
+      try test.settle(store)
+      #expect(wakes == (isFollowed ? 1 : 0))
+      watch.cancel()
+      try test.settle(store)
+    }
+  }
 }
