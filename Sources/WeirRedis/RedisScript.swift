@@ -139,7 +139,7 @@ private enum Lua {
       for i = 1, #parts do parts[i] = #parts[i] .. ':' .. parts[i] end
       local result = table.concat(parts)
       redis.call('HSET', session, 'g', ARGV[5], 'n', ARGV[6], slot, result)
-      if not known[1] then redis.call('PEXPIRE', session, 86400000) end
+      redis.call('PEXPIRE', session, 86400000)
       return result
     end
 

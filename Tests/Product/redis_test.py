@@ -5,6 +5,9 @@ import contextlib, os, pathlib, re, shlex, shutil, signal, subprocess, sys, temp
 
 from harness import DEADLINE, ROOT, free_port, until
 
+sys.path.insert(0, str(ROOT / "Benchmarks"))
+import durable.redis  # noqa: E402
+
 PEER = pathlib.Path(os.environ.get("WEIR_REDIS_STREAMS", ROOT / ".build/debug/RedisStreams"))
 
 
@@ -166,6 +169,20 @@ class Documents(unittest.TestCase):
             for words in (("append", "a", 10, 2), ("wake", "b", 10), ("read", "a")):
                 done = subprocess.run([PEER, words[0], url, *map(str, words[1:])], capture_output=True, text=True, timeout=DEADLINE)
                 self.assertEqual(done.returncode, 0, f"{words}: {done.stdout}{done.stderr}")
+
+
+@unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed (scripts/dependencies --tests)")
+@unittest.skipUnless(PEER.exists(), "RedisStreams is not built (swift build --product RedisStreams)")
+class Benchmark(unittest.TestCase):
+    def test_what_is_measured_is_what_is_there(self):
+        durable.redis.BINARY = PEER
+        with durable.redis.redis() as port:
+            for writers in (1, 16):
+                self.assertEqual(durable.redis.ours(port, "append", f"a/{writers}", 300, writers)["items"], 300)
+                self.assertEqual(durable.redis.ours(port, "read", f"a/{writers}")["items"], 300)
+            self.assertGreater(durable.redis.ours(port, "wake", "w", 20)["p50_us"], 0)
+            self.assertGreater(durable.redis.bare(port, 300, 4, 2)["per_s"], 0)
+            self.assertEqual(durable.redis.ask(port, "XLEN", "bare").strip(), "300")
 
 
 if __name__ == "__main__":
