@@ -124,6 +124,7 @@ struct RedisScaleTests {
   }
 
   @Test func aThousandReadersSeeAllOfItOnceThroughEverything() throws {
+    let server = try RedisServer(["--appendonly", "yes", "--appendfsync", "always"])
     let proxy = try CuttingProxy(test.world, to: server.port, seed: 3)
     let random = SeededRandom(seed: 5)
     proxy.lifeOfNext = { random.int(500_000...2_000_000) }
@@ -160,15 +161,22 @@ struct RedisScaleTests {
         let items = (number..<min(total, number + 10)).map { Array("\($0)".utf8) }
         writer.append(name, items, ending: number + 10 >= total ? .closed : nil) { result in
           if case .failure(let failure) = result { Issue.record(failure) }
-          _ = test.loop.after(.milliseconds(5)) { write(number + 10) }
+          _ = test.loop.after(.milliseconds(60)) { write(number + 10) }
         }
       }
       write(200)
-      _ = test.loop.after(.milliseconds(100)) { [server] in
-        server.pause()
-        _ = test.loop.after(.milliseconds(150)) { server.resume() }
+      func at(_ milliseconds: Int, _ what: @escaping () throws -> Void) {
+        _ = test.loop.after(.milliseconds(milliseconds)) { do { try what() } catch { Issue.record(error) } }
       }
-      _ = test.loop.after(.milliseconds(400)) { proxy.cutAll() }
+      at(50) { server.pause() }
+      at(150) { server.resume() }
+      at(200) {
+        server.kill()
+        try server.start()
+      }
+      at(350) { try proxy.set(.partition) }
+      at(500) { try proxy.set(.relay) }
+      at(600) { proxy.cutAll() }
     }
     #expect(wrong == 0)
     #expect(zip(followers, starts).allSatisfy { $0.next == Offset(UInt64(total)) && $0.count == total - Int($1) })
