@@ -73,6 +73,8 @@ struct RedisReply {
     do throws(StoreFailure) {
       switch outcome {
       case "fewItems": return .badFork(try StreamName(self[1]), "fewer than \(sub) items follow offset \(offset)")
+      case "tooDeep":
+        return .badFork(try StreamName(self[1]), "it is the fork of a fork, \(self[2]) times (depthLimit)")
       case "fewBytes":
         return .badFork(try StreamName(self[1]), "\(self[4]) bytes follow offset \(offset), not \(sub)")
       default: return failure()

@@ -64,8 +64,8 @@ private enum Lua {
 
   /// What a stream is, and when it is over.
   static let life = """
-    local fields = {'type', 'made', 'tail', 'end', 'why', 'idle', 'mark', 'until', 'from', 'at', 'sub', 'base', 'kids',
-      'gone', 'seq', 'closer', 'producers'}
+    local fields = {'type', 'made', 'tail', 'end', 'why', 'idle', 'mark', 'until', 'from', 'at', 'sub', 'base', 'depth',
+      'kids', 'gone', 'seq', 'closer', 'producers'}
     local function load(n)
       local values = redis.call('HMGET', meta(n), unpack(fields))
       if not values[1] then return nil end
@@ -175,6 +175,7 @@ private enum Lua {
       source = living(from)
       if not source then return done('notFound', from) end
       if source.gone then return done('gone', from) end
+      if tonumber(source.depth or 0) >= FORKS then return done('tooDeep', from, 'FORKS') end
       if type ~= '' and essence(type) ~= essence(source.type) then return done('otherType', from, source.type) end
       local tail, sub = tonumber(source.tail), tonumber(ARGV[12])
       at = ARGV[11] == '' and source.tail or ARGV[11]
@@ -214,7 +215,9 @@ private enum Lua {
     m = {type = type, made = stamp, tail = text(tail)}
     if idle ~= '' then m.idle, m.mark = idle, stamp end
     if over ~= '' then m['until'] = over end
-    if source then m.from, m.at, m.sub, m.base = ARGV[10], at, ARGV[12], text(base) end
+    if source then
+      m.from, m.at, m.sub, m.base, m.depth = ARGV[10], at, ARGV[12], text(base), text((source.depth or 0) + 1)
+    end
     if ARGV[13] ~= '' then m['end'], m.why = ARGV[13], ARGV[14] end
     local version = changed(name, m.idle or m['until'] and '-')
     local flat = {'v', version}
@@ -228,6 +231,7 @@ private enum Lua {
     if ends then redis.call('ZADD', P .. 'expiry', text(ends), name) end
     return done('made', version, unpack(status(name, m)))
     """
+    .replacing(text: "FORKS", with: "100")
 
   /// 7 ending · 8 reason · 9 content type · 10 producer · 11 its epoch · 12 its sequence · 13 has a Stream-Seq · 14 it ·
   /// 15… items. What is wrong is told in the order of `StreamStore.append`.
