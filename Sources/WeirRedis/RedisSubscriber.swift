@@ -100,7 +100,7 @@ final class RedisSubscriber {
   private func ping(_ word: String) { link.connection?.send(RESPWriter.command(["PING", word]), nil) }
 
   private func watchSilence() {
-    timer = loop.after(limits.heartbeat) { [weak self] in self?.checkSilence() }
+    timer = loop.after(lastHeard + limits.heartbeat - loop.now) { [weak self] in self?.checkSilence() }
   }
 
   private func checkSilence() {
@@ -110,16 +110,13 @@ final class RedisSubscriber {
       timer = nil
       return link.close()
     }
-    let silence = loop.now - lastHeard
-    if silence >= limits.heartbeat + limits.answerTimeout {
+    let heard = lastHeard
+    if loop.now - heard < limits.heartbeat { return watchSilence() }
+    ping("alive")
+    timer = loop.after(limits.answerTimeout) { [weak self] in
+      guard let self, isConnected else { return }
+      if lastHeard > heard { return watchSilence() }
       link.connection?.lose(.passing("it did not answer within \(limits.answerTimeout.text)"))
-      return
-    }
-    if silence >= limits.heartbeat {
-      ping("alive")
-      timer = loop.after(limits.answerTimeout) { [weak self] in self?.checkSilence() }
-    } else {
-      watchSilence()
     }
   }
 

@@ -158,4 +158,45 @@ private final class OddRedis {
     #expect(simulation.network.openStreamCount == 0)
     watch.cancel()
   }
+
+  /// A subscription is asked whether it is there, not oftener than it says; one that is silent is made again, and what changed meanwhile
+  /// is noticed; one that nobody needs goes.
+  @Test func aSubscriptionIsKeptAliveAndGivenUp() throws {
+    var (isOpening, isMute, version, pings) = (true, false, 5, 0)
+    func bulk(_ text: String) -> String { "$\(text.utf8.count)\r\n\(text)\r\n" }
+    let peer = try OddRedis(simulation) { words in
+      switch words.first {
+      case "SUBSCRIBE"?, "UNSUBSCRIBE"?: return "*3\r\n" + bulk(words[0].lowercased()) + bulk(words[1]) + ":1\r\n"
+      case "HMGET"?: return "*3\r\n" + bulk("\(version)") + "$-1\r\n$-1\r\n"
+      case "PING"?:
+        pings += 1
+        return isMute ? "" : "*2\r\n" + bulk("pong") + bulk(words[1])
+      default: return isOpening ? "$0\r\n\r\n" : ""
+      }
+    }
+    let store = try open(peer)
+    isOpening = false
+    var wakes = 0
+    let watch = store.watch(name) { wakes += 1 }
+    simulation.loop.advance(by: .seconds(120))
+    #expect(peer.connectionCount == 2 && wakes == 0 && (11...12).contains(pings), "\(peer.connectionCount) \(pings)")
+    isMute = true
+    simulation.loop.advance(by: .seconds(17))
+    #expect(peer.connectionCount == 3 && wakes == 0)
+    version = 6
+    simulation.loop.advance(by: .seconds(17))
+    #expect(peer.connectionCount == 4 && wakes == 1)
+    isMute = false
+    watch.cancel()
+    simulation.loop.advance(by: .seconds(60))
+    // Both ends of the one for commands.
+    #expect(simulation.network.openStreamCount == 2)
+    let again = store.watch(name) { wakes += 1 }
+    simulation.loop.advance(by: .seconds(5))
+    #expect(peer.connectionCount == 5 && simulation.network.openStreamCount == 4)
+    again.cancel()
+    store.close()
+    simulation.loop.advance(by: .seconds(1))
+    #expect(simulation.network.openStreamCount == 0)
+  }
 }
