@@ -49,8 +49,8 @@ let package = Package(
     room(
       "Weir",
       [
-        "WeirCore", "WeirFlow", "WeirIO", "WeirLang", "WeirStore", "WeirNet", "WeirServe", "WeirAI", "WeirRuntime",
-        "CWeirTOML",
+        "WeirCore", "WeirFlow", "WeirIO", "WeirLang", "WeirStore", "WeirNet", "WeirServe", "WeirAI", "WeirRedis",
+        "WeirRuntime", "CWeirTOML",
       ]),
     .executableTarget(
       name: "WeirCLI", dependencies: ["WeirCore", "WeirFlow", "WeirLang", "WeirRuntime", "Weir"], swiftSettings: swift),

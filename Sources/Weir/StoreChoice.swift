@@ -1,5 +1,6 @@
 import WeirCore
 import WeirIO
+import WeirRedis
 import WeirStore
 
 /// Where streams are kept and what an acknowledged append survives, as the command line, the environment and weir.toml say.
@@ -20,6 +21,8 @@ package enum StoreChoice: Equatable, Sendable {
   /// As long as the process lives.
   case memory
   case folder(String)
+  /// A Redis, by its URL, for more than one machine.
+  case redis(String)
 
   package static let usualFolder = ".weir/streams"
   package static let variable = "WEIR_STORE"
@@ -30,7 +33,7 @@ package enum StoreChoice: Equatable, Sendable {
     package var hint: String?
   }
 
-  /// `memory`, or a folder. What looks like a URL is one, and of no kind that is known.
+  /// `memory`, a folder, or the URL of a Redis.
   package init(_ text: String) throws(BadChoice) {
     if text == "memory" {
       self = .memory
@@ -39,10 +42,20 @@ package enum StoreChoice: Equatable, Sendable {
     guard !text.isEmpty, !text.utf8.contains(0) else {
       throw BadChoice(message: "\"\(text)\" is no store", hint: "memory, or a folder such as \(Self.usualFolder)")
     }
-    if let scheme = text.range(ofText: "://") {
-      throw BadChoice(
-        message: "there is no store of the kind \"\(text[..<scheme.lowerBound])\"",
-        hint: "memory, or a folder such as \(Self.usualFolder)")
+    if let mark = text.range(ofText: "://") {
+      let scheme = text[..<mark.lowerBound]
+      guard ["redis", "rediss"].contains(scheme.lowercased()) else {
+        throw BadChoice(
+          message: "there is no store of the kind \"\(scheme)\"",
+          hint: "memory, a folder such as \(Self.usualFolder), or redis://host")
+      }
+      do throws(StoreFailure) {
+        _ = try RedisAddress(text)
+      } catch {
+        throw BadChoice(message: error.message, hint: error.hint)
+      }
+      self = .redis(text)
+      return
     }
     self = .folder(text)
   }
@@ -63,6 +76,10 @@ package enum StoreChoice: Equatable, Sendable {
             directory: path, disk: world.disk, loop: world.loop, synchronization: synchronization
           ) { result in answer(result.map { $0 }) }
         }
+      }
+    case .redis(let url):
+      return DeferredStore(isExclusive: false) { answer in
+        RedisStreamStore.open(url: url, world: world) { result in answer(result.map { $0 }) }
       }
     }
   }

@@ -64,7 +64,7 @@ enum Commands {
   static let store: [CommandSpec.OptionSpec] = [
     .init(
       "store", value: "WHERE",
-      "where streams are kept: a folder, or memory (default: WEIR_STORE, else .weir/streams, made when it is needed)"),
+      "where streams are kept: a folder, redis://…, or memory (default: WEIR_STORE, else .weir/streams, made when needed)"),
     .init(
       "store-sync", value: "WHEN",
       "what is acknowledged survives power loss: always (default), or but for the last TIME, such as 100ms"),

@@ -89,7 +89,8 @@ enum RunCommand {
 extension RunCommand {
   /// The words that start the same again, from any folder: what is written into a run's journal. Without what is secret.
   private static func repeated(_ command: ParsedCommand) -> [String] {
-    let dropped: Set<String> = ["--run-id", "--token"]
+    // Whoever takes it up says where it is kept; a store's URL may hold a password.
+    let dropped: Set<String> = ["--run-id", "--token", "--store"]
     var words: [String] = []
     var given = Array(Terminal.arguments.dropFirst())[...]
     while let word = given.popFirst() {
