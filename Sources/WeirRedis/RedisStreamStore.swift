@@ -111,6 +111,9 @@ package final class RedisStreamStore: StreamStore {
     }
   }
 
+  /// Other processes write to the same streams: that is what it is for.
+  package var isExclusive: Bool { false }
+
   /// Gives up what waits, and lets Redis go. Everything asked afterwards fails.
   package func close() {
     sweepTimer?.timer.cancel()
