@@ -92,8 +92,8 @@ package enum DiskFailure: Failure, Equatable {
   case denied(String)
   case full(String)
   case tooLarge(String, limit: Int)
-  /// Another process has it (`DiskMode.lock`).
-  case locked(String)
+  /// Another process has it (`DiskMode.lock`), of that number if it is known.
+  case locked(String, by: Int?)
   case other(String, String)
 
   package var code: String {
@@ -115,7 +115,8 @@ package enum DiskFailure: Failure, Equatable {
     case .denied(let path): "no permission: \(path)"
     case .full(let path): "no space left for \(path)"
     case .tooLarge(let path, let limit): "\(path) is larger than \(limit) bytes"
-    case .locked(let path): "\(path): another process holds this lock"
+    case .locked(let path, let holder):
+      "\(path): another process\(holder.map { " (\($0))" } ?? "") holds this lock"
     case .other(let path, let why): "\(path): \(why)"
     }
   }

@@ -241,6 +241,21 @@ package protocol Disk: AnyObject {
   /// Atomic within a directory; durable after `synchronizeDirectory`.
   func rename(_ from: String, _ to: String, _ answer: @escaping (DiskFailure?) -> Void)
   func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
+  /// Tells of every change of the files in `directory` that is made from now on, by whichever process, until the watch that
+  /// it answers is cancelled. Told by the system: while nothing changes it costs nothing.
+  func watch(
+    _ directory: String, _ changed: @escaping (DirectoryChange) -> Void,
+    _ answer: @escaping (Result<any Cancellable, DiskFailure>) -> Void)
+}
+
+/// What became of a file in a directory that is watched.
+package enum DirectoryChange: Hashable, Sendable {
+  /// The file's bytes, or its length.
+  case content(String)
+  /// The name leads elsewhere than before, or nowhere.
+  case name(String)
+  /// More happened than could be told, or the directory has gone: anything may be different.
+  case unknown
 }
 
 extension Disk {

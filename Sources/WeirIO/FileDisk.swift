@@ -76,6 +76,17 @@ package final class FileDisk: Disk {
     }
   }
 
+  package func watch(
+    _ directory: String, _ changed: @escaping (DirectoryChange) -> Void,
+    _ answer: @escaping (Result<any Cancellable, DiskFailure>) -> Void
+  ) {
+    let loop = self.loop
+    let opened = { (descriptor: Result<Int32, DiskFailure>) in
+      answer(descriptor.map { DirectoryWatch(loop, descriptor: $0, changed) })
+    }
+    perform(directory, opened) { () throws(DiskFailure) in try DirectoryWatch.begin(directory) }
+  }
+
   private func act(
     _ path: String, _ answer: @escaping (DiskFailure?) -> Void,
     _ work: @escaping @Sendable () throws(DiskFailure) -> Void

@@ -35,9 +35,18 @@ final class OpenFile: Sendable {
       try check(fchmod(fd, 0o600), path)
       try check(ftruncate(fd, 0), path)
     }
-    if mode == .lock, flock(fd, LOCK_EX | LOCK_NB) != 0 {
-      throw errno == EWOULDBLOCK ? .locked(path) : DiskFailure.of(errno, path)
+    if mode == .lock { try lock() }
+  }
+
+  /// Whoever has it writes down its number, so that those who can't have it can say whose it is.
+  private func lock() throws(DiskFailure) {
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      guard errno == EWOULDBLOCK else { throw DiskFailure.of(errno, path) }
+      let holder = (try? read(at: 0, count: 20, trustsSize: true)) ?? []
+      throw .locked(path, by: Int(String(decoding: holder.prefix { $0 != 0x0A }, as: UTF8.self)))
     }
+    // The lock counts, not this: a full disk is no reason to do without.
+    if ftruncate(descriptor, 0) == 0 { try? write(Array("\(getpid())\n".utf8), at: 0) }
   }
 
   deinit { closeDescriptor(descriptor) }

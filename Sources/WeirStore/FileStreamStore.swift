@@ -34,16 +34,18 @@ package final class FileStreamStore: StreamStore {
   private let limits: Limits
   private let synchronization: Synchronization
   let files: StreamLog.Files
-  /// Held while the store lives.
+  /// Held while the store lives; nil: it only follows what another process writes.
   private var lock: (any DiskFile)?
+  /// Set before anything is asked of a store that follows.
+  var following: Following?
   /// What there is on disk.
   var known: [StreamName: StreamFiles]
   /// Deleted, and kept for their forks.
   var gone: Set<StreamName>
   var forks = ForkTable()
-  private var index = StreamNameIndex()
-  private var watchers: [StreamName: WatcherList] = [:]
-  private var active: [StreamName: ActiveStream] = [:]
+  var index = StreamNameIndex()
+  var watchers: [StreamName: WatcherList] = [:]
+  private(set) var active: [StreamName: ActiveStream] = [:]
   private var uses = 0
   private(set) lazy var schedule = ExpirySchedule(loop: loop) { [weak self] name in self?.expire(name) }
   /// Looked at one after the other, so that a thousand that are due together open one file at a time.
@@ -68,7 +70,7 @@ package final class FileStreamStore: StreamStore {
     }
   }
 
-  private init(
+  init(
     _ folder: StoreFolder, _ files: StreamLog.Files, _ loop: any Loop, _ synchronization: Synchronization,
     _ limits: Limits
   ) {
@@ -77,9 +79,9 @@ package final class FileStreamStore: StreamStore {
     self.limits = limits
     self.synchronization = synchronization
     lock = folder.lock
-    known = folder.streams
-    gone = folder.gone
-    for name in known.keys where !gone.contains(name) { index.insert(name) }
+    (known, gone) = ([:], [])
+    found(folder)
+    if folder.lock == nil { return }
     for (name, header) in folder.headers {
       if let fork = header.fork { forks.add(name, of: fork.source) }
       if !gone.contains(name), let lifetime = header.lifetime {
@@ -91,10 +93,20 @@ package final class FileStreamStore: StreamStore {
     for name in gone where forks.count(of: name) == 0 { ask(name, .purge) }
   }
 
+  deinit { following?.watch?.cancel() }
+
   /// The folder is another process' to write to. The lock goes with its file, which goes with what holds it.
   package func close() {
     lock?.close()
     lock = nil
+  }
+
+  /// What there is on disk.
+  func found(_ folder: StoreFolder) {
+    known = folder.streams
+    gone = folder.gone
+    index = StreamNameIndex()
+    for name in known.keys where !gone.contains(name) { index.insert(name) }
   }
 
   /// Watches that are not cancelled: 0 when all readers are gone, or something leaks.
@@ -121,6 +133,7 @@ package final class FileStreamStore: StreamStore {
   package func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) { ask(name, .delete(answer)) }
 
   package func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable {
+    following?.note(name)
     let list: WatcherList
     if let known = watchers[name] {
       list = known
@@ -132,6 +145,18 @@ package final class FileStreamStore: StreamStore {
   }
 
   package func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
+    guard let following, following.isListStale else {
+      return listKnown(prefix: prefix, after: after, limit: limit, answer)
+    }
+    listAgain { failure in
+      if let failure { return answer(.failure(failure)) }
+      self.listKnown(prefix: prefix, after: after, limit: limit, answer)
+    }
+  }
+
+  private func listKnown(
+    prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>
+  ) {
     var found: [StreamStatus] = []
     func next(_ names: ArraySlice<StreamName>) {
       guard let name = names.first else { return answer(.success(found)) }
@@ -185,12 +210,20 @@ package final class FileStreamStore: StreamStore {
     var isForking = false
     /// A use waits to be written down.
     var isUseWaiting = false
+    /// Of a store that follows: there is more in its last file than when it was looked at.
+    var hasGrown = false
+    /// It may have other files.
+    var hasMoved = false
+    /// The folder was listed for the question that is answered next.
+    var isListed = false
     var lastUse = 0
     var synchronization: (any Cancellable)?
     init(_ name: StreamName) { self.name = name }
   }
 
   func ask(_ name: StreamName, _ operation: StoreOperation) {
+    if following != nil, operation.isChange { return operation.fail(Following.refusal) }
+    following?.note(name)
     let stream = active[name] ?? ActiveStream(name)
     if stream.isForking, operation.isForFork { return operation.fail(.notFound(name)) }
     if active[name] == nil { active[name] = stream }
@@ -216,6 +249,7 @@ package final class FileStreamStore: StreamStore {
     if stream.isAdvancing { return }
     stream.isAdvancing = true
     while !stream.isBusy, let operation = stream.waiting.first {
+      if lookAgain(stream) { continue }
       if stream.log == nil, let files = known[stream.name] {
         if case .purge = operation {
         } else {
@@ -224,6 +258,12 @@ package final class FileStreamStore: StreamStore {
         }
       }
       if operation.isStopped(byExpiry: isOver(stream)) {
+        if following != nil {
+          // Its writer removes it.
+          stream.waiting.removeFirst()
+          operation.fail(.notFound(stream.name))
+          continue
+        }
         // Who asks again asks the disk again.
         remove(stream) { if case .failure(let failure) = $0 { self.refuseWaiting(stream, failure) } }
         continue
@@ -273,7 +313,7 @@ package final class FileStreamStore: StreamStore {
     busy(stream, work: { StreamLog.open(stream.name, found, self.files, $0) }, then: opened)
   }
 
-  private func refuseWaiting(_ stream: ActiveStream, _ failure: StoreFailure) {
+  func refuseWaiting(_ stream: ActiveStream, _ failure: StoreFailure) {
     let waiting = stream.waiting
     stream.waiting = []
     stream.waitingBytes = 0
@@ -477,7 +517,8 @@ package final class FileStreamStore: StreamStore {
   }
 
   func use(_ stream: ActiveStream, _ log: StreamLog) {
-    guard log.use(at: loop.wallClock), !stream.isUseWaiting else { return }
+    // Reading from another process is no use.
+    guard following == nil, log.use(at: loop.wallClock), !stream.isUseWaiting else { return }
     stream.isUseWaiting = true
     // Behind what is under way, and nobody waits for it.
     loop.soon { self.ask(stream.name, .writeUse) }

@@ -18,8 +18,8 @@ package enum StoreFailure: Failure, Equatable {
   case sequenceRegression(StreamName, last: String)
   case full(String)
   case badName(String, String)
-  /// A folder that another process writes to.
-  case held(String)
+  /// A folder that another process writes to, of that number if it is known.
+  case held(String, by: Int?)
   case unavailable(String)
 
   package var code: String {
@@ -61,7 +61,8 @@ package enum StoreFailure: Failure, Equatable {
     case .sequenceRegression(let name, let last): "stream \"\(name)\" is at sequence \"\(last)\" already"
     case .full(let what): what
     case .badName(let name, let why): "\"\(name)\" cannot name a stream: \(why)"
-    case .held(let folder): "another process writes to the streams in \(folder)"
+    case .held(let folder, let holder):
+      "another process\(holder.map { " (\($0))" } ?? "") writes to the streams in \(folder)"
     case .unavailable(let why): why
     }
   }

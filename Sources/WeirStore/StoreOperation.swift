@@ -25,6 +25,13 @@ enum StoreOperation {
     }
   }
 
+  var isChange: Bool {
+    switch self {
+    case .create, .append, .delete, .forkPoint, .purge, .expire, .writeUse: true
+    case .status, .read, .inherited, .synchronize: false
+    }
+  }
+
   /// Whether the stream goes before this is done.
   func isStopped(byExpiry isOver: @autoclosure () -> Bool) -> Bool {
     switch self {

@@ -23,6 +23,7 @@ package final class SimulatedDisk: Disk {
   private var pending: [(directory: String, change: SimulatedNames.Change)] = []
   private var power = 0
   private var nextAnswer = Instant(nanoseconds: 0)
+  private var watches: [SimulatedWatch] = []
 
   package init(loop: SimulatedLoop, random: SeededRandom, faults: SimulatedFaults, trace: SimulationTrace) {
     self.loop = loop
@@ -57,6 +58,7 @@ package final class SimulatedDisk: Disk {
       names.files[path] = file
       durableNames.files[path] = file
     }
+    tell(path, DirectoryChange.content)
   }
 
   /// Power is cut and comes back.
@@ -72,6 +74,8 @@ package final class SimulatedDisk: Disk {
       file.crash(random: random, faults: faults)
     }
     names = durableNames
+    // Whoever watched died with the machine.
+    watches = []
     trace.note("crash, \(names.files.count) files left")
   }
 
@@ -152,11 +156,41 @@ package final class SimulatedDisk: Disk {
     }
   }
 
+  package func watch(
+    _ directory: String, _ changed: @escaping (DirectoryChange) -> Void,
+    _ answer: @escaping (Result<any Cancellable, DiskFailure>) -> Void
+  ) {
+    perform("watch", directory, answer) { [self] () throws(DiskFailure) in
+      guard names.directories.contains(directory) else { throw .notFound(directory) }
+      let watch = SimulatedWatch(directory: directory, changed: changed)
+      watches.append(watch)
+      return watch
+    }
+  }
+
+  /// Tells who watches, some time later. Random numbers are drawn only if somebody does.
+  func tell(_ path: String, _ change: (String) -> DirectoryChange) {
+    if watches.isEmpty { return }
+    watches.removeAll { $0.changed == nil }
+    let directory = parent(path)
+    let told = change(String(path.dropFirst(directory == "/" ? 1 : directory.count + 1)))
+    for watch in watches where watch.directory == directory {
+      deliver(after: &watch.nextTelling, told) { watch.changed?($0) }
+    }
+  }
+
   // MARK: What every operation does
 
   private func change(_ change: SimulatedNames.Change, in directory: String) {
     names.apply(change)
     pending.append((directory, change))
+    switch change {
+    case .makeDirectory: break
+    case .link(let path, _), .remove(let path): tell(path, DirectoryChange.name)
+    case .rename(let from, let to):
+      tell(from, DirectoryChange.name)
+      tell(to, DirectoryChange.name)
+    }
   }
 
   private func performChange(
@@ -200,6 +234,20 @@ package final class SimulatedDisk: Disk {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
+}
+
+/// Somebody who is told of changes in a directory.
+final class SimulatedWatch: Cancellable {
+  let directory: String
+  private(set) var changed: ((DirectoryChange) -> Void)?
+  var nextTelling = Instant(nanoseconds: 0)
+
+  init(directory: String, changed: @escaping (DirectoryChange) -> Void) {
+    self.directory = directory
+    self.changed = changed
+  }
+
+  func cancel() { changed = nil }
 }
 
 /// Which names lead to which files.

@@ -37,9 +37,11 @@ package final class SimulatedFile: DiskFile {
       if let capacity = disk.capacity, growth > 0, growth > capacity - disk.bytesUsed {
         let fits = max(0, bytes.count - (growth - max(0, capacity - disk.bytesUsed)))
         if fits > 0 { inode.apply(.write(Array(bytes.prefix(fits)), at: place)) }
+        disk.tell(path, DirectoryChange.content)
         throw .full(path)
       }
       inode.apply(.write(bytes, at: place))
+      disk.tell(path, DirectoryChange.content)
     }
   }
 
@@ -63,6 +65,7 @@ package final class SimulatedFile: DiskFile {
       try writable()
       guard size >= 0 else { throw .other(path, "invalid size") }
       inode.apply(.truncate(to: size))
+      disk.tell(path, DirectoryChange.content)
     }
   }
 

@@ -156,7 +156,7 @@ class KilledServers(Folder):
             # A second process is told who has the store.
             other = weir("serve", "--caps", "all", "--port", free_port(), "served.weir", cwd=self.folder)
             self.assertEqual(other.returncode, 1)
-            self.assertIn("another process writes to the streams", other.stderr)
+            self.assertIn("writes to the streams", other.stderr)
             server.process.send_signal(signal.SIGKILL)
             server.wait()
         with self.serve(port) as server:

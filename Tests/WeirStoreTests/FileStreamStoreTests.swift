@@ -58,6 +58,27 @@ import WeirTesting
     try check.run(try bench.open())
   }
 
+  /// What nobody holds goes, and its lock with it: nothing of it waits in the loop for ever.
+  @Test(arguments: [FileStreamStore.Synchronization.always, .everyMilliseconds(10)])
+  func aStoreThatNobodyHoldsGoes(_ synchronization: FileStreamStore.Synchronization) throws {
+    var limits = FileStreamStore.Limits()
+    limits.segmentLimit = 500
+    let bench = Bench(limits: limits, synchronization: synchronization)
+    weak var store: FileStreamStore?
+    do {
+      let under = try bench.open()
+      store = bench.store
+      try under.create("a")
+      for number in 0..<50 { try under.append("a", ["item \(number)"]) }
+      #expect(try under.readAll("a").items.count == 50)
+      bench.store?.synchronize { _ in }
+      bench.simulation.loop.run()
+      bench.store = nil
+    }
+    bench.simulation.loop.run()
+    #expect(store == nil)
+  }
+
   // MARK: Crashes
 
   /// Power is cut at a random moment of random work, again and again: what was answered is there, once and in order; what was not

@@ -37,13 +37,25 @@ struct LogScan: Equatable {
     return header.hasFirstItems && !hasItems && verdict != .damaged
   }
 
-  init(_ bytes: [UInt8]) {
-    while end < bytes.count {
-      guard case .record(let record, let next) = LogRecord.read(bytes, at: end), take(record) else {
-        verdict = Self.isDamage(bytes, from: end) ? .damaged : .torn
+  /// Of nothing: it is gone on with.
+  init() {}
+
+  init(_ bytes: [UInt8]) { goOn(bytes, from: 0) }
+
+  /// Where reading goes on when the segment has grown: the last record is looked at again if another one may be written over it.
+  var resumePlace: Int { usePlace ?? end }
+
+  /// Takes what is in the segment from `place` on, which is 0 or `resumePlace`, up to what can be trusted.
+  mutating func goOn(_ bytes: [UInt8], from place: Int) {
+    end = place
+    usePlace = nil
+    verdict = .whole
+    while end < place + bytes.count {
+      guard case .record(let record, let next) = LogRecord.read(bytes, at: end - place), take(record) else {
+        verdict = Self.isDamage(bytes, from: end - place, origin: place) ? .damaged : .torn
         return
       }
-      end = next
+      end = place + next
     }
     if header == nil { verdict = .torn }
   }
@@ -73,13 +85,16 @@ struct LogScan: Equatable {
     return true
   }
 
-  private static func isDamage(_ bytes: [UInt8], from bad: Int) -> Bool {
+  /// `origin` is where `bytes` begin in the segment.
+  private static func isDamage(_ bytes: [UInt8], from bad: Int, origin: Int) -> Bool {
     var at = bad + 1
     // Bytes that look like records over and over would be checksummed over and over.
     var worth = 4 * bytes.count
     while let first = bytes[min(at, bytes.count)...].firstIndex(of: LogRecord.marker[0]) {
       at = first + 1
-      guard let claim = LogRecord.claim(bytes, at: first), claim.synced > bad, claim.synced <= first else { continue }
+      guard let claim = LogRecord.claim(bytes, at: first), claim.synced > origin + bad,
+        claim.synced <= origin + first
+      else { continue }
       worth -= claim.length
       if worth < 0 { return true }
       if case .record = LogRecord.read(bytes, at: first) { return true }

@@ -12,25 +12,27 @@ struct StreamFiles: Equatable {
   }
 }
 
-/// A store's folder as it is found: locked, its files listed, and what a crash left half deleted cleared away.
+/// A store's folder as it is found: locked, its files listed, and what a crash left half deleted cleared away; or only looked
+/// at, while another process writes to it.
 struct StoreFolder {
   static let lockName = "lock"
 
-  let lock: any DiskFile
+  /// Nil: only looked at.
+  let lock: (any DiskFile)?
   private(set) var streams: [StreamName: StreamFiles] = [:]
   /// Deleted, and kept for their forks.
   private(set) var gone: Set<StreamName> = []
   /// Of streams that are forks or have a lifetime.
   private(set) var headers: [StreamName: LogRecord.Header] = [:]
 
-  private init(lock: any DiskFile) { self.lock = lock }
+  private init(lock: (any DiskFile)?) { self.lock = lock }
 
   static func open(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<StoreFolder>) {
     disk.makeDirectory(directory, isPrivate: true) { failure in
       if let failure, failure.code != "FileExists" { return answer(.failure(StoreFailure(failure))) }
       disk.open(directory + "/" + lockName, .lock) { result in
         switch result {
-        case .failure(.locked): answer(.failure(.held(directory)))
+        case .failure(.locked(_, let holder)): answer(.failure(.held(directory, by: holder)))
         case .failure(let failure): answer(.failure(StoreFailure(failure)))
         case .success(let lock):
           func failed(_ failure: DiskFailure) {
@@ -44,6 +46,17 @@ struct StoreFolder {
             }
           }
         }
+      }
+    }
+  }
+
+  /// Changes nothing.
+  static func look(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<StoreFolder>) {
+    func failed(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure))) }
+    disk.list(directory) { result in
+      switch result {
+      case .failure(let failure): failed(failure)
+      case .success(let names): Sorting(names, directory, disk, StoreFolder(lock: nil), failed, answer).look()
       }
     }
   }
@@ -108,6 +121,8 @@ struct StoreFolder {
       let path = directory + "/" + files.name(stem, base)
       disk.open(path, .read) { [self] result in
         switch result {
+        // Its writer has deleted it since it was listed.
+        case .failure(.notFound) where folder.lock == nil: look()
         case .failure(let failure): failed(failure)
         case .success(let file):
           file.read(at: 0, count: LogRecord.headerLimit) { [self] result in
@@ -140,7 +155,7 @@ struct StoreFolder {
     }
 
     private func clear() {
-      guard !leftovers.isEmpty else { return answer(.success(folder)) }
+      guard !leftovers.isEmpty, folder.lock != nil else { return answer(.success(folder)) }
       let path = directory + "/" + leftovers.removeFirst()
       disk.remove(path) { [self] failure in
         // A stream made anew under its name would take it for its own.

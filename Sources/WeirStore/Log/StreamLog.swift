@@ -12,6 +12,8 @@ final class StreamLog {
     var segmentLimit: Int
     /// False: an append is answered when the system has it, and `synchronize` is called later.
     var synchronizesAppends: Bool
+    /// Another process writes: nothing is changed here, and what it has not finished is not there yet.
+    var isReadOnly = false
   }
 
   /// Items kept in memory: of one stream, the bytes of the newest.
@@ -52,8 +54,13 @@ final class StreamLog {
   private var recent: [StreamItem] = []
   private var recentFrom: UInt64
   private var recentBytes = 0
+  /// What the last segment held when it was looked at; goes on only in `follow`.
+  private var scan: LogScan
   /// An older segment that is being read.
   private var older: (base: UInt64, file: any DiskFile)?
+  /// Where the last few reads stopped: whoever reads on finds the record at once, not by way of the index.
+  private var readEnds: [(base: UInt64, position: UInt64, place: Int)] = []
+  private static let readEndsLimit = 8
 
   private init(_ name: StreamName, _ files: Files, _ file: any DiskFile, _ segments: [Segment], _ scan: LogScan) {
     self.name = name
@@ -69,6 +76,7 @@ final class StreamLog {
     synced = scan.end
     usePlace = scan.usePlace
     recentFrom = scan.tail
+    self.scan = scan
   }
 
   deinit {
@@ -149,12 +157,17 @@ final class StreamLog {
 
   /// The stream that has the files `found`. Success of nil: there is none; a file that a crash left half made is removed.
   static func open(
-    _ name: StreamName, _ found: StreamFiles, _ files: Files, _ answer: @escaping Answer<StreamLog?>
+    _ name: StreamName, _ found: StreamFiles, _ files: Files, isSecondLook: Bool = false,
+    _ answer: @escaping Answer<StreamLog?>
   ) {
     guard let base = found.bases.last else { return answer(.success(nil)) }
     let path = files.directory + "/" + found.name(LogFileName.stem(name), base)
-    func failed(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure))) }
-    files.disk.open(path, .readWrite) { opened in
+    func failed(_ failure: DiskFailure) {
+      // Its writer has deleted it since it was listed.
+      if files.isReadOnly, failure.code == "FileNotFound" { return answer(.success(nil)) }
+      answer(.failure(StoreFailure(failure)))
+    }
+    files.disk.open(path, files.isReadOnly ? .read : .readWrite) { opened in
       guard case .success(let file) = opened else { return failed(opened.failure ?? .notFound(path)) }
       readAll(file, files) { result in
         guard case .success(let bytes) = result else {
@@ -165,11 +178,13 @@ final class StreamLog {
         guard !scan.isUnmade else {
           // Nobody was told that this segment exists.
           file.close()
+          let earlier = StreamFiles(bases: found.bases.dropLast(), first: found.first)
+          if files.isReadOnly { return open(name, earlier, files, answer) }
           return files.disk.remove(path) { failure in
             if let failure { return failed(failure) }
             files.disk.synchronizeDirectory(files.directory) { failure in
               if let failure { return failed(failure) }
-              open(name, StreamFiles(bases: found.bases.dropLast(), first: found.first), files, answer)
+              open(name, earlier, files, answer)
             }
           }
         }
@@ -185,10 +200,16 @@ final class StreamLog {
           return answer(.success(log))
         }
         if scan.verdict == .damaged {
+          // It may have been read while its writer wrote over its last record.
+          if files.isReadOnly, !isSecondLook {
+            file.close()
+            return open(name, found, files, isSecondLook: true, answer)
+          }
           if scan.header == nil { log.refuse(log.damaged(path, 0), from: base) }
           log.damage = log.damaged(path, scan.end)
           return answer(.success(log))
         }
+        if files.isReadOnly { return answer(.success(log)) }
         // Whatever came through the crash is made durable before anything is promised on top of it.
         func synchronize() {
           file.synchronize { failure in
@@ -207,10 +228,14 @@ final class StreamLog {
 
   /// A segment is not followed by another one before it has `segmentLimit` bytes, and the append that takes it there is at most as
   /// large as what is written at once.
+  private static func segmentBound(_ files: Files) -> Int {
+    2 * max(files.segmentLimit, 8 << 20) + LogRecord.bodyLimit + LogRecord.headLength
+  }
+
   private static func readAll(
     _ file: any DiskFile, _ files: Files, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void
   ) {
-    let limit = 2 * max(files.segmentLimit, 8 << 20) + LogRecord.bodyLimit + LogRecord.headLength
+    let limit = segmentBound(files)
     file.size { size in
       switch size {
       case .failure(let failure): answer(.failure(failure))
@@ -231,6 +256,44 @@ final class StreamLog {
   private func damaged(_ path: String, _ place: Int) -> StoreFailure {
     .unavailable(
       "stream \"\(name)\" is damaged at byte \(place) of \(path): what was kept there is not what was written")
+  }
+
+  // MARK: Following
+
+  /// Takes in what another process has written to the last segment since it was looked at. A record that is not whole is not
+  /// there yet.
+  func follow(_ answer: @escaping (StoreFailure?) -> Void) {
+    if damage != nil { return answer(nil) }
+    look(from: scan.resumePlace, answer)
+  }
+
+  private func look(from place: Int, isSecond: Bool = false, _ answer: @escaping (StoreFailure?) -> Void) {
+    file.size { result in
+      guard case .success(let size) = result else { return answer(result.failure.map(StoreFailure.init)) }
+      // Shorter: an append that failed was taken back.
+      if size < self.scan.end, place > 0 { return self.look(from: 0, answer) }
+      self.file.read(at: place, count: min(size, Self.segmentBound(self.files)) - place) { result in
+        guard case .success(let bytes) = result else { return answer(result.failure.map(StoreFailure.init)) }
+        var scan = place == 0 ? LogScan() : self.scan
+        scan.goOn(bytes, from: place)
+        // It was read while it was written over, or other records stand there by now.
+        if scan.verdict == .damaged, !isSecond { return self.look(from: 0, isSecond: true, answer) }
+        if scan.verdict == .torn, place > 0, scan.end == place { return self.look(from: 0, answer) }
+        self.take(scan)
+        answer(nil)
+      }
+    }
+  }
+
+  private func take(_ scan: LogScan) {
+    self.scan = scan
+    segments[segments.count - 1].index = scan.index
+    segments[segments.count - 1].end = scan.end
+    (tail, ending, writers) = (scan.tail, scan.ending, scan.writers)
+    lease = StreamLease(header.lifetime, mark: scan.usedAt, grainDivisor: Self.grainDivisor)
+    if scan.verdict == .damaged { damage = damaged(path(segments[segments.count - 1].base), scan.end) }
+    (recent, recentBytes, recentFrom) = ([], 0, scan.tail)
+    readEnds = []
   }
 
   // MARK: Appending
@@ -405,7 +468,9 @@ final class StreamLog {
       switch result {
       case .failure(let failure): answer(.failure(failure))
       case .success(let file):
-        let place = self.segments[number].index?.place(of: position)
+        let base = self.segments[number].base
+        let known = self.readEnds.firstIndex { $0.base == base && $0.position == position }
+        let place = known.map { self.readEnds.remove(at: $0).place } ?? self.segments[number].index?.place(of: position)
         guard let place else {
           let path = self.path(self.segments[number].base)
           return answer(.failure(self.damaged(path, 0)))
@@ -460,8 +525,10 @@ final class StreamLog {
       var items: [StreamItem] = []
       var size = 0
       var at = 0
+      var readOn = 0
       while items.isEmpty || size < byteLimit {
         guard case .record(let record, let next) = LogRecord.read(bytes, at: at) else { break }
+        readOn = at
         at = next
         guard case .items(let append, let time) = record.body else { continue }
         let added = append.items
@@ -474,8 +541,13 @@ final class StreamLog {
           items.append(StreamItem(bytes: added[skipped], time: time))
           skipped += 1
         }
+        if skipped == added.count { readOn = next }
       }
-      if !items.isEmpty { return answer(.success(self.batch(items, from: position))) }
+      if !items.isEmpty {
+        self.readEnds.append((segment.base, position + UInt64(items.count), place + readOn))
+        if self.readEnds.count > Self.readEndsLimit { self.readEnds.removeFirst() }
+        return answer(.success(self.batch(items, from: position)))
+      }
       // The record that is wanted does not fit the piece, lies behind it, or is not what it was.
       switch LogRecord.read(bytes, at: at) {
       // A file that has become shorter would be read for ever.
@@ -486,51 +558,6 @@ final class StreamLog {
       default:
         answer(.failure(self.damaged(self.path(segment.base), place + at)))
       }
-    }
-  }
-
-  // MARK: Deleting
-
-  /// The first segment goes first, and its going is durable before the others': a stream without it is none, whatever a crash
-  /// leaves. The sign that it was kept for its forks goes last. Answers the segments that are still there, and why.
-  static func delete(
-    _ name: StreamName, _ found: StreamFiles, isGone: Bool, _ files: Files,
-    _ answer: @escaping (StreamFiles, StoreFailure?) -> Void
-  ) {
-    let stem = LogFileName.stem(name)
-    var names = found.bases.map { found.name(stem, $0) }
-    if isGone { names.append(LogFileName.gone(stem)) }
-    func left(_ count: Int) -> StreamFiles {
-      let removed = names.count - count
-      return StreamFiles(
-        bases: Array(found.bases.dropFirst(removed)), first: removed == 0 ? found.first : nil)
-    }
-    func next(_ rest: ArraySlice<String>) {
-      guard let file = rest.first else {
-        return files.disk.synchronizeDirectory(files.directory) { answer(left(0), $0.map(StoreFailure.init)) }
-      }
-      files.disk.remove(files.directory + "/" + file) { failure in
-        if let failure, failure.code != "FileNotFound" { return answer(left(rest.count), StoreFailure(failure)) }
-        guard file == names.first, rest.count > 1 else { return next(rest.dropFirst()) }
-        files.disk.synchronizeDirectory(files.directory) { failure in
-          if let failure { return answer(left(rest.count - 1), StoreFailure(failure)) }
-          next(rest.dropFirst())
-        }
-      }
-    }
-    next(names[...])
-  }
-
-  /// A durable sign that the stream is deleted and kept for its forks.
-  static func markGone(_ name: StreamName, _ files: Files, _ answer: @escaping (StoreFailure?) -> Void) {
-    let path = files.directory + "/" + LogFileName.gone(LogFileName.stem(name))
-    files.disk.open(path, .create) { result in
-      switch result {
-      case .failure(let failure) where failure.code != "FileExists": return answer(StoreFailure(failure))
-      case .failure: break
-      case .success(let file): file.close()
-      }
-      files.disk.synchronizeDirectory(files.directory) { answer($0.map(StoreFailure.init)) }
     }
   }
 }
