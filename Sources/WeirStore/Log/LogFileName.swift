@@ -18,9 +18,11 @@ enum LogFileName {
   /// With the rest of the name this stays below the 255 bytes that file systems take.
   private static let escapedLimit = 200
 
-  static func stem(_ name: StreamName) -> String {
+  static func stem(_ name: StreamName) -> String { stem(ofPath: name.path) }
+
+  static func stem(ofPath path: String) -> String {
     var out = ""
-    for byte in name.path.utf8 {
+    for byte in path.utf8 {
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
         UInt8(ascii: "_"):
@@ -28,7 +30,7 @@ enum LogFileName {
       case UInt8(ascii: ".") where !out.isEmpty: out += "."
       default: out += "%" + hex(byte)
       }
-      if out.utf8.count > escapedLimit { return "=" + SHA256.hash(name.path.utf8).map(hex).joined() }
+      if out.utf8.count > escapedLimit { return "=" + SHA256.hash(path.utf8).map(hex).joined() }
     }
     return out
   }
