@@ -36,6 +36,8 @@ struct ParsedCommand {
   fileprivate init(name: String) { self.name = name }
   fileprivate mutating func add(_ option: String, _ value: String) { values[option, default: []].append(value) }
 
+  /// Which were given, in the order of their names.
+  var options: [String] { values.keys.sorted() }
   func has(_ option: String) -> Bool { values[option] != nil }
   subscript(_ option: String) -> String? { values[option]?.last }
   func all(_ option: String) -> [String] { values[option] ?? [] }

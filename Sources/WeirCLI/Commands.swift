@@ -150,6 +150,22 @@ enum Commands {
         .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,
       ]),
     CommandSpec(
+      name: "streams", summary: "List, read, follow, write and check durable streams",
+      operand: "ls [PREFIX] | tail NAME | cat NAME | append NAME | close NAME | rm NAME | fork FROM NAME | fsck",
+      operandRange: 1...3,
+      options: [
+        .init("follow", short: "f", "tail: go on until the stream ends"),
+        .init("from", value: "N", "tail: from this position on (default: the newest 10 items)"),
+        .init("item", value: "TEXT", "append: this item; may be repeated (default: each line of standard input)"),
+        .init("json", "append: a new stream holds JSON, a value a line; ls: as JSON, a stream a line"),
+        .init("text", "append: a new stream holds text (the default)"),
+        .init("binary", "append: a new stream holds bytes"),
+        .init("abort", value: "REASON", "close: as one that failed"),
+        .init("at", value: "N", "fork: with the items before this position (default: all)"),
+      ] + store + [
+        .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,
+      ]),
+    CommandSpec(
       name: "doctor", summary: "Check configuration, keys and providers; find a proxy that holds streams back",
       operand: "", operandRange: 0...0,
       options: [

@@ -45,6 +45,7 @@ import WeirCore
     case "runs": return try RunsCommand.run(command)
     case "chat": return try ChatCommand.run(command)
     case "models": return try ModelsCommand.run(command)
+    case "streams": return try StreamsCommand.run(command)
     case "doctor": return try DoctorCommand.run(command)
     case "webui": return try WebUICommand.run(command)
     case "version": Terminal.say("weir \(WeirVersion.text)\n")

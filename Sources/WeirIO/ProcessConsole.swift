@@ -16,6 +16,7 @@ package final class ProcessConsole: Console {
   private var waitingFor = ConsoleStream.output
   private var isFlushAsked = false
   private var broken: Set<ConsoleStream> = []
+  private var outputWatch: OutputWatch?
 
   package init(_ loop: EventLoop, output: Int32 = 1, error: Int32 = 2) {
     self.loop = loop
@@ -30,10 +31,16 @@ package final class ProcessConsole: Console {
   /// Called once, in a later job, when standard output takes nothing any more: its reader went away, or the disk is full.
   package var onOutputLost: (() -> Void)?
 
-  package func write(_ text: String, to stream: ConsoleStream) {
+  /// Why standard output takes nothing any more; nil when it is that its reader has seen enough.
+  package private(set) var outputLoss: String?
+
+  package func write(_ text: String, to stream: ConsoleStream) { write(text.utf8, to: stream) }
+
+  /// Bytes as they are: items of a stream need not be text.
+  package func write(_ bytes: some Sequence<UInt8>, to stream: ConsoleStream) {
     if stream != waitingFor { flush() }
     waitingFor = stream
-    waiting.append(contentsOf: text.utf8)
+    waiting.append(contentsOf: bytes)
     if waiting.count >= Self.bufferLimit {
       flush()
     } else if !isFlushAsked {
@@ -63,14 +70,42 @@ package final class ProcessConsole: Console {
         var room = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)
         poll(&room, 1, -1)
       default:
+        let number = errno
         broken.insert(waitingFor)
-        if waitingFor == .output, let lost = onOutputLost {
-          onOutputLost = nil
-          loop.soon(lost)
-        }
+        if waitingFor == .output { outputLost(number == EPIPE ? nil : errorText(number)) }
       }
     }
   }
+
+  private func outputLost(_ why: String?) {
+    outputLoss = why
+    guard let lost = onOutputLost else { return }
+    onOutputLost = nil
+    loop.soon(lost)
+  }
+
+  /// Calls `onOutputLost` also when the reader of a pipe goes away while nothing is written.
+  package func watchOutput() {
+    // A file, which cannot be polled, has no reader that could go.
+    outputWatch = OutputWatch { [weak self] in
+      self?.stopWatchingOutput()
+      self?.broken.insert(.output)
+      self?.outputLost(nil)
+    }
+    if let outputWatch, loop.watch(descriptors.output, [], outputWatch) != 0 { self.outputWatch = nil }
+  }
+
+  private func stopWatchingOutput() {
+    if outputWatch != nil { loop.unwatch(descriptors.output) }
+    outputWatch = nil
+  }
+}
+
+/// Told when whoever reads a pipe has gone.
+private final class OutputWatch: ReadinessHandler {
+  private let gone: () -> Void
+  init(gone: @escaping () -> Void) { self.gone = gone }
+  func becameReady(_ ready: Readiness) { if ready.contains(.broken) { gone() } }
 }
 
 /// The `Environment` port over the process's own variables.

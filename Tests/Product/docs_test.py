@@ -3,7 +3,7 @@
 A block that cannot be tried as it stands (it needs a key, or another machine) is listed in NOT_RUN with the reason, so a new
 one cannot slip by.
 """
-import contextlib, json, pathlib, re, shlex, shutil, subprocess, tempfile, unittest, urllib.parse
+import contextlib, json, os, pathlib, re, shlex, shutil, subprocess, tempfile, unittest, urllib.parse
 
 from harness import DEADLINE, ROOT, Response, Weir, binary, free_port
 
@@ -109,7 +109,8 @@ class Blocks(unittest.TestCase):
                             continue  # test_flags knows their flags, and the servers of this file are started like them
                     words = [re.sub(r"localhost:\d+", f"localhost:{server.port}", word) for word in words]
                     fail = ["-sSf", "-m", str(DEADLINE)] if words[0] == "curl" else []
-                    done = subprocess.run([words[0], *fail, *words[1:]], capture_output=True, text=True, timeout=DEADLINE + 5, cwd=folder, stdin=subprocess.DEVNULL)
+                    kept = {k: v for k, v in os.environ.items() if k != "WEIR_STORE"}  # in that folder, as a reader's are
+                    done = subprocess.run([words[0], *fail, *words[1:]], capture_output=True, text=True, timeout=DEADLINE + 5, cwd=folder, stdin=subprocess.DEVNULL, env=kept)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertTrue(done.stdout.strip())
                     tried += 1

@@ -1,0 +1,402 @@
+import WeirCore
+import WeirIO
+import WeirStore
+
+/// `weir streams`: a store's streams at the terminal and in pipes.
+///
+/// Items go to stdout as they are: of a JSON stream one a line, of every other one byte behind byte. So what was appended from a
+/// file comes out of `cat` as that file. Reading takes no lock and changes nothing, so it works beside the server that writes.
+package final class StreamTool {
+  package enum Job {
+    case list(prefix: String, json: Bool)
+    case cat(String)
+    /// The newest ten items, or those from a position on; and then what comes.
+    case tail(String, from: Int?, follows: Bool)
+    /// Each of these, or each line of stdin. A content type only if one was asked for.
+    case append(String, items: [String], contentType: String?)
+    /// Closed, or aborted with a reason.
+    case close(String, reason: String?)
+    case remove(String)
+    case fork(String, as: String, at: Int?)
+    case check
+  }
+
+  static let newestCount: UInt64 = 10
+  /// One line of stdin, which is one item.
+  static let lineLimit = 16 << 20
+  /// Read at once, and streams listed at once.
+  private static let pieceLimit = 64 << 10
+  private static let pageLimit = 1000
+
+  private let job: Job
+  private let choice: StoreOptions
+  private let loop = WeirIO.EventLoop()
+  private let world: World
+  private let console: ProcessConsole
+  private var status = 0
+  private var input: (any InputReading)?
+  private var watch: (any Cancellable)?
+  /// What is read, written or looked at lives as long as this.
+  private var store: (any StreamStore)?
+
+  package init(_ job: Job, in choice: StoreOptions) {
+    self.job = job
+    self.choice = choice
+    var world = RealWorld.make(loop: loop)
+    console = ProcessConsole(loop)
+    world.console = console
+    self.world = world
+  }
+
+  /// Blocks; answers the exit status: 0 done (an ended stream was closed), 1 failed or aborted.
+  package func run() throws -> Int {
+    let signals = try Signals(loop, [.interrupt, .terminate]) { [self] signal in
+      end(signal == .interrupt ? 130 : 143)
+    }
+    defer { signals.cancel() }
+    console.onOutputLost = { [self] in
+      guard let why = console.outputLoss else { return end(status) }
+      console.write("weir: cannot write to standard output: \(why)\n", to: .error)
+      end(1)
+    }
+    loop.soon { [self] in begin() }
+    loop.run()
+    return status
+  }
+
+  private func end(_ code: Int) {
+    status = code
+    input?.cancel()
+    watch?.cancel()
+    console.flush()
+    loop.stop()
+  }
+
+  private func fail(_ failure: any Failure, hint: String? = nil) {
+    let hint = hint ?? failure.hint
+    console.write(Terminal.printable("weir: \(failure.message)") + "\n", to: .error)
+    if let hint { console.write("  hint: \(hint)\n", to: .error) }
+    end(1)
+  }
+
+  /// The answer's value, or the command has failed.
+  private func go<Value>(_ then: @escaping (Value) -> Void) -> Answer<Value> {
+    { [self] result in
+      switch result {
+      case .success(let value): then(value)
+      case .failure(let failure): fail(failure, hint: Self.hint(failure))
+      }
+    }
+  }
+
+  private static func hint(_ failure: StoreFailure) -> String? {
+    guard case .held = failure else { return nil }
+    return
+      "one process writes to a folder; go through its server, POST /streams/NAME, or stop it (reading works beside it)"
+  }
+
+  private func begin() {
+    do throws(StoreFailure) {
+      switch job {
+      case .list(let prefix, let json): reading { self.list(prefix, after: nil, json) }
+      case .cat(let name): try print(StreamName(name), from: { _ in .start }, follows: false)
+      case .tail(let name, let from, let follows):
+        let first = { (status: StreamStatus) -> Offset in
+          if let from { return Offset(UInt64(from)) }
+          return Offset(status.tail.value - min(status.tail.value, Self.newestCount))
+        }
+        try print(StreamName(name), from: first, follows: follows)
+      case .append(let name, let items, let type): append(try StreamName(name), items, type)
+      case .close(let name, let reason):
+        let ending = reason.map { StreamEnding.aborted(reason: $0) } ?? .closed
+        writing().append(try StreamName(name), [], ending: ending, go { self.acknowledged($0) })
+      case .remove(let name): writing().delete(try StreamName(name), go { self.done() })
+      case .fork(let source, let name, let place):
+        let fork = StreamFork(source: try StreamName(source), offset: place.map { Offset(UInt64($0)) })
+        writing().create(
+          try StreamName(name), StreamCreation(fork: fork),
+          go { status in
+            if !status.existed { return self.acknowledged(status.tail) }
+            self.fail(StoreFailure.conflict(status.name, "it is that fork"))
+          })
+      case .check: check()
+      }
+    } catch {
+      fail(error)
+    }
+  }
+
+  // MARK: Stores
+
+  private func writing() -> any StreamStore {
+    let opened = choice.open(in: world)
+    store = opened
+    return opened
+  }
+
+  private func reading(_ then: @escaping () -> Void) {
+    guard case .folder(let path) = choice.choice else {
+      store = choice.open(in: world)
+      return then()
+    }
+    FileStreamStore.follow(directory: path, disk: world.disk, loop: loop) { [self] result in
+      switch result {
+      case .success(let opened):
+        store = opened
+        then()
+      case .failure(let failure):
+        fail(
+          failure,
+          hint: HostProcess.isFolder(path) ? nil : "there is no store in \(path) yet; --store names another folder")
+      }
+    }
+  }
+
+  /// Says up to which position the stream is what it was asked to be.
+  private func acknowledged(_ tail: Offset) {
+    console.write("\(tail.value)\n", to: .output)
+    done()
+  }
+
+  /// Everything that was acknowledged is durable, whatever `--store-sync` says.
+  private func done() {
+    guard let store else { return end(status) }
+    store.synchronize { [self] failure in
+      if let failure { return fail(failure) }
+      end(status)
+    }
+  }
+
+  // MARK: ls
+
+  private func list(_ prefix: String, after: StreamName?, _ json: Bool) {
+    store?.list(
+      prefix: prefix, after: after, limit: Self.pageLimit,
+      go { [self] page in
+        for status in page { console.write((json ? Self.json(status) : Self.row(status)) + "\n", to: .output) }
+        guard page.count == Self.pageLimit, let last = page.last else { return end(status) }
+        list(prefix, after: last.name, json)
+      })
+  }
+
+  private static func row(_ status: StreamStatus) -> String {
+    var state = "open"
+    switch status.ending {
+    case nil: break
+    case .closed?: state = "closed"
+    case .aborted(let reason)?: state = "aborted: \(reason)"
+    }
+    return [status.name.path, "\(status.tail.value)", status.contentType, state].map(Terminal.printable).joined(
+      separator: "\t")
+  }
+
+  private static func json(_ status: StreamStatus) -> String {
+    var members: [JSONMember] = [
+      JSONMember("name", .string(status.name.path)), JSONMember("items", .int(Int(status.tail.value))),
+      JSONMember("content_type", .string(status.contentType)), JSONMember("created_at", .int(Int(status.createdAt))),
+    ]
+    switch status.ending {
+    case nil: members.append(JSONMember("state", "open"))
+    case .closed?: members.append(JSONMember("state", "closed"))
+    case .aborted(let reason)?:
+      members += [JSONMember("state", "aborted"), JSONMember("reason", .string(reason))]
+    }
+    if let moment = status.expiresAt { members.append(JSONMember("expires_at", .int(Int(moment)))) }
+    if let fork = status.fork {
+      members.append(
+        JSONMember("fork", ["of": .string(fork.source.path), "at": .int(Int(fork.offset?.value ?? 0))]))
+    }
+    return JSONValue.object(members).text
+  }
+
+  // MARK: cat, tail
+
+  private func print(_ name: StreamName, from first: @escaping (StreamStatus) -> Offset, follows: Bool) {
+    reading { [self] in
+      store?.status(
+        name,
+        go { [self] status in
+          let printer = Printer(self, name, isJSON: StreamContentType.isJSON(status.contentType), follows: follows)
+          if follows {
+            console.watchOutput()
+            watch = store?.watch(name) { printer.woken() }
+          }
+          printer.next(first(status))
+        })
+    }
+  }
+
+  /// Where one stream's output is. Woken by the store, so that waiting costs nothing.
+  private final class Printer {
+    private let tool: StreamTool
+    private let name: StreamName
+    private let isJSON: Bool
+    private let follows: Bool
+    /// At the tail, where something may come.
+    private var waitingAt: Offset?
+    private var hasChanged = false
+
+    init(_ tool: StreamTool, _ name: StreamName, isJSON: Bool, follows: Bool) {
+      self.tool = tool
+      self.name = name
+      self.isJSON = isJSON
+      self.follows = follows
+    }
+
+    func woken() {
+      hasChanged = true
+      guard let place = waitingAt else { return }
+      waitingAt = nil
+      next(place)
+    }
+
+    func next(_ offset: Offset) {
+      hasChanged = false
+      tool.store?.read(name, from: offset, byteLimit: StreamTool.pieceLimit, tool.go { self.took($0) })
+    }
+
+    private func took(_ batch: StreamBatch) {
+      for item in batch.items {
+        tool.console.write(item.bytes, to: .output)
+        if isJSON { tool.console.write("\n", to: .output) }
+      }
+      if tool.console.isBroken(.output) { return }
+      switch batch.ending {
+      case .closed?: return tool.end(0)
+      case .aborted(let reason)?:
+        tool.console.write(Terminal.printable("weir: stream \"\(name)\" was aborted: \(reason)") + "\n", to: .error)
+        return tool.end(1)
+      case nil: break
+      }
+      if !batch.items.isEmpty, !batch.reachedTail || hasChanged {
+        // A later job: a long stream that is in memory is no recursion, and a signal is heard.
+        return tool.loop.soon { self.next(batch.next) }
+      }
+      if !follows { return tool.end(0) }
+      if hasChanged { return tool.loop.soon { self.next(batch.next) } }
+      waitingAt = batch.next
+    }
+  }
+
+  // MARK: append
+
+  private func append(_ name: StreamName, _ items: [String], _ type: String?) {
+    let store = writing()
+    func ready(_ status: StreamStatus) {
+      let intake = Intake(
+        self, name, isJSON: StreamContentType.isJSON(status.contentType),
+        isText: StreamContentType.isText(status.contentType))
+      if !items.isEmpty { return intake.append(items.map { Array($0.utf8) }) { self.done() } }
+      intake.begin()
+    }
+    if let type { return store.create(name, contentType: type, go(ready)) }
+    store.status(name) { [self] result in
+      guard case .failure(.notFound) = result else { return go(ready)(result) }
+      store.create(name, contentType: "text/plain; charset=utf-8", go(ready))
+    }
+  }
+
+  /// Items from stdin: of a text stream its lines, each with its end; of a JSON stream its lines, each a value; of any other one
+  /// the pieces in which the input comes. The next piece is read when the last one is acknowledged.
+  private final class Intake {
+    private let tool: StreamTool
+    private let name: StreamName
+    private let isJSON: Bool
+    private let isText: Bool
+    private var pending: [UInt8] = []
+    private var lines = 0
+
+    init(_ tool: StreamTool, _ name: StreamName, isJSON: Bool, isText: Bool) {
+      self.tool = tool
+      self.name = name
+      self.isJSON = isJSON
+      self.isText = isText
+    }
+
+    func begin() { tool.input = tool.world.console.readInput { self.received($0) } }
+
+    private func received(_ piece: [UInt8]?) {
+      guard let piece else {
+        let rest = pending
+        pending = []
+        return append(rest.isEmpty ? [] : [rest]) { self.tool.done() }
+      }
+      guard isJSON || isText else { return goOn(with: [piece]) }
+      var items: [[UInt8]] = []
+      // What has no end of line yet was looked through before.
+      var start = 0
+      var at = pending.count
+      pending += piece
+      while let end = pending[at...].firstIndex(of: 0x0A) {
+        items.append(Array(pending[start...end]))
+        start = end + 1
+        at = start
+      }
+      pending.removeFirst(start)
+      guard pending.count <= StreamTool.lineLimit else {
+        return tool.fail(StoreFailure.full("a line of standard input has more than \(StreamTool.lineLimit) bytes"))
+      }
+      goOn(with: items)
+    }
+
+    private func goOn(with items: [[UInt8]]) {
+      if items.isEmpty { return }
+      tool.input?.isReading = false
+      append(items) { self.tool.input?.isReading = true }
+    }
+
+    /// In one step. What it says on stdout is the stream's tail: acknowledged up to there.
+    func append(_ items: [[UInt8]], _ then: @escaping () -> Void) {
+      var values: [[UInt8]] = []
+      for item in items {
+        lines += 1
+        guard isJSON else {
+          values.append(item)
+          continue
+        }
+        let value = Array(item.drop(while: Self.isSpace).reversed().drop(while: Self.isSpace).reversed())
+        if value.isEmpty { continue }
+        do throws(JSONFailure) {
+          _ = try JSONValue.parse(value)
+        } catch {
+          return tool.fail(StoreFailure.unavailable("item \(lines) is no JSON: \(error.message)"))
+        }
+        values.append(value)
+      }
+      if values.isEmpty { return then() }
+      tool.store?.append(
+        name, values, ending: nil,
+        tool.go { tail in
+          self.tool.console.write("\(tail.value)\n", to: .output)
+          then()
+        })
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }
+  }
+
+  // MARK: fsck
+
+  private func check() {
+    guard case .folder(let path) = choice.choice else {
+      return fail(StoreFailure.unavailable("fsck reads the files of a folder, and this store has none"))
+    }
+    StoreCheck.run(
+      directory: path, disk: world.disk,
+      go { [self] report in
+        for finding in report.findings {
+          var what = finding.what
+          if let lost = finding.lost { what += "; lost: \(lost)" }
+          if let readable = finding.readable { what += "; can be read: \(readable)" }
+          let columns = [
+            finding.isDamage ? "damaged" : "note", finding.file, finding.byte.map { "\($0)" } ?? "-", what,
+          ]
+          console.write(columns.map(Terminal.printable).joined(separator: "\t") + "\n", to: .output)
+        }
+        console.write(
+          "\(report.streams) streams, \(report.segments) files, \(report.items) items, \(report.bytes) bytes: \(report.isDamaged ? "damaged" : "sound")\n",
+          to: .output)
+        end(report.isDamaged ? 1 : 0)
+      })
+  }
+}
