@@ -48,6 +48,7 @@ bench: build
 	$(RELEASE) --product SelectBenchmark
 	$(RELEASE) --product WebSocketPeer
 	$(RELEASE) --product RedisStreams
+	$(RELEASE) --product DurableBenchmark
 	python3 Benchmarks/run.py
 
 ## make autobahn      every case of Autobahn's suite against our WebSocket, both ends; the table of docs/websocket.md (minutes; needs `make peers`)
