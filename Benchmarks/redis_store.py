@@ -5,7 +5,7 @@ CPU time is of the process, all its threads; of the Redis, what INFO says it use
 """
 import contextlib, json, os, pathlib, shutil, signal, socket, statistics, subprocess, tempfile, time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = ROOT / ".build/release/RedisStreams"
 ITEM = "fifty bytes, as many as a token's event often has."
 

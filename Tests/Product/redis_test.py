@@ -6,7 +6,7 @@ import contextlib, os, pathlib, re, shlex, shutil, signal, subprocess, sys, temp
 from harness import DEADLINE, ROOT, free_port, until
 
 sys.path.insert(0, str(ROOT / "Benchmarks"))
-import durable.redis  # noqa: E402
+import redis_store  # noqa: E402
 
 PEER = pathlib.Path(os.environ.get("WEIR_REDIS_STREAMS", ROOT / ".build/debug/RedisStreams"))
 
@@ -175,14 +175,14 @@ class Documents(unittest.TestCase):
 @unittest.skipUnless(PEER.exists(), "RedisStreams is not built (swift build --product RedisStreams)")
 class Benchmark(unittest.TestCase):
     def test_what_is_measured_is_what_is_there(self):
-        durable.redis.BINARY = PEER
-        with durable.redis.redis() as port:
+        redis_store.BINARY = PEER
+        with redis_store.redis() as port:
             for writers in (1, 16):
-                self.assertEqual(durable.redis.ours(port, "append", f"a/{writers}", 300, writers)["items"], 300)
-                self.assertEqual(durable.redis.ours(port, "read", f"a/{writers}")["items"], 300)
-            self.assertGreater(durable.redis.ours(port, "wake", "w", 20)["p50_us"], 0)
-            self.assertGreater(durable.redis.bare(port, 300, 4, 2)["per_s"], 0)
-            self.assertEqual(durable.redis.ask(port, "XLEN", "bare").strip(), "300")
+                self.assertEqual(redis_store.ours(port, "append", f"a/{writers}", 300, writers)["items"], 300)
+                self.assertEqual(redis_store.ours(port, "read", f"a/{writers}")["items"], 300)
+            self.assertGreater(redis_store.ours(port, "wake", "w", 20)["p50_us"], 0)
+            self.assertGreater(redis_store.bare(port, 300, 4, 2)["per_s"], 0)
+            self.assertEqual(redis_store.ask(port, "XLEN", "bare").strip(), "300")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-/// A store in a Redis, from a process of its own: what Tests/Product/redis_test.py and Benchmarks/durable/redis.py start.
+/// A store in a Redis, from a process of its own: what Tests/Product/redis_test.py and Benchmarks/redis_store.py start.
 ///
 ///     RedisStreams append URL STREAM COUNT WRITERS   items of fifty bytes by so many writers at once; one line of JSON: what each cost
 ///     RedisStreams read URL STREAM                   from the start to the end, 64 KiB at a time; the same
