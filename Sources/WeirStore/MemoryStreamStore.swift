@@ -185,13 +185,19 @@ package final class MemoryStreamStore: StreamStore {
   package func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
     guard let stream = living(name) else { return answer(.failure(.notFound(name))) }
     if stream.isGone { return answer(.failure(.gone(name))) }
-    switch stream.writers.judge(
-      append, of: name, contentType: stream.contentType, ending: stream.ending, tail: stream.tail, now: loop.wallClock)
-    {
-    case .refused(let failure): return answer(.failure(failure))
-    case .isRepeat(let known): return answer(.success(known))
-    case .new: if append.isNothing { return answer(.success(StreamAppended(tail: stream.tail))) }
+    if append.isPlain {
+      if let ending = stream.ending { return answer(.failure(.ended(name, ending))) }
+    } else {
+      switch stream.writers.judge(
+        append, of: name, contentType: stream.contentType, ending: stream.ending, tail: stream.tail, now: loop.wallClock
+      )
+      {
+      case .refused(let failure): return answer(.failure(failure))
+      case .isRepeat(let known): return answer(.success(known))
+      case .new: break
+      }
     }
+    if append.isNothing { return answer(.success(StreamAppended(tail: stream.tail))) }
     if !append.items.isEmpty {
       guard append.items.count <= limits.itemsPerStreamLimit - stream.items.count else {
         return answer(.failure(tooMany(name)))
@@ -203,7 +209,7 @@ package final class MemoryStreamStore: StreamStore {
       put(append.items, size, in: stream)
     }
     end(stream, name, append.ending)
-    if append.producer != nil || append.sequence != nil { stream.writers.took(append, at: loop.wallClock) }
+    if !append.isPlain { stream.writers.took(append, at: loop.wallClock) }
     stream.watchers?.changed(on: loop)
     answer(.success(StreamAppended(tail: stream.tail, sequence: append.producer?.sequence, ending: append.ending)))
   }

@@ -94,6 +94,8 @@ package struct StreamAppend: Equatable, Sendable {
   }
 
   package var isNothing: Bool { items.isEmpty && ending == nil }
+  /// Nothing has to be judged but whether the stream has ended.
+  package var isPlain: Bool { producer == nil && sequence == nil && contentType == nil }
 }
 
 /// Who appends, and the how-manieth append it is: what makes a repeat do nothing (Durable Streams Protocol, 5.2.1).
