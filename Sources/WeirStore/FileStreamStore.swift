@@ -518,7 +518,7 @@ package final class FileStreamStore: StreamStore {
 
   func use(_ stream: ActiveStream, _ log: StreamLog) {
     // Reading from another process is no use.
-    guard following == nil, log.use(at: loop.wallClock), !stream.isUseWaiting else { return }
+    guard lock != nil, log.use(at: loop.wallClock), !stream.isUseWaiting else { return }
     stream.isUseWaiting = true
     // Behind what is under way, and nobody waits for it.
     loop.soon { self.ask(stream.name, .writeUse) }
@@ -530,7 +530,8 @@ package final class FileStreamStore: StreamStore {
   }
 
   private func expireNext() {
-    guard !isExpiring, let name = due.popFirst() else { return }
+    // Closed: the folder is another process' to write to.
+    guard lock != nil, !isExpiring, let name = due.popFirst() else { return }
     guard known[name] != nil, !gone.contains(name) else { return expireNext() }
     isExpiring = true
     ask(
