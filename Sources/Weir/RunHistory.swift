@@ -33,7 +33,8 @@ package struct RunHistory {
 
   /// Newest first. `limit`: runs looked at.
   package func list(limit: Int = 10_000) throws -> [Run] {
-    try answer { store, world, answer in
+    if options.isMissing { return [] }
+    return try answer { store, world, answer in
       var found: [Run] = []
       func next(_ rest: ArraySlice<StreamStatus>) {
         guard let status = rest.first else {
@@ -56,7 +57,8 @@ package struct RunHistory {
 
   /// `.notFound`: it keeps no journal.
   package func run(_ id: String) throws -> Run {
-    try answer { store, _, answer in
+    if options.isMissing { throw StoreFailure.notFound(try WorkflowStreams.journal(of: id)) }
+    return try answer { store, _, answer in
       RunJournal.read(run: id, store: store) { result in
         switch result {
         case .failure(let failure): answer(.failure(failure))
@@ -82,7 +84,7 @@ package struct RunHistory {
     let loop = WeirIO.EventLoop()
     let world = RealWorld.make(loop: loop)
     var result: Result<Value, StoreFailure>?
-    let store = options.open(in: world)
+    let store = options.openForReading(in: world)
     ask(store, world) { answered in
       result = answered
       store.close()

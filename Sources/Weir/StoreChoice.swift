@@ -15,6 +15,26 @@ package struct StoreOptions: Sendable {
 
   /// The store, opened at its first use.
   package func open(in world: World) -> any StreamStore { choice.open(in: world, synchronization: synchronization) }
+
+  /// The store for looking: a folder is read beside whoever writes to it, and nothing is made.
+  package func openForReading(in world: World) -> any StreamStore {
+    guard case .folder(let path) = choice else { return open(in: world) }
+    return DeferredStore(isExclusive: false) { answer in
+      FileStreamStore.follow(directory: path, disk: world.disk, loop: world.loop) { result in answer(result.map { $0 }) }
+    }
+  }
+
+  /// Makes a folder's store, empty; nothing for other kinds.
+  func makeFolder(_ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
+    guard case .folder(let path) = choice else { return answer(nil) }
+    // The store's own folder too: it is what stands above any file in it.
+    StoreChoice.makeFolders(of: path + "/", disk, answer)
+  }
+
+  /// Nobody has kept anything there yet.
+  package var isMissing: Bool {
+    if case .folder(let path) = choice { !HostProcess.isFolder(path) } else { false }
+  }
 }
 
 package enum StoreChoice: Equatable, Sendable {
@@ -85,7 +105,7 @@ package enum StoreChoice: Equatable, Sendable {
   }
 
   /// The folders above it, from the top.
-  private static func makeFolders(of path: String, _ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
+  fileprivate static func makeFolders(of path: String, _ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
     var parents: [String] = []
     var folder = Path.folder(of: path)
     while !folder.isEmpty, folder != "/", folder != ".", parents.count < 64 {

@@ -151,7 +151,7 @@ enum Commands {
       ]),
     CommandSpec(
       name: "streams", summary: "List, read, follow, write and check durable streams",
-      operand: "ls [PREFIX] | tail NAME | cat NAME | append NAME | close NAME | rm NAME | fork FROM NAME | fsck",
+      operand: "ls [PREFIX] | tail NAME | cat NAME | append NAME | close NAME | rm NAME | fork FROM NAME | link NAME | fsck",
       operandRange: 1...3,
       options: [
         .init("follow", short: "f", "tail: go on until the stream ends"),
@@ -161,6 +161,9 @@ enum Commands {
         .init("text", "append: a new stream holds text (the default)"),
         .init("binary", "append: a new stream holds bytes"),
         .init("abort", value: "REASON", "close: as one that failed"),
+        .init("rights", value: "rwd", "link: what it is good for: r reads (default), w writes, d deletes"),
+        .init("expires", value: "TIME", "link: how long (default 1h)"),
+        .init("url", value: "URL", "link: the server in front of it, such as https://example.com"),
         .init("at", value: "N", "fork: with the items before this position (default: all)"),
       ] + store + [
         .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,

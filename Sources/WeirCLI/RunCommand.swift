@@ -74,6 +74,9 @@ enum RunCommand {
     }
     let color = Terminal.usesColor(command["color"])
     do {
+      if options.server.serve.linkSecret == nil {
+        options.server.serve.linkSecret = try LinkSigning.secret(in: store, mayMake: mode == .serve)
+      }
       return try ProgramRun(file, project: project, options: options, store: store, color: color).run(
         mode, arguments, granted: granted)
     } catch let failure as EntryArgumentFailure {

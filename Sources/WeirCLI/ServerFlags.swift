@@ -20,7 +20,7 @@ enum ServerFlags {
     if let list = command["allow-origins"] {
       options.serve.origins = list.split(separator: ",").map { String($0.drop { $0 == " " }) }
     }
-    options.serve.linkSecret = try linkSecret(atLeast: options.serve.linkSecretLimit)
+    options.serve.linkSecret = try linkSecret()
     switch (command["tls-cert"], command["tls-key"]) {
     case (let certificate?, let key?): options.tls = ServerTLS(certificateFile: certificate, keyFile: key)
     case (nil, nil): break
@@ -44,7 +44,8 @@ enum ServerFlags {
     return String(root)
   }
 
-  private static func linkSecret(atLeast limit: Int) throws(UsageFailure) -> [UInt8]? {
+  static func linkSecret() throws(UsageFailure) -> [UInt8]? {
+    let limit = ServerOptions().serve.linkSecretLimit
     guard let text = Terminal.environment("WEIR_LINK_SECRET"), !text.isEmpty else { return nil }
     guard text.utf8.count >= limit else {
       throw UsageFailure(

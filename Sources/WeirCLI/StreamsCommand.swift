@@ -19,6 +19,7 @@ enum StreamsCommand {
     Verb(name: "close", operands: 1...1, usage: "NAME", options: ["abort"]),
     Verb(name: "rm", operands: 1...1, usage: "NAME"),
     Verb(name: "fork", operands: 2...2, usage: "FROM NAME", options: ["at"]),
+    Verb(name: "link", operands: 1...1, usage: "NAME", options: ["rights", "expires", "url"]),
     Verb(name: "fsck", operands: 0...0, usage: ""),
   ]
   private static let common: Set<String> = ["store", "config", "help"]
@@ -40,6 +41,7 @@ enum StreamsCommand {
         command: command.name)
     }
     do {
+      guard let job else { return try link(command, store) }
       return try StreamTool(job, in: store).run()
     } catch {
       Terminal.complain(error)
@@ -47,7 +49,24 @@ enum StreamsCommand {
     }
   }
 
-  private static func job(_ command: ParsedCommand) throws(UsageFailure) -> StreamTool.Job {
+  /// Prints an address for whoever may use one stream and nothing else. The stream need not exist yet.
+  private static func link(_ command: ParsedCommand, _ store: StoreOptions) throws -> Int {
+    let time = try command.duration("expires") ?? .seconds(3600)
+    guard time >= .seconds(1) else { throw UsageFailure("--expires needs at least 1s", command: command.name) }
+    let variable = try ServerFlags.linkSecret()
+    guard let secret = try variable ?? LinkSigning.secret(in: store, mayMake: true) else {
+      throw LinkSigning.NoSecret(
+        message: "this store keeps no secret to sign links with", hint: "set \(LinkSigning.variable) here and for its servers")
+    }
+    let link = try LinkSigning.link(command.operands[1], rights: command["rights"] ?? "r", for: time, secret: secret)
+    var url = command["url"] ?? ""
+    while url.hasSuffix("/") { url.removeLast() }
+    Terminal.say(url + link + "\n")
+    return 0
+  }
+
+  /// Nil: it needs no stream, `link`.
+  private static func job(_ command: ParsedCommand) throws(UsageFailure) -> StreamTool.Job? {
     let word = command.operands[0]
     guard let verb = verbs.first(where: { $0.name == word }) else {
       let near = Spelling.nearest(to: word, among: verbs.map(\.name))
@@ -73,6 +92,7 @@ enum StreamsCommand {
       return .append(names[0], items: command.all("item"), contentType: try contentType(command))
     case "close": return .close(names[0], reason: command["abort"])
     case "rm": return .remove(names[0])
+    case "link": return nil
     case "fork": return .fork(names[0], as: names[1], at: try command.number("at", in: 0...Int(Offset.limit)))
     default: return .check
     }

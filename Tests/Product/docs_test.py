@@ -95,7 +95,8 @@ class Blocks(unittest.TestCase):
     @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_commands_run(self):
         with chat() as server, tempfile.TemporaryDirectory() as folder:
-            shutil.copy(ROOT / "examples/chat.weir", folder)
+            for example in EXAMPLES:
+                shutil.copy(example, folder)
             tried = 0
             for place, command in self.commands():
                 if any(command.startswith(start) for start, _ in NOT_RUN):
@@ -194,7 +195,7 @@ class Examples(unittest.TestCase):
                     with serving(path) as server:
                         self.assertTrue(Response(server.port, "GET", "/_weir/workflows").json()["workflows"])
                 else:
-                    done = weir("run", "--ai", "eliza", path)
+                    done = weir("run", "--ai", "eliza", "--caps", "AI,Store", path)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     expected = re.findall(r"// prints: (.*)", path.read_text())
                     for line in expected:

@@ -152,7 +152,7 @@ class KilledServers(Folder):
                 runs[path] = response.headers["stream-id"]
                 response.close()
             until(lambda: "doubling" in server.said(), "the step")
-            until(lambda: any(run["steps"] for run in self.shown()), "its result")
+            until(lambda: any(run["steps"] for run in self.runs()), "its result")
             # A second process is told who has the store.
             other = weir("serve", "--caps", "all", "--port", free_port(), "served.weir", cwd=self.folder)
             self.assertEqual(other.returncode, 1)
@@ -170,9 +170,27 @@ class KilledServers(Folder):
             self.assertIn('"finish":"completed"', text)
             self.assertNotIn("doubling", server.said())
 
-    def shown(self):
-        # The server holds the store: what it keeps is read from its journal's file.
-        found = []
-        for path in (self.folder / ".weir/streams").glob("_weir%2fjournal*"):
-            found.append({"steps": b'"step":"double"' in path.read_bytes()})
-        return found
+
+class Links(Folder):
+    def test_a_link_opens_one_stream_for_a_time(self):
+        self.write("served.weir", SERVED)
+        port = free_port()
+        kept = weir("streams", "append", "notes", "--item", "first", cwd=self.folder)
+        self.assertEqual(kept.returncode, 0, kept.stderr)
+        with Weir("serve", "--caps", "all", "--token", "secret-token", "--port", port, "served.weir", port=port, cwd=self.folder).wait_listening():
+            made = weir("streams", "link", "notes", "--rights", "rw", "--expires", "10m", cwd=self.folder)
+            self.assertEqual((made.returncode, made.stderr), (0, ""))
+            link = made.stdout.strip()
+            self.assertEqual(Response(port, "GET", link).read(), b"first")
+            self.assertEqual(Response(port, "GET", "/streams/notes").status, 401)
+            self.assertEqual(Response(port, "GET", link.replace("notes", "others")).status, 403)
+            self.assertEqual(Response(port, "GET", link.replace("rights=rw", "rights=rwd")).status, 403)
+            added = Response(port, "POST", link, b" second", {"Content-Type": "text/plain; charset=utf-8"})
+            self.assertEqual(added.status, 204, added.read())
+            self.assertEqual(Response(port, "DELETE", link).status, 403)
+            self.assertEqual(weir("streams", "cat", "notes", cwd=self.folder).stdout, "first second")
+        self.assertEqual((self.folder / ".weir/streams/link-secret").stat().st_mode & 0o777, 0o600)
+        for words, said in [(("--rights", "wr"), "are no rights"), (("--expires", "soon"), "--expires needs a time")]:
+            refused = weir("streams", "link", "notes", *words, cwd=self.folder)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn(said, refused.stderr)
