@@ -29,8 +29,8 @@ final class StepFrame {
 /// again by its id. In a run that was taken up, finished steps are not done again, and the writes before and between them
 /// are recognised as repeats (`DurableWriter`): each namespace has a place up to which this life has come, moved on by its
 /// writes and by the writes of the steps that are passed over.
-final class DurableRun {
-  let id: String
+package final class DurableRun {
+  package let id: String
   /// What it has opened and not closed.
   let scope = StreamScope()
   private let access: StreamAccess
@@ -44,7 +44,7 @@ final class DurableRun {
   private var passed: [String: UInt64] = [:]
   private var uses: [String: Int] = [:]
 
-  init(id: String, begun: JSONValue, access: StreamAccess, journal: RunJournal? = nil) {
+  package init(id: String, begun: JSONValue, access: StreamAccess, journal: RunJournal? = nil) {
     self.id = id
     self.begun = begun
     self.access = access
@@ -54,7 +54,7 @@ final class DurableRun {
   /// It has written something that it could be taken up from.
   var isDurable: Bool { journal != nil }
 
-  func withJournal(_ answer: @escaping WeirStore.Answer<RunJournal>) {
+  package func withJournal(_ answer: @escaping WeirStore.Answer<RunJournal>) {
     if let journal { return answer(.success(journal)) }
     opening.append(answer)
     guard opening.count == 1 else { return }
@@ -76,7 +76,7 @@ final class DurableRun {
   // MARK: Streams by name
 
   /// The one writer of a namespace in this run, whoever asks for it.
-  func writer(
+  package func writer(
     _ namespace: String, contentType: String, highWaterMark: Int, _ answer: @escaping WeirStore.Answer<DurableWriter>
   ) {
     if let writer = writers[namespace] { return answer(.success(writer)) }
@@ -105,7 +105,8 @@ final class DurableRun {
     }
   }
 
-  func reader(_ namespace: String, from position: Int, backpressure: Bool) throws(StoreFailure) -> DurableReader {
+  package func reader(_ namespace: String, from position: Int, backpressure: Bool) throws(StoreFailure) -> DurableReader
+  {
     DurableReader(
       try WorkflowStreams.name(workflow: id, namespace: namespace), from: UInt64(max(0, position)),
       backpressure: backpressure, in: access)
@@ -114,14 +115,14 @@ final class DurableRun {
   // MARK: Steps
 
   /// The name, or for its second use in this life `name#2`.
-  func key(_ name: String) -> String {
+  package func key(_ name: String) -> String {
     let use = (uses[name] ?? 0) + 1
     uses[name] = use
     return use == 1 ? name : "\(name)#\(use)"
   }
 
   /// What an earlier life has recorded under this key.
-  func stored(_ key: String) -> RunJournal.Step? {
+  package func stored(_ key: String) -> RunJournal.Step? {
     guard let step = journal?.steps[key] else { return nil }
     for (namespace, count) in step.writes {
       if let writer = writers[namespace] {
@@ -136,7 +137,7 @@ final class DurableRun {
   // MARK: The end
 
   /// The run is over: what it still writes is closed, or aborted with the reason, and nobody takes it up again.
-  func end(failure: String?, _ done: @escaping () -> Void = {}) {
+  package func end(failure: String?, _ done: @escaping () -> Void = {}) {
     scope.close()
     var open = 1
     func one() {

@@ -2,30 +2,13 @@ import WeirCore
 import WeirLang
 import WeirStore
 
-/// One `streamForEach` under way: which items are done, their results, and how much of that is written down.
+/// One `streamForEach` under way: its book, its results, and whose turn it is to take an item.
 ///
-/// The loop itself is in the language (`StreamingModule`); this is its book. A checkpoint says up to which item all are done,
-/// and which beyond are; an item that failed is not, so that a resumed run tries it again.
+/// The loop itself is in the language (`StreamingModule`).
 final class StreamEach: Handle {
-  private let journal: RunJournal
-  private let key: String
-  private let interval: Int
+  private let book: ItemCheckpoints
   private let keepsResults: Bool
-  private let shape: TypeShape
-  private let names: ProgramNames
-
-  /// All items before it are done.
-  private var watermark: UInt64
-  /// Done, at or beyond the watermark.
-  private var beyond: Set<UInt64> = []
   private var results: [UInt64: Value] = [:]
-  /// Done since the last checkpoint.
-  private var unwritten: [(UInt64, JSONValue)] = []
-  private var count: Int
-  private var last: Int
-  /// Written by nobody yet, one at a time: with it, `interval` items and one for each worker are done again at most.
-  private var isWriting = false
-  private var finished: ArraySlice<(place: UInt64, value: Value, suspension: Suspension)> = []
   private var isStopped = false
   private var isTaken = false
   private var waiting: ArraySlice<Suspension> = []
@@ -33,67 +16,10 @@ final class StreamEach: Handle {
   private init(
     _ journal: RunJournal, _ key: String, interval: Int, keepsResults: Bool, _ shape: TypeShape, _ names: ProgramNames
   ) throws(Value.Mismatch) {
-    self.journal = journal
-    self.key = key
-    self.interval = interval
+    book = ItemCheckpoints(journal, key, interval: interval, keepsResults: keepsResults)
     self.keepsResults = keepsResults
-    self.shape = shape
-    self.names = names
-    let known = journal.progress[key] ?? RunJournal.Progress()
-    watermark = known.watermark
-    count = Int(clamping: known.watermark)
-    last = count - 1
     super.init(kind: "Each")
-    for (place, value) in known.values {
-      if place >= watermark {
-        beyond.insert(place)
-        count += 1
-        last = max(last, Int(clamping: place))
-      }
-      if keepsResults { results[place] = try Value.decode(value, as: shape, names) }
-    }
-  }
-
-  private func isDone(_ place: UInt64) -> Bool { place < watermark || beyond.contains(place) }
-
-  private func done(_ place: UInt64, _ value: Value) throws(Trap) {
-    unwritten.append((place, keepsResults ? try value.jsonValue(names) : .null))
-    if keepsResults { results[place] = value }
-    count += 1
-    last = max(last, Int(clamping: place))
-    beyond.insert(place)
-    while beyond.remove(watermark) != nil { watermark += 1 }
-  }
-
-  /// Writes down what is done since the last time.
-  private func checkpoint(_ answer: @escaping (StoreFailure?) -> Void) {
-    let values = unwritten.filter { keepsResults || $0.0 >= watermark }
-    unwritten = []
-    journal.record(each: key, watermark: watermark, values: values) { result in
-      if case .failure(let failure) = result { answer(failure) } else { answer(nil) }
-    }
-  }
-
-  /// Counts what workers have finished. One that finds a checkpoint being written waits for it.
-  private func advance() {
-    while !isWriting, let next = finished.popFirst() {
-      do throws(Trap) {
-        try done(next.place, next.value)
-      } catch {
-        next.suspension.fail(error)
-        continue
-      }
-      guard unwritten.count >= interval else {
-        next.suspension.resume(.ok(.unit))
-        continue
-      }
-      isWriting = true
-      checkpoint { [self] failure in
-        isWriting = false
-        next.suspension.resume(Self.result(failure))
-        advance()
-      }
-    }
+    for (place, value) in book.known { results[place] = try Value.decode(value, as: shape, names) }
   }
 
   private static func result(_ failure: StoreFailure?) -> Value {
@@ -167,24 +93,27 @@ final class StreamEach: Handle {
       },
       raw("_eachIsStopped", arity: 1) { arguments, _ in .value(.bool(try each(arguments).isStopped)) },
       raw("_eachIsDone", arity: 2) { arguments, _ in
-        .value(.bool(try each(arguments).isDone(UInt64(try arguments.get(1, as: Int.self)))))
+        .value(.bool(try each(arguments).book.isDone(UInt64(try arguments.get(1, as: Int.self)))))
       },
       raw("_eachDone", arity: 3) { arguments, context in
         let each = try each(arguments)
-        each.finished.append((UInt64(try arguments.get(1, as: Int.self)), arguments[2], context.suspend()))
-        each.advance()
+        let place = UInt64(try arguments.get(1, as: Int.self))
+        let value = arguments[2]
+        let json = each.keepsResults ? try value.jsonValue(context.names) : .null
+        if each.keepsResults { each.results[place] = value }
+        let suspension = context.suspend()
+        each.book.done(place, json) { suspension.resume(result($0)) }
         return .suspended
       },
       raw("_eachFinish", arity: 1) { arguments, context in
         let each = try each(arguments)
-        if each.unwritten.isEmpty { return .value(.ok(.unit)) }
         let suspension = context.suspend()
-        each.checkpoint { suspension.resume(result($0)) }
+        each.book.finish { suspension.resume(result($0)) }
         return .suspended
       },
       raw("_eachResults", arity: 1) { arguments, _ in
         let each = try each(arguments)
-        return .value(.tuple(.int(each.count), .int(each.last), .list(List(each.ordered))))
+        return .value(.tuple(.int(each.book.count), .int(each.book.last), .list(List(each.ordered))))
       },
     ]
   }
