@@ -12,6 +12,10 @@ package enum LinkSigning {
     package var code: String { "NoLinkSecret" }
     package var message: String
     package var hint: String?
+    package init(message: String, hint: String?) {
+      self.message = message
+      self.hint = hint
+    }
   }
 
   /// The secret of a store. `mayMake`: one is made where there is none, with the folder; else the answer is nil then.
@@ -40,7 +44,8 @@ package enum LinkSigning {
     _ name: String, rights: String, for time: Duration, secret: [UInt8]
   ) throws -> String {
     guard let rights = StreamLink.Rights(rights) else {
-      throw NoSecret(message: "\"\(rights)\" are no rights", hint: "r reads, w writes, d deletes, in this order: r, rw, rwd")
+      throw NoSecret(
+        message: "\"\(rights)\" are no rights", hint: "r reads, w writes, d deletes, in this order: r, rw, rwd")
     }
     let stream = try StreamName(name)
     let loop = WeirIO.EventLoop()
@@ -52,7 +57,8 @@ package enum LinkSigning {
   /// A byte of a path: unreserved characters and slashes stay (RFC 3986, 2.3).
   private static func escaped(_ byte: UInt8) -> String {
     switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"),
       UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "~"), UInt8(ascii: "/"):
       return String(UnicodeScalar(byte))
     default:

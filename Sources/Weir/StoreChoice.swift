@@ -20,7 +20,8 @@ package struct StoreOptions: Sendable {
   package func openForReading(in world: World) -> any StreamStore {
     guard case .folder(let path) = choice else { return open(in: world) }
     return DeferredStore(isExclusive: false) { answer in
-      FileStreamStore.follow(directory: path, disk: world.disk, loop: world.loop) { result in answer(result.map { $0 }) }
+      FileStreamStore.follow(directory: path, disk: world.disk, loop: world.loop) { result in answer(result.map { $0 })
+      }
     }
   }
 

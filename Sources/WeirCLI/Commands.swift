@@ -64,7 +64,8 @@ enum Commands {
   static let store: [CommandSpec.OptionSpec] = [
     .init(
       "store", value: "WHERE",
-      "where streams are kept: a folder, redis://…, or memory (default: WEIR_STORE, else .weir/streams, made when needed)"),
+      "where streams are kept: a folder, redis://…, or memory (default: WEIR_STORE, else .weir/streams, made when needed)"
+    ),
     .init(
       "store-sync", value: "WHEN",
       "what is acknowledged survives power loss: always (default), or but for the last TIME, such as 100ms"),
@@ -151,7 +152,8 @@ enum Commands {
       ]),
     CommandSpec(
       name: "streams", summary: "List, read, follow, write and check durable streams",
-      operand: "ls [PREFIX] | tail NAME | cat NAME | append NAME | close NAME | rm NAME | fork FROM NAME | link NAME | fsck",
+      operand:
+        "ls [PREFIX] | tail NAME | cat NAME | append NAME | close NAME | rm NAME | fork FROM NAME | link NAME | fsck",
       operandRange: 1...3,
       options: [
         .init("follow", short: "f", "tail: go on until the stream ends"),

@@ -56,7 +56,8 @@ enum StreamsCommand {
     let variable = try ServerFlags.linkSecret()
     guard let secret = try variable ?? LinkSigning.secret(in: store, mayMake: true) else {
       throw LinkSigning.NoSecret(
-        message: "this store keeps no secret to sign links with", hint: "set \(LinkSigning.variable) here and for its servers")
+        message: "this store keeps no secret to sign links with",
+        hint: "set \(LinkSigning.variable) here and for its servers")
     }
     let link = try LinkSigning.link(command.operands[1], rights: command["rights"] ?? "r", for: time, secret: secret)
     var url = command["url"] ?? ""
