@@ -41,7 +41,8 @@ struct SignatureWriter {
     } else if let effects = known?.effects, !effects.isEmpty {
       tail += " ! {\(effects.joined(separator: ", "))}"
     }
-    let parameters = it.parameters.map { text($0.span.start, $0.span.end) }
+    // Nobody writes a `Shape`: the checker fills it in.
+    let parameters = it.parameters.map { text($0.span.start, $0.span.end) }.filter { !$0.hasPrefix("shape: Shape[") }
     let line =
       word + " "
       + formatted("extern func \(name)(\(parameters.joined(separator: ", ")))\(tail)")
