@@ -86,21 +86,22 @@ final class DurableWorkflow: @unchecked Sendable {
 
   enum Step: Sendable {
     /// What an earlier life has kept.
-    case done(JSONValue)
+    case done(JSONValue, writes: [String: UInt64])
     case begins(key: String)
   }
 
-  func beginStep(_ name: String, _ answer: @escaping (Result<Step, WeirError>) -> Void) {
+  /// `outer`: the key of the step around it.
+  func beginStep(_ name: String, inside outer: String?, _ answer: @escaping (Result<Step, WeirError>) -> Void) {
     guard let run else { return answer(.failure(.ended(id))) }
     // Before anything is waited for: steps count in the order in which they are begun.
-    let key = run.key(name)
+    let key = run.key(name, inside: outer)
     claim { [self] result in
       answer(
         result.map { run, _ in
           guard let step = run.stored(key) else { return .begins(key: key) }
           // Its items were passed over.
           for writer in writers.values { writer.note() }
-          return .done(step.value)
+          return .done(step.value, writes: step.writes)
         })
     }
   }
@@ -127,10 +128,11 @@ final class DurableWorkflow: @unchecked Sendable {
   }
 
   func beginEach(
-    _ name: String, interval: Int, keepsResults: Bool, _ answer: @escaping (Result<Begun, WeirError>) -> Void
+    _ name: String, inside outer: String?, interval: Int, keepsResults: Bool,
+    _ answer: @escaping (Result<Begun, WeirError>) -> Void
   ) {
     guard let run else { return answer(.failure(.ended(id))) }
-    let key = run.key("each:" + name)
+    let key = run.key("each:" + name, inside: outer)
     claim { [self] result in
       answer(
         result.map { _, journal in

@@ -69,9 +69,10 @@ extension WorkflowStep {
     guard checkpointEvery >= 1 else {
       throw .refused(.badArgument("a checkpoint every \(checkpointEvery) items: at least 1"))
     }
+    let outer = StepFrame.current?.key(of: run)
     let begun: Result<DurableWorkflow.Begun, WeirError> = await store.thread.call(whenClosed: .failure(.storeClosed)) {
       [run] _, answer in
-      run.beginEach(name, interval: checkpointEvery, keepsResults: keepResults, answer)
+      run.beginEach(name, inside: outer, interval: checkpointEvery, keepsResults: keepResults, answer)
       return nil
     }
     let book: DurableWorkflow.Begun

@@ -51,14 +51,15 @@ public struct WorkflowStep: Sendable {
     _ name: String, _ body: () async throws -> Value
   ) async throws -> Value {
     switch try await begin(name) {
-    case .done(let value):
+    case .done(let value, let writes):
+      StepFrame.current?.passed(writes, of: run)
       do {
         return try JSONDecoding.value(value, as: Value.self)
       } catch {
         throw WeirError.changed("step \"\(name)\"", error)
       }
     case .begins(let key):
-      return try await StepFrame.with(run) { frame in
+      return try await StepFrame.with(run, key) { frame in
         let value = try await body()
         let kept: JSONValue
         do {
@@ -75,17 +76,21 @@ public struct WorkflowStep: Sendable {
 
   /// A step without a value.
   public func callAsFunction(_ name: String, _ body: () async throws -> Void) async throws {
-    guard case .begins(let key) = try await begin(name) else { return }
-    try await StepFrame.with(run) { frame in
-      try await body()
-      try await end(key, frame, .null)
+    switch try await begin(name) {
+    case .done(_, let writes): StepFrame.current?.passed(writes, of: run)
+    case .begins(let key):
+      try await StepFrame.with(run, key) { frame in
+        try await body()
+        try await end(key, frame, .null)
+      }
     }
   }
 
   private func begin(_ name: String) async throws(WeirError) -> DurableWorkflow.Step {
+    let outer = StepFrame.current?.key(of: run)
     let begun: Result<DurableWorkflow.Step, WeirError> = await store.thread.call(whenClosed: .failure(.storeClosed)) {
       [run] _, answer in
-      run.beginStep(name, answer)
+      run.beginStep(name, inside: outer, answer)
       return nil
     }
     return try begun.get()
@@ -106,20 +111,33 @@ final class StepFrame: Sendable {
   @TaskLocal static var current: StepFrame?
 
   private let run: DurableWorkflow
+  private let key: String
   private let outer: StepFrame?
   private let counts = Mutex<[String: UInt64]>([:])
 
-  private init(_ run: DurableWorkflow, outer: StepFrame?) {
+  private init(_ run: DurableWorkflow, _ key: String, outer: StepFrame?) {
     self.run = run
+    self.key = key
     self.outer = outer
   }
 
-  static func with<Value>(_ run: DurableWorkflow, _ body: (StepFrame) async throws -> Value) async throws -> Value {
-    let frame = StepFrame(run, outer: current)
+  static func with<Value>(
+    _ run: DurableWorkflow, _ key: String, _ body: (StepFrame) async throws -> Value
+  ) async throws -> Value {
+    let frame = StepFrame(run, key, outer: current)
     return try await $current.withValue(frame) { try await body(frame) }
   }
 
   var writes: [String: UInt64] { counts.withLock { $0 } }
+
+  /// Of the innermost step of this workflow.
+  func key(of run: DurableWorkflow) -> String? { run === self.run ? key : outer?.key(of: run) }
+
+  /// A step in it was done by an earlier life: its items are those of the steps around it as well.
+  func passed(_ writes: [String: UInt64], of run: DurableWorkflow) {
+    if run === self.run { counts.withLock { $0.merge(writes) { $0 + $1 } } }
+    outer?.passed(writes, of: run)
+  }
 
   /// Counts for the steps around it as well; not for those of another workflow.
   func wrote(in namespace: String, of run: DurableWorkflow) {

@@ -95,7 +95,8 @@ extension RunCommand {
     // Whoever takes it up says where it is kept; a store's URL may hold a password.
     let dropped: Set<String> = ["--run-id", "--token", "--store"]
     var words: [String] = []
-    var given = Array(Terminal.arguments.dropFirst())[...]
+    // The program's own words are not Weir's flags.
+    var given = Terminal.arguments.dropFirst().dropLast(command.rest.count)
     while let word = given.popFirst() {
       if dropped.contains(word) {
         _ = given.popFirst()
@@ -104,7 +105,7 @@ extension RunCommand {
       }
     }
     // It is itself a run that was taken up.
-    return words.first == "runs" ? [] : words
+    return words.first == "runs" ? [] : words + command.rest
   }
 }
 

@@ -114,8 +114,10 @@ package final class DurableRun {
 
   // MARK: Steps
 
-  /// The name, or for its second use in this life `name#2`.
-  package func key(_ name: String) -> String {
+  /// The name, or for its second use in this life `name#2`; inside a step behind that step's key, `outer/name`, so that what a
+  /// passed-over step would have begun is not missing from the count.
+  package func key(_ name: String, inside outer: String? = nil) -> String {
+    let name = outer.map { $0 + "/" + name } ?? name
     let use = (uses[name] ?? 0) + 1
     uses[name] = use
     return use == 1 ? name : "\(name)#\(use)"
@@ -149,9 +151,17 @@ package final class DurableRun {
       if let failure { writer.abort(failure) { _ in one() } } else { writer.close { _ in one() } }
     }
     writers = [:]
+    // What only steps wrote that were passed over: nobody has opened it in this life.
+    let ending: StreamEnding = failure.map { .aborted(reason: $0) } ?? .closed
+    for namespace in passed.keys {
+      guard let name = try? WorkflowStreams.name(workflow: id, namespace: namespace) else { continue }
+      open += 1
+      access.store.append(name, [], ending: ending) { _ in one() }
+    }
+    passed = [:]
     if let journal {
       open += 1
-      journal.end(failure.map { .aborted(reason: $0) } ?? .closed) { _ in one() }
+      journal.end(ending) { _ in one() }
     }
     one()
   }

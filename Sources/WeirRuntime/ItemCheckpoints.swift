@@ -71,10 +71,14 @@ package final class ItemCheckpoints {
 
   /// Writes down what is done since the last time.
   private func checkpoint(_ told: @escaping Told) {
-    let values = unwritten.filter { keepsResults || $0.0 >= watermark }
+    let batch = unwritten
     unwritten = []
-    journal.record(each: key, watermark: watermark, values: values) { result in
-      if case .failure(let failure) = result { told(failure) } else { told(nil) }
+    let values = batch.filter { keepsResults || $0.0 >= watermark }
+    journal.record(each: key, watermark: watermark, values: values) { [self] result in
+      guard case .failure(let failure) = result else { return told(nil) }
+      // Later checkpoints would say that these are done, without their results.
+      unwritten = batch + unwritten
+      told(failure)
     }
   }
 

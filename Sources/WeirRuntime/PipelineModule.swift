@@ -113,7 +113,7 @@ enum PipelineModule {
         let shape = try context.shape(arguments[1])
         let fiber = context.fiber
         let outer = try ProgramInstance.of(context).run(of: fiber)
-        let key = outer.run.key(name)
+        let key = outer.run.key(name, inside: outer.step?.key)
         let names = context.names
         let suspension = context.suspend()
         outer.run.withJournal { result in
@@ -125,6 +125,8 @@ enum PipelineModule {
               if !suspension.isOver { fiber.attachment = RunFrame(outer.run, step: StepFrame(key), outer: outer) }
               return suspension.resume(.none)
             }
+            // Its items are those of the step around it as well.
+            for (namespace, count) in step.writes { outer.step?.writes[namespace, default: 0] += count }
             do throws(Value.Mismatch) {
               suspension.resume(.some(try Value.decode(step.value, as: shape, names)))
             } catch {

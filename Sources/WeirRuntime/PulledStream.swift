@@ -39,9 +39,12 @@ class PulledStream: Handle {
   private func count(_ result: Result<Value, RunFailure>) {
     switch result {
     case .success(.tag), .failure: isOver = true
-    case .success: position += 1
+    case .success: advanced()
     }
   }
+
+  /// A value was taken by `next`.
+  func advanced() { position += 1 }
 
   /// Like `next`, with the reason why there is no value as a value.
   func read(_ answer: @escaping (Result<Value, ReadFailure>) -> Void) throws(Trap) {

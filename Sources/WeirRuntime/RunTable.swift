@@ -91,7 +91,12 @@ final class RunTable {
       switch result {
       case .failure(.notFound): answer(.success(.ended))
       case .failure(let failure): answer(.failure(Self.failure(failure)))
-      case .success(let status) where status.ending != nil: answer(.success(.ended))
+      case .success(let status) where status.ending != nil:
+        // Its process may have died between that and the end of what it wrote by name.
+        RunJournal.read(run: id, store: instance.store) { [self] result in
+          guard case .success(let journal) = result, journal.ending == nil else { return answer(.success(.ended)) }
+          WorkflowStreams.end(workflow: id, status.ending ?? .closed, in: instance.store) { answer(.success(.ended)) }
+        }
       case .success(let status):
         RunJournal.read(run: id, store: instance.store) { [self] result in
           switch result {
@@ -135,7 +140,12 @@ final class RunTable {
     _ ticket: RunTicket, _ why: String, _ answer: @escaping (Result<Recovery, RunFailure>) -> Void
   ) {
     let writer = RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop)
-    writer.onEnd = { _, failure in answer(failure.map { .failure(Self.failure($0)) } ?? .success(.interrupted)) }
+    writer.onEnd = { [instance] _, failure in
+      if let failure { return answer(.failure(Self.failure(failure))) }
+      WorkflowStreams.end(workflow: ticket.id, .aborted(reason: "RunInterrupted"), in: instance.store) {
+        answer(.success(.interrupted))
+      }
+    }
     writer.fail(RunFailure(code: "RunInterrupted", message: "the run did not end: \(why)", retryable: true))
   }
 

@@ -47,8 +47,9 @@ final class StreamEach: Handle {
         guard ["stop", "skip", "collect"].contains(policy) else {
           throw Trap("BadArgument", "streamForEach: onError is \"stop\", \"skip\" or \"collect\", not \"\(policy)\"")
         }
-        let run = try ProgramInstance.of(context).run(of: context.fiber).run
-        let key = run.key("each:" + name)
+        let frame = try ProgramInstance.of(context).run(of: context.fiber)
+        let run = frame.run
+        let key = run.key("each:" + name, inside: frame.step?.key)
         let names = context.names
         let suspension = context.suspend()
         run.withJournal { result in

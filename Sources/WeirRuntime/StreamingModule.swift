@@ -381,6 +381,8 @@ final class DurableStream: PulledStream {
 
   override var isWaited: Bool { reader.isWaiting }
   override func giveUp() { reader.giveUp() }
+  /// The reader knows its place.
+  override func advanced() {}
   override func stop() { reader.close() }
 
   override func read(_ answer: @escaping (Result<Value, ReadFailure>) -> Void) throws(Trap) {

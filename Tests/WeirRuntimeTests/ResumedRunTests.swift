@@ -84,6 +84,62 @@ import WeirTesting
     }
   }
 
+  static let nested = """
+    import std/streaming (StreamWriter, close, getWritable, write)
+    func fetch(name: string) -> string {
+      step "fetch" {
+        let log: StreamWriter[string] = getWritable("log")
+        _ = log.write("fetch ${name}")
+        "got ${name}"
+      }
+    }
+    func main() {
+      let log: StreamWriter[string] = getWritable("log")
+      let a = step "a" {
+        let side: StreamWriter[int] = getWritable("side")
+        _ = side.write(1)
+        _ = log.write("a")
+        let got = fetch("x")
+        _ = log.write("a again")
+        got
+      }
+      let b = step "b" { fetch("y") }
+      _ = log.write("${a}, ${b}")
+      println("${a}, ${b}")
+    }
+    """
+
+  @Test func stepsInsideStepsKeepTheirOwnValuesThroughTwoCrashes() throws {
+    for calls in stride(from: 1, to: 60, by: 2) {
+      let mortal = Mortal()
+      var printed = ""
+      var bench = try Bench(
+        Self.nested,
+        store: {
+          mortal.store = MemoryStreamStore(loop: $0)
+          return mortal
+        }, configure: { $0.runID = "n" })
+      // Two lives end early, the third does not.
+      for left in [calls, calls / 2 + 7, Int.max] {
+        mortal.left = left
+        bench.run()
+        if mortal.left > 0 { break }
+        printed = bench.output
+        bench = try Bench(
+          Self.nested, store: { _ in mortal }, in: bench.simulation, configure: { $0.runID = "n" })
+      }
+      mortal.left = .max
+      if bench.errors.contains(text: "StreamEnded") { continue }
+      #expect(bench.errors == "", "died after \(calls)")
+      #expect(bench.output.hasSuffix("got x, got y\n"), "died after \(calls): \(printed)")
+      #expect(
+        bench.items("runs/n/log") == #"["a","fetch x","a again","fetch y","got x, got y"]"#, "died after \(calls)")
+      #expect(bench.items("runs/n/side") == "[1]", "died after \(calls)")
+      #expect(bench.ending("runs/n/side") == .closed, "died after \(calls)")
+      #expect(bench.ending("runs/n/log") == .closed, "died after \(calls)")
+    }
+  }
+
   @Test func aStepIsTriedAgainAndItsFailureIsNotKept() throws {
     let bench = try Bench(
       """

@@ -131,6 +131,25 @@ import WeirTesting
     #expect(bench.output == wanted, "\(bench.errors)")
   }
 
+  @Test func aReaderThatWasReadBeforeKeepsItsPlace() throws {
+    let bench = try Self.run(
+      """
+      import std/streaming (StreamReader, StreamWriter, close, getReadable, getWritable, next, write, streamForEach)
+      func main() {
+        let writer: StreamWriter[string] = getWritable("n")
+        for word in ["a", "b", "c", "d"] { _ = writer.write(word) }
+        _ = writer.close()
+        let reader: StreamReader[string] = getReadable("n")
+        println("${next(reader)} ${reader.position()}")
+        match streamForEach(reader, (word) => if word == "" then Err("empty") else Ok(word), "rest") {
+          Ok(all) => println("${all.results} ${reader.position()}"),
+          Err(why) => println("${why}")
+        }
+      }
+      """)
+    #expect(bench.output == "Some(\"a\") 1\n[\"b\", \"c\", \"d\"] 4\n", "\(bench.errors)")
+  }
+
   @Test func anAbortReachesReadersWithItsReason() throws {
     let bench = try Self.run(
       """

@@ -52,11 +52,8 @@ package final class DurableWriter {
       self.told = nil
       told?(result)
     }
-    func cancel() {
-      guard told != nil else { return }
-      writer?.giveUp(self)
-      tell(.failure(.cancelled))
-    }
+    /// What is on its way to the store is answered by it.
+    func cancel() { writer?.giveUp(self) }
   }
 
   /// Makes the stream, or goes on with it. `repeating`: the place from which on this run's next writes repeat what is there.
@@ -158,7 +155,13 @@ package final class DurableWriter {
     for write in writes { write.tell(.failure(failure)) }
   }
 
-  private func giveUp(_ write: Write) { waiting.removeAll { $0 === write } }
+  private func giveUp(_ write: Write) {
+    guard let place = waiting.firstIndex(where: { $0 === write }) else { return }
+    waiting.remove(at: place)
+    write.tell(.failure(.cancelled))
+    // An end may have waited behind it.
+    advance()
+  }
 
   /// Takes what waits to the store, as far as readers let it.
   private func advance() {

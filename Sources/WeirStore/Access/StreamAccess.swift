@@ -88,6 +88,23 @@ package enum WorkflowStreams {
     try StreamName(journalPrefix + segment(workflow))
   }
 
+  /// Ends what a run that is over still has open: the streams that it wrote by name, then its journal.
+  package static func end(
+    workflow: String, _ ending: StreamEnding, in store: any StreamStore, _ done: @escaping () -> Void
+  ) {
+    guard let journal = try? journal(of: workflow) else { return done() }
+    func endNext(after: StreamName?) {
+      store.list(prefix: prefix + workflow + "/", after: after, limit: 100) { result in
+        guard case .success(let streams) = result, let last = streams.last else {
+          return store.append(journal, [], ending: ending) { _ in done() }
+        }
+        for stream in streams where stream.ending == nil { store.append(stream.name, [], ending: ending) { _ in } }
+        endNext(after: last.name)
+      }
+    }
+    endNext(after: nil)
+  }
+
   /// Deletes what a run has kept besides its answer: the streams that it wrote by name, and its journal.
   package static func delete(workflow: String, from store: any StreamStore) {
     guard let journal = try? journal(of: workflow) else { return }
