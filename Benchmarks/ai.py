@@ -121,7 +121,7 @@ def cpu(command, folder, server, shape, count, pin=None):
     path = "/v1/messages" if shape == "anthropic_messages" else "/v1/chat/completions"
     (folder / "weir.toml").write_text(f'[[ai_provider]]\nschema_version = 1\nname = "bench"\nendpoint = "http://127.0.0.1:{server.port}{path}"\nrequest_shape = "{shape}"\n'
                                       '[ai_provider.streaming]\nenabled = true\n' + ('done_sentinel = "[DONE]"\n' if shape == "openai_chat" else ""))
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "BASE": f"http://127.0.0.1:{server.port}", "COUNT": str(count), "SHAPE": shape}
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "WEIR_STORE": "memory", "BASE": f"http://127.0.0.1:{server.port}", "COUNT": str(count), "SHAPE": shape}
     process = subprocess.Popen(["taskset", "-c", pin, *command] if pin else command, stdout=subprocess.PIPE, env=env, cwd=folder)
     said = process.stdout.read().decode().strip()
     _, status, usage = os.wait4(process.pid, 0)

@@ -318,6 +318,9 @@ PARTS = {
     "websocket": lambda rounds, quick: websocket.run(quick, rounds),
     "durable": durable.durable, "redis": redis_store.run}
 
+# What is compared with peers that keep nothing keeps nothing on disk either; `durable` says what that costs.
+os.environ["WEIR_STORE"] = "memory"
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="*", choices=list(PARTS), default=[])

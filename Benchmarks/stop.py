@@ -42,7 +42,7 @@ def served(weir, pin=None):
     listener.settimeout(DEADLINE)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": f"http://127.0.0.1:{listener.getsockname()[1]}/v1"}
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "WEIR_STORE": "memory", "OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": f"http://127.0.0.1:{listener.getsockname()[1]}/v1"}
     command = [str(weir), "serve", "--caps", "all", "--port", str(port), str(folder / "app.weir")]
     process = subprocess.Popen(["taskset", "-c", pin, *command] if pin else command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
