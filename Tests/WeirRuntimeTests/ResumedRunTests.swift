@@ -140,6 +140,41 @@ import WeirTesting
     }
   }
 
+  @Test func aRunThatNobodyCanTakeUpEndsWithAllItsStreams() throws {
+    let text = """
+      import std/streaming (StreamWriter, getWritable, write)
+      import std/clock (sleep)
+      @post("/NAME")
+      workflow NAME(n: int) -> string {
+        let tokens: StreamWriter[int] = getWritable("tokens")
+        _ = tokens.write(n)
+        sleep(1000000)
+        "done"
+      }
+      """
+    let mortal = Mortal()
+    let first = try Bench(
+      text.replacing(text: "NAME", with: "Old"),
+      store: {
+        mortal.store = MemoryStreamStore(loop: $0)
+        return mortal
+      })
+    first.serve().post("/Old", #"{"n": 1}"#)
+    let run = try #require(first.runs.first { !$0.name.path.dropFirst("runs/".count).contains("/") })
+    let id = String(run.name.path.dropFirst("runs/".count))
+    #expect(first.items("runs/\(id)/tokens") == "[1]")
+    mortal.left = 0
+    // The workflow has another name in the program that comes after it.
+    let second = try Bench(
+      text.replacing(text: "NAME", with: "New"), store: { _ in mortal.store }, in: first.simulation,
+      configure: { $0.server.port = 8081 })
+    second.serve()
+    #expect(second.ending("runs/\(id)") == .aborted(reason: "error"))
+    #expect(second.ending("runs/\(id)/tokens") == .aborted(reason: "RunInterrupted"))
+    #expect(second.ending("_weir/journal/\(id)") == .aborted(reason: "RunInterrupted"))
+    #expect(second.errors.contains(text: "had not ended, and failed"), "\(second.errors)")
+  }
+
   @Test func aStepIsTriedAgainAndItsFailureIsNotKept() throws {
     let bench = try Bench(
       """
