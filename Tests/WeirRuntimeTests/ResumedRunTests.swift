@@ -220,7 +220,7 @@ import WeirTesting
         mortal.store = MemoryStreamStore(loop: $0)
         return mortal
       }, configure: { $0.runID = "x" })
-    mortal.left = 7
+    mortal.left = 6
     first.run()
     #expect(mortal.left <= 0)
     let second = try Bench(

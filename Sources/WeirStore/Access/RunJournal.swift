@@ -59,11 +59,15 @@ package final class RunJournal {
       case .success(let journal) where journal.begun != .null: answer(.success(journal))
       case .success(let journal): journal.begin(begun, answer)
       case .failure(.notFound(let stream)):
-        store.create(stream, contentType: contentType) { result in
-          switch result {
-          case .success: RunJournal(run, stream, store).begin(begun, answer)
-          case .failure(let failure): answer(.failure(failure))
-          }
+        // In one step: a journal that does not say how its run was begun is of no use.
+        let entry: JSONValue = ["begun": begun]
+        store.create(stream, StreamCreation(contentType: contentType, items: [entry.encoded()])) { result in
+          answer(
+            result.map { _ in
+              let journal = RunJournal(run, stream, store)
+              journal.begun = begun
+              return journal
+            })
         }
       case .failure(let failure): answer(.failure(failure))
       }
