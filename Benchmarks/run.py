@@ -268,16 +268,21 @@ def start(rounds, quick):
 
 # MARK: streams
 
-def streams(rounds, quick):
-    """Parsing server-sent events beside copying their bytes: the parser alone, and with an event and its text made of each."""
+def results_of(product, key, rounds):
+    """What a program of ours measures, one JSON object a line, of all rounds by what their `key` says. Built first."""
     subprocess.run([*"swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked --explicit-target-dependency-import-check error".split(),
-                    "--product", "StreamBenchmarks"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    shapes = {}
-    for _ in range(1 if quick else rounds):
-        done = subprocess.run(["taskset", "-c", LOAD_CPU, str(ROOT / ".build/release/StreamBenchmarks")], capture_output=True, text=True, check=True)
+                    "--product", product], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    results = {}
+    for _ in range(rounds):
+        done = subprocess.run(["taskset", "-c", LOAD_CPU, str(ROOT / ".build/release" / product)], capture_output=True, text=True, check=True)
         for line in done.stdout.splitlines():
             result = json.loads(line)
-            shapes.setdefault(result["shape"], []).append(result)
+            results.setdefault(result[key], []).append(result)
+    return results
+
+def streams(rounds, quick):
+    """Parsing server-sent events beside copying their bytes: the parser alone, and with an event and its text made of each."""
+    shapes = results_of("StreamBenchmarks", "shape", 1 if quick else rounds)
     print(f"\n## Server-sent events, parsed (load average {load()})\n")
     print("| stream | memcpy GB/s | parsed GB/s | with events GB/s | ns an event |\n| --- | ---: | ---: | ---: | ---: |")
     for shape, results in shapes.items():
@@ -286,18 +291,11 @@ def streams(rounds, quick):
 
 def store(rounds, quick):
     """The memory store alone: what an item costs to append and to read."""
-    subprocess.run([*"swift build -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked --explicit-target-dependency-import-check error".split(),
-                    "--product", "StoreBenchmark"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    ways = {}
-    for _ in range(1 if quick else rounds):
-        done = subprocess.run(["taskset", "-c", LOAD_CPU, str(ROOT / ".build/release/StoreBenchmark")], capture_output=True, text=True, check=True)
-        for line in done.stdout.splitlines():
-            result = json.loads(line)
-            ways.setdefault(result["what"], []).append(result["ns_per_item"])
+    ways = results_of("StoreBenchmark", "what", 1 if quick else rounds)
     print(f"\n## The memory store (load average {load()})\n")
     print("| | ns an item |\n| --- | ---: |")
     for way, results in ways.items():
-        print(f"| {way} | {min(results):.0f} |")
+        print(f"| {way} | {min(r['ns_per_item'] for r in results):.0f} |")
 
 def middle(results, key):
     return statistics.median(r[key] for r in results)

@@ -1,10 +1,9 @@
 import WeirCore
-import WeirIO
 import WeirRuntime
 import WeirStore
 
-/// The runs that a store knows by their journals: what they were, how far they came, how they ended. For the command line;
-/// each question runs a loop of its own until it is answered.
+/// The runs that a store knows by their journals: what they were, how far they came, how they ended. For the command line:
+/// each question blocks until it is answered.
 package struct RunHistory {
   package struct Run: Sendable {
     package var id: String
@@ -12,7 +11,7 @@ package struct RunHistory {
     package var startedAt: Int64
     /// Nil: it has not ended, as far as the store knows.
     package var ending: StreamEnding?
-    /// What it was begun with: `command`, and of a workflow's run `workflow` and `arguments`.
+    /// What it was begun with: `program`, `command`, and of a workflow's run `workflow` and `arguments`.
     package var begun: JSONValue
     /// In the order of their names.
     package var steps: [(name: String, value: JSONValue)]
@@ -22,10 +21,7 @@ package struct RunHistory {
     package var streams: [StreamStatus]
 
     /// The workflow, else the program.
-    package var what: String {
-      if let workflow = begun["workflow"]?.string { return workflow }
-      return begun["command"]?.array?.compactMap(\.string).first { $0.hasSuffix(".weir") || $0.contains("/") } ?? ""
-    }
+    package var what: String { begun["workflow"]?.string ?? begun["program"]?.string ?? "" }
   }
 
   private let options: StoreOptions
@@ -77,25 +73,18 @@ package struct RunHistory {
     }
   }
 
-  /// Runs a loop until the question is answered; the store is closed before this returns.
+  /// The store is closed before this returns.
   private func answer<Value>(
-    _ ask: (any StreamStore, World, @escaping (Result<Value, StoreFailure>) -> Void) -> Void
-  ) throws -> Value {
-    let loop = WeirIO.EventLoop()
-    let world = RealWorld.make(loop: loop)
-    var result: Result<Value, StoreFailure>?
-    let store = options.openForReading(in: world)
-    ask(store, world) { answered in
-      result = answered
-      store.close()
-      loop.soon { loop.stop() }
+    _ ask: @escaping (any StreamStore, World, @escaping Answer<Value>) -> Void
+  ) throws(StoreFailure) -> Value {
+    let result: Result<Value, StoreFailure> = Awaited.value { [options] world, answer in
+      let store = options.openForReading(in: world)
+      ask(store, world) { result in
+        store.close()
+        answer(result)
+      }
     }
-    loop.run()
-    switch result {
-    case .success(let value)?: return value
-    case .failure(let failure)?: throw failure
-    case nil: throw StoreFailure.unavailable("the store gave no answer")
-    }
+    return try result.get()
   }
 }
 

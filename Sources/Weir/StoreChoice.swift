@@ -25,13 +25,6 @@ package struct StoreOptions: Sendable {
     }
   }
 
-  /// Makes a folder's store, empty; nothing for other kinds.
-  func makeFolder(_ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
-    guard case .folder(let path) = choice else { return answer(nil) }
-    // The store's own folder too: it is what stands above any file in it.
-    StoreChoice.makeFolders(of: path + "/", disk, answer)
-  }
-
   /// Nobody has kept anything there yet.
   package var isMissing: Bool {
     if case .folder(let path) = choice { !HostProcess.isFolder(path) } else { false }
@@ -91,7 +84,7 @@ package enum StoreChoice: Equatable, Sendable {
       return MemoryStreamStore(loop: world.loop, limits: limits)
     case .folder(let path):
       return DeferredStore(isExclusive: true) { answer in
-        Self.makeFolders(of: path, world.disk) { failure in
+        Self.makeFolders(above: path, world.disk) { failure in
           if let failure { return answer(.failure(.unavailable(failure.message))) }
           FileStreamStore.open(
             directory: path, disk: world.disk, loop: world.loop, synchronization: synchronization
@@ -106,7 +99,7 @@ package enum StoreChoice: Equatable, Sendable {
   }
 
   /// The folders above it, from the top.
-  fileprivate static func makeFolders(of path: String, _ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
+  static func makeFolders(above path: String, _ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
     var parents: [String] = []
     var folder = Path.folder(of: path)
     while !folder.isEmpty, folder != "/", folder != ".", parents.count < 64 {

@@ -179,7 +179,7 @@ extension StreamWriteError {
 /// How values stand in a stream: `[UInt8]` as bytes, all others as JSON.
 enum StreamItemForm {
   static func contentType(of type: Any.Type) -> String {
-    type == [UInt8].self ? StreamContentType.bytes : "application/json"
+    type == [UInt8].self ? StreamContentType.bytes : StreamContentType.json
   }
 
   static func bytes(_ item: some Encodable) throws -> [UInt8] {

@@ -46,19 +46,11 @@ enum RetryAfter {
     else { return nil }
     if year < 100 { year += year < 70 ? 2_000 : 1_900 }
     guard (1970...9999).contains(year) else { return nil }
-    return days(year, month, day) * 86_400 + clock[0] * 3_600 + clock[1] * 60 + clock[2]
+    let days = CivilDate(year: year, month: month, day: day).daysSince1970
+    return days * 86_400 + clock[0] * 3_600 + clock[1] * 60 + clock[2]
   }
 
   private static let months = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
   ]
-
-  /// Days since 1970-01-01, counting years from March so that the leap day is the last.
-  private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-    let y = month > 2 ? year : year - 1
-    let era = y / 400
-    let yearOfEra = y - era * 400
-    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-  }
 }

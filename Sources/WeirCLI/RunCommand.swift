@@ -5,15 +5,21 @@ import WeirRuntime
 
 /// `weir run` and `weir serve`: check everything, ask for what was not granted, then run on this thread's loop.
 enum RunCommand {
-  /// `resuming`: an earlier run is taken up, in the store that `store` names; a workflow's run is all that is done then.
-  static func run(
-    _ command: ParsedCommand, resuming: String? = nil, isWorkflow: Bool = false, store other: ParsedCommand? = nil
-  ) throws(UsageFailure) -> Int {
+  /// An earlier run that is taken up, in the store that this command names. A workflow's is all that is done then.
+  struct Resumption {
+    var run: String
+    var isWorkflow: Bool
+    var from: ParsedCommand
+  }
+
+  static func run(_ command: ParsedCommand, taking earlier: Resumption? = nil) throws(UsageFailure) -> Int {
     let path = command.operands[0]
     var options = ProgramInstance.Options()
     try ProgramFlags.read(command, into: &options)
-    options.runID = resuming ?? command["run-id"]
-    options.begun = ["command": .array(repeated(command).map { .string($0) })]
+    options.runID = earlier?.run ?? command["run-id"]
+    options.begun = [
+      "program": .string(Path.absolute(path)), "command": .array(repeated(command).map { .string($0) }),
+    ]
     options.arguments = command.rest
     options.server = try ServerFlags.options(command)
     try command.checkColor()
@@ -28,7 +34,7 @@ enum RunCommand {
       file = try ProgramFile(path, entry: entry)
       project = try Project.load(near: path, explicit: command["config"])
       try ProcessFlags.add(command, project, to: &options.processes)
-      store = try StoreFlags.options(other ?? command, project)
+      store = try StoreFlags.options(earlier?.from ?? command, project)
     } catch let failure as UsageFailure {
       throw failure
     } catch {
@@ -50,7 +56,7 @@ enum RunCommand {
       return 1
     }
     let mode: ProgramRun.Mode =
-      if isWorkflow, let resuming { .resume(resuming) } else { command.name == "serve" ? .serve : .entry }
+      if let earlier, earlier.isWorkflow { .resume(earlier.run) } else { command.name == "serve" ? .serve : .entry }
     if mode == .entry, let nothing = file.nothingToRun {
       Terminal.complain(nothing)
       return 1

@@ -35,6 +35,12 @@ enum RunsCommand {
 
   // MARK: Telling
 
+  /// For people and for sorting: `2026-11-28 22:05:09`, UTC.
+  private static func started(_ run: RunHistory.Run) -> String {
+    let second = Timestamp(milliseconds: max(0, run.startedAt) / 1000 * 1000)
+    return second.description.dropLast().replacing(text: "T", with: " ")
+  }
+
   private static func state(_ run: RunHistory.Run) -> String {
     switch run.ending {
     case nil: "unfinished"
@@ -52,7 +58,7 @@ enum RunsCommand {
     for run in runs {
       let steps = run.steps.count == 1 ? "1 step" : "\(run.steps.count) steps"
       Terminal.say(
-        Terminal.printable("\(run.id)  \(ISOTime.text(run.startedAt))  \(run.what)  \(steps)  \(state(run))") + "\n")
+        Terminal.printable("\(run.id)  \(started(run))  \(run.what)  \(steps)  \(state(run))") + "\n")
     }
     return 0
   }
@@ -64,7 +70,7 @@ enum RunsCommand {
     }
     var lines = ["run       \(run.id)", "program   \(run.what)"]
     if let arguments = run.begun["arguments"] { lines.append("arguments \(cut(arguments.text))") }
-    lines.append("started   \(ISOTime.text(run.startedAt))")
+    lines.append("started   \(started(run))")
     lines.append("state     \(state(run))")
     for step in run.steps { lines.append("step      \(step.name): \(cut(step.value.text))") }
     for each in run.progress { lines.append("items     \(each.name): \(each.done) done") }
@@ -111,7 +117,7 @@ enum RunsCommand {
 
   // MARK: Taking up
 
-  /// Runs the command that began it once more, in the folder where that was, as the same run.
+  /// Runs the command that began it once more, as the same run.
   private static func resume(_ run: RunHistory.Run, _ command: ParsedCommand) throws -> Int {
     guard run.ending == nil else {
       Terminal.talk("weir: run \(run.id) has ended (\(state(run))): there is nothing to take up\n")
@@ -122,27 +128,7 @@ enum RunsCommand {
       return 1
     }
     let again = try CommandLineParser.parse(words, commands: Commands.all)
-    return try RunCommand.run(again, resuming: run.id, isWorkflow: run.begun["workflow"] != nil, store: command)
-  }
-}
-
-/// Times for people and for sorting: `2026-11-28 22:05:09`, UTC.
-enum ISOTime {
-  static func text(_ milliseconds: Int64) -> String {
-    let seconds = milliseconds >= 0 ? milliseconds / 1000 : 0
-    let (days, second) = (seconds / 86400, Int(seconds % 86400))
-    // Days to a date: the civil calendar, years beginning in March (Hinnant).
-    let shifted = days + 719_468
-    let era = shifted / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    func two(_ number: Int) -> String { (number < 10 ? "0" : "") + String(number) }
-    return
-      "\(year)-\(two(Int(month)))-\(two(Int(day))) \(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))"
+    return try RunCommand.run(
+      again, taking: .init(run: run.id, isWorkflow: run.begun["workflow"] != nil, from: command))
   }
 }

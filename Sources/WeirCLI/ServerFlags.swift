@@ -45,11 +45,10 @@ enum ServerFlags {
   }
 
   static func linkSecret() throws(UsageFailure) -> [UInt8]? {
-    let limit = ServerOptions().serve.linkSecretLimit
-    guard let text = Terminal.environment("WEIR_LINK_SECRET"), !text.isEmpty else { return nil }
-    guard text.utf8.count >= limit else {
+    guard let text = Terminal.environment(LinkSigning.variable), !text.isEmpty else { return nil }
+    guard text.utf8.count >= LinkSigning.secretLimit else {
       throw UsageFailure(
-        "WEIR_LINK_SECRET is too short to be secret: at least \(limit) characters",
+        "\(LinkSigning.variable) is too short to be secret: at least \(LinkSigning.secretLimit) characters",
         hint: "openssl rand -hex 32 makes a good one")
     }
     return Array(text.utf8)

@@ -51,9 +51,6 @@ package final class DurableRun {
     self.journal = journal
   }
 
-  /// It has written something that it could be taken up from.
-  var isDurable: Bool { journal != nil }
-
   package func withJournal(_ answer: @escaping WeirStore.Answer<RunJournal>) {
     if let journal { return answer(.success(journal)) }
     opening.append(answer)

@@ -132,16 +132,4 @@ final class GeneratedStream: PulledStream {
   }
 
   override func stop() { end() }
-
-  /// For Swift code that reads it: the function runs as a fiber of its own.
-  func pull(in scheduler: Scheduler, _ answer: @escaping (Result<Value, Trap>) -> Void) throws(Trap) -> Fiber? {
-    guard let produce = try begin() else {
-      answer(.success(.none))
-      return nil
-    }
-    return scheduler.spawn(produce) { [self] result in
-      if case .success(let value) = result { produced(value) } else { end() }
-      answer(result)
-    }
-  }
 }

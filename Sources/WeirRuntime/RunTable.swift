@@ -93,7 +93,8 @@ final class RunTable {
       case .failure(let failure): answer(.failure(Self.failure(failure)))
       case .success(let status) where status.ending != nil:
         // Its process may have died between that and the end of what it wrote by name.
-        RunJournal.read(run: id, store: instance.store) { [self] result in
+        guard let journal = try? WorkflowStreams.journal(of: id) else { return answer(.success(.ended)) }
+        instance.store.status(journal) { [self] result in
           guard case .success(let journal) = result, journal.ending == nil else { return answer(.success(.ended)) }
           WorkflowStreams.end(workflow: id, status.ending ?? .closed, in: instance.store) { answer(.success(.ended)) }
         }

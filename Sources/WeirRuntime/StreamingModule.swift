@@ -308,18 +308,19 @@ final class StreamWriter: Handle {
 struct ItemForm {
   let contentType: String
   let shape: TypeShape
-
-  static let json = "application/json"
-  static let binary = "application/octet-stream"
+  let isJSON: Bool
+  let isText: Bool
 
   init(contentType: String, shape: TypeShape) {
     self.contentType = contentType
     self.shape = shape
+    isJSON = StreamContentType.holdsJSON(contentType)
+    isText = StreamContentType.isText(contentType)
   }
 
   /// What a writer of such values makes: `asked`, or what is usual for the type.
   static func of(_ asked: String, _ shape: TypeShape) throws(Trap) -> ItemForm {
-    let usual = shape == .bytes ? binary : json
+    let usual = shape == .bytes ? StreamContentType.bytes : StreamContentType.json
     let form = ItemForm(contentType: asked.isEmpty ? usual : asked, shape: shape)
     if form.isText, shape != .string {
       throw Trap(
@@ -331,12 +332,6 @@ struct ItemForm {
     }
     return form
   }
-
-  private var media: String {
-    String(contentType.prefix { $0 != ";" }).lowercased()
-  }
-  var isJSON: Bool { media == Self.json || media.hasSuffix("+json") }
-  var isText: Bool { media.hasPrefix("text/") }
 
   func bytes(_ value: Value, _ names: ProgramNames) throws(Trap) -> [UInt8] {
     if !isJSON {
@@ -370,6 +365,8 @@ final class DurableStream: PulledStream {
   private let reader: DurableReader
   private let shape: TypeShape
   private let names: ProgramNames
+  /// Known with the first item.
+  private lazy var form = ItemForm(contentType: reader.contentType ?? StreamContentType.json, shape: shape)
 
   init(_ reader: DurableReader, _ shape: TypeShape, _ names: ProgramNames) {
     self.reader = reader
@@ -399,11 +396,10 @@ final class DurableStream: PulledStream {
     position = Int(clamping: reader.position)
     switch result {
     case .success(let item):
-      return ItemForm(contentType: reader.contentType ?? ItemForm.json, shape: shape).value(item.bytes, names)
-        .mapError { failure in
-          guard case .wrongItem(let why) = failure else { return failure }
-          return .wrongItem("position \(position - 1) of \(reader.name): \(why)")
-        }
+      return form.value(item.bytes, names).mapError { failure in
+        guard case .wrongItem(let why) = failure else { return failure }
+        return .wrongItem("position \(position - 1) of \(reader.name): \(why)")
+      }
     // It may still come.
     case .failure(.timedOut): return .failure(.timedOut)
     case .failure(let failure):

@@ -17,7 +17,6 @@ package struct ServeConfiguration: Sendable {
   package var chunkLimit = 256 << 10
   /// Signs links to one stream (`WEIR_LINK_SECRET`). nil: there are none.
   package var linkSecret: [UInt8]?
-  package var linkSecretLimit: Int { StreamLink.secretLimit }
   /// Clients reach the server by https.
   package var isSecure = false
   /// Everything but `/healthz` and `/readyz` needs it. nil: no check.

@@ -133,13 +133,19 @@ package struct StreamAppended: Equatable, Sendable {
 package enum StreamContentType {
   /// Of a stream made without one.
   package static let bytes = "application/octet-stream"
+  package static let json = "application/json"
 
   /// Whether both name the same media type, whatever the case and the parameters.
   package static func isSame(_ a: String, _ b: String) -> Bool {
     a == b || essence(a).elementsEqual(essence(b))
   }
 
-  package static func isJSON(_ type: String) -> Bool { isSame(type, "application/json") }
+  package static func isJSON(_ type: String) -> Bool { isSame(type, json) }
+
+  /// Each item is a JSON text, whatever it says besides (`+json`: RFC 6839, 3.1).
+  package static func holdsJSON(_ type: String) -> Bool {
+    isJSON(type) || essence(type).suffix(5).elementsEqual("+json".utf8)
+  }
 
   package static func isText(_ type: String) -> Bool { essence(type).starts(with: "text/".utf8) }
 

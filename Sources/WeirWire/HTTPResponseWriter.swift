@@ -1,3 +1,5 @@
+import WeirCore
+
 /// An answer's head as bytes, and HTTP dates. Framing is decided by the caller (`Framing`); fields that belong to it
 /// (`Content-Length`, `Transfer-Encoding`, `Connection`, `Date`) are written here and dropped from what is given.
 ///
@@ -155,24 +157,15 @@ package enum HTTPChunk {
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 5.6.7) from milliseconds since 1970.
 package enum HTTPDate {
   package static func bytes(_ wallClock: Int64) -> [UInt8] {
-    let seconds = wallClock >= 0 ? wallClock / 1000 : (wallClock - 999) / 1000
-    let day = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
-    let second = Int(seconds - day * 86_400)
-    // Civil date from days: years start in March, so that the leap day is the last of its year.
-    let shifted = day + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let month = (5 * dayOfYear + 2) / 153
-    let dayOfMonth = Int(dayOfYear - (153 * month + 2) / 5 + 1)
-    let civilMonth = Int(month < 10 ? month + 3 : month - 9)
-    let year = Int(yearOfEra + era * 400) + (civilMonth <= 2 ? 1 : 0)
-    let weekday = Int(((day % 7) + 7 + 4) % 7)
+    let seconds = wallClock.floored(by: 1000)
+    let day = seconds.floored(by: 86_400)
+    let second = Int(seconds.modulo(86_400))
+    let date = CivilDate(daysSince1970: day)
+    let weekday = Int((day + 4).modulo(7))
 
     func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
     let text =
-      "\(weekdays[weekday]), \(two(dayOfMonth)) \(months[civilMonth - 1]) \(year) "
+      "\(weekdays[weekday]), \(two(Int(date.day))) \(months[Int(date.month) - 1]) \(date.year) "
       + "\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60)) GMT"
     return Array(text.utf8)
   }

@@ -45,6 +45,9 @@ package struct StreamLink: Equatable, Sendable {
     "rights=\(rights.text)&expires=\(expires)&signature=\(signature(secret))"
   }
 
+  /// Of the stream below any server, signed.
+  package func address(secret: [UInt8]) -> String { "/streams/\(escapedPath(stream.path))?\(query(secret: secret))" }
+
   private func signature(_ secret: [UInt8]) -> String {
     // Each part's end is sure: a name has no line end, and the others are letters and digits.
     let text = "weir-link-1\n\(stream.path)\n\(rights.text)\n\(expires)"

@@ -28,7 +28,6 @@ package final class RunJournal {
     package init() {}
   }
 
-  package static let contentType = "application/json"
   private static let batchBytes = 256 << 10
 
   package let run: String
@@ -61,7 +60,7 @@ package final class RunJournal {
       case .failure(.notFound(let stream)):
         // In one step: a journal that does not say how its run was begun is of no use.
         let entry: JSONValue = ["begun": begun]
-        store.create(stream, StreamCreation(contentType: contentType, items: [entry.encoded()])) { result in
+        store.create(stream, StreamCreation(contentType: StreamContentType.json, items: [entry.encoded()])) { result in
           answer(
             result.map { _ in
               let journal = RunJournal(run, stream, store)

@@ -93,30 +93,33 @@ package enum WorkflowStreams {
     workflow: String, _ ending: StreamEnding, in store: any StreamStore, _ done: @escaping () -> Void
   ) {
     guard let journal = try? journal(of: workflow) else { return done() }
-    func endNext(after: StreamName?) {
-      store.list(prefix: prefix + workflow + "/", after: after, limit: 100) { result in
-        guard case .success(let streams) = result, let last = streams.last else {
-          return store.append(journal, [], ending: ending) { _ in done() }
-        }
-        for stream in streams where stream.ending == nil { store.append(stream.name, [], ending: ending) { _ in } }
-        endNext(after: last.name)
-      }
+    each(of: workflow, in: store) { stream in
+      if stream.ending == nil { store.append(stream.name, [], ending: ending) { _ in } }
+    } then: {
+      store.append(journal, [], ending: ending) { _ in done() }
     }
-    endNext(after: nil)
   }
 
   /// Deletes what a run has kept besides its answer: the streams that it wrote by name, and its journal.
   package static func delete(workflow: String, from store: any StreamStore) {
     guard let journal = try? journal(of: workflow) else { return }
     store.delete(journal) { _ in }
-    func deleteNext(after: StreamName?) {
+    each(of: workflow, in: store) { stream in store.delete(stream.name) { _ in } }
+  }
+
+  /// The streams that a run wrote by name, page by page.
+  private static func each(
+    of workflow: String, in store: any StreamStore, _ visit: @escaping (StreamStatus) -> Void,
+    then done: @escaping () -> Void = {}
+  ) {
+    func next(after: StreamName?) {
       store.list(prefix: prefix + workflow + "/", after: after, limit: 100) { result in
-        guard case .success(let streams) = result, let last = streams.last else { return }
-        for stream in streams { store.delete(stream.name) { _ in } }
-        deleteNext(after: last.name)
+        guard case .success(let streams) = result, let last = streams.last else { return done() }
+        for stream in streams { visit(stream) }
+        next(after: last.name)
       }
     }
-    deleteNext(after: nil)
+    next(after: nil)
   }
 
   /// What `name` was made of; nil: it is no stream of a workflow.

@@ -1,5 +1,3 @@
-import WeirCore
-
 /// A moment as RFC 3339 writes it, and as milliseconds since 1970. Pure.
 package struct Timestamp: Equatable, Sendable, CustomStringConvertible {
   package var milliseconds: Int64
@@ -44,7 +42,7 @@ package struct Timestamp: Equatable, Sendable, CustomStringConvertible {
       away = (hours * 60 + minutes) * (zone == UInt8(ascii: "+") ? 1 : -1)
     }
     guard rest.isEmpty else { return nil }
-    let minutes = (Self.daysSince1970(year, month, day) * 24 + hour) * 60 + minute - away
+    let minutes = (CivilDate(year: year, month: month, day: day).daysSince1970 * 24 + hour) * 60 + minute - away
     milliseconds = (minutes * 60 + second) * 1000 + fraction
   }
 
@@ -52,12 +50,12 @@ package struct Timestamp: Equatable, Sendable, CustomStringConvertible {
     let second = 1000 as Int64
     let (whole, part) = (milliseconds.floored(by: second), milliseconds.modulo(second))
     let (days, clock) = (whole.floored(by: 86_400), whole.modulo(86_400))
-    let (year, month, day) = Self.date(days)
+    let date = CivilDate(daysSince1970: days)
     func padded(_ number: Int64, _ width: Int) -> String {
       let digits = String(number)
       return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
     }
-    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(clock / 3600, 2)):"
+    return "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))T\(padded(clock / 3600, 2)):"
       + "\(padded(clock / 60 % 60, 2)):\(padded(clock % 60, 2))" + (part == 0 ? "" : ".\(padded(part, 3))") + "Z"
   }
 
@@ -68,30 +66,4 @@ package struct Timestamp: Equatable, Sendable, CustomStringConvertible {
     default: 31
     }
   }
-
-  // Years are counted from March, so that the leap day comes last, and in eras of 400, which are all alike.
-
-  private static func daysSince1970(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-    let year = month <= 2 ? year - 1 : year
-    let era = year.floored(by: 400)
-    let yearOfEra = year - era * 400
-    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-  }
-
-  private static func date(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    let shifted = days + 719_468
-    let era = shifted.floored(by: 146_097)
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let month = shiftedMonth + (shiftedMonth < 10 ? 3 : -9)
-    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
-  }
-}
-
-extension Int64 {
-  fileprivate func floored(by divisor: Int64) -> Int64 { (self - modulo(divisor)) / divisor }
-  fileprivate func modulo(_ divisor: Int64) -> Int64 { (self % divisor + divisor) % divisor }
 }
