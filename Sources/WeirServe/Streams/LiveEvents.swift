@@ -216,7 +216,9 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private func flush() {
     if isOver || isBlocked { return }
     if !output.isEmpty {
-      sent += exchange.responder.send(output.span.extracting(sent..<output.count))
+      // Another reference, so that nothing the connection does can overlap this access.
+      let bytes = output
+      sent += exchange.responder.send(bytes.span.extracting(sent..<bytes.count))
       if isOver { return }
       if sent < output.count {
         isBlocked = true
