@@ -75,13 +75,17 @@ def measure(tool, *arguments, timeout=200):
 
 # MARK: servers under test
 
+def stores(name):
+    """Where the server under test keeps its streams: `weir` in memory, `weir, files` in a new folder."""
+    return ["--store", "memory" if name == "weir" else tempfile.mkdtemp(prefix="streams-", dir=WORK)]
+
 @contextlib.contextmanager
-def weir_relay(upstream):
+def weir_relay(upstream, name="weir"):
     port = free_port()
     app = WORK / "relay.weir"
     app.write_text(APP)
     env = {"OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1", "OPENAI_API_KEY": "bench"}
-    with running([WEIR, "serve", "--caps", "all", "--port", port, app], port, env=env) as pid:
+    with running([WEIR, "serve", "--caps", "all", *stores(name), "--port", port, app], port, env=env) as pid:
         yield port, pid, "/relay", '{"message":"hi %s"}', []
 
 @contextlib.contextmanager
@@ -123,7 +127,7 @@ def present(name):
         return (PEERS / "litellm").exists()
     return True
 
-RELAYS = {"weir": weir_relay, "nginx": nginx_relay, "litellm": litellm_relay}
+RELAYS = {"weir": weir_relay, "weir, files": lambda upstream: weir_relay(upstream, "weir, files"), "nginx": nginx_relay, "litellm": litellm_relay}
 
 def relay(rounds, quick):
     """Paced streams of 50 tokens/s, one request after another (first token), and as fast as it goes."""
@@ -138,7 +142,7 @@ def relay(rounds, quick):
     rows = {}
     for round_number in range(rounds):
         for plan in plans:
-            for name in ("direct", "weir", "nginx"):
+            for name in ("direct", "weir", "weir, files", "nginx"):
                 relay_row(rows, plan, name)
         if round_number == 0 and present("litellm"):  # its numbers are far from the others': one round is enough to see it
             for plan in litellm_plans:
@@ -178,11 +182,11 @@ def relay_row(rows, plan, name):
 # MARK: fan-out
 
 @contextlib.contextmanager
-def weir_fanout():
+def weir_fanout(name="weir"):
     port = free_port()
     app = WORK / "fanout.weir"
     app.write_text("// only streams\n")
-    with running([WEIR, "serve", "--caps", "all", "--public-streams", "--port", port, app], port) as pid:
+    with running([WEIR, "serve", "--caps", "all", *stores(name), "--public-streams", "--port", port, app], port) as pid:
         made = urllib.request.Request(f"http://127.0.0.1:{port}/streams/bench", method="PUT", headers={"Content-Type": "text/plain"})
         urllib.request.urlopen(made, timeout=10).close()
         yield port, pid, "/streams/bench", "/streams/bench"
@@ -204,7 +208,7 @@ http {{ access_log off; keepalive_timeout 3600; keepalive_requests 100000000; tc
     with running([NGINX, "-p", folder, "-c", folder / "nginx.conf"], port) as pid:
         yield port, pid, "/sub", "/pub"
 
-FANOUTS = {"weir": weir_fanout, "nchan": nchan_fanout}
+FANOUTS = {"weir": weir_fanout, "weir, files": lambda: weir_fanout("weir, files"), "nchan": nchan_fanout}
 
 def fanout(rounds, quick):
     rows = {}
