@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,6 +41,32 @@ void weir_keep_freed_memory(void) {
 #ifdef __GLIBC__
   mallopt(M_TRIM_THRESHOLD, 4 << 20);
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
+// What children start with, as this process did. 0: it was not changed.
+static rlim_t first_descriptor_limit = 0;
+
+void weir_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max) return;
+  rlim_t first = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) first_descriptor_limit = first;
+}
+
+long weir_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 256;
+  return limit.rlim_cur > 1 << 30 ? 1 << 30 : (long)limit.rlim_cur;
+}
+
+void weir_restore_descriptor_limit(int pid) {
+#ifdef __linux__
+  struct rlimit limit;
+  if (first_descriptor_limit == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = first_descriptor_limit;
+  prlimit(pid, RLIMIT_NOFILE, &limit, NULL);
 #endif
 }
 

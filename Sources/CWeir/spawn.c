@@ -90,6 +90,7 @@ int weir_spawn(const char *path, char *const arguments[], char *const environmen
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (e) return -e;
+  weir_restore_descriptor_limit(pid);
   // The child is ours to reap, so its number is nobody else's yet.
   int fd = (int)syscall(SYS_pidfd_open, pid, 0);
   if (fd < 0) {

@@ -86,8 +86,11 @@ package enum StoreChoice: Equatable, Sendable {
       return DeferredStore(isExclusive: true) { answer in
         Self.makeFolders(above: path, world.disk) { failure in
           if let failure { return answer(.failure(.unavailable(failure.message))) }
+          var limits = FileStreamStore.Limits()
+          // The rest is for connections.
+          limits.openLimit = min(max(64, HostProcess.descriptorLimit / 4), 4096)
           FileStreamStore.open(
-            directory: path, disk: world.disk, loop: world.loop, synchronization: synchronization
+            directory: path, disk: world.disk, loop: world.loop, synchronization: synchronization, limits: limits
           ) { result in answer(result.map { $0 }) }
         }
       }
@@ -110,8 +113,10 @@ package enum StoreChoice: Equatable, Sendable {
       guard let folder = rest.first else { return answer(nil) }
       disk.makeDirectory(folder, isPrivate: true) { failure in
         // Made where it is missing; what is wrong with one that is there shows when it is used.
-        if let failure, failure.code != "FileExists" { return answer(failure) }
-        next(rest.dropFirst())
+        if let failure { return failure.code == "FileExists" ? next(rest.dropFirst()) : answer(failure) }
+        disk.synchronizeDirectory(Path.folder(of: folder)) { failure in
+          if let failure { answer(failure) } else { next(rest.dropFirst()) }
+        }
       }
     }
     next(parents[...])

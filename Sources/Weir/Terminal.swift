@@ -6,7 +6,10 @@ package enum Terminal {
   package static var arguments: [String] { HostProcess.arguments }
   package static func environment(_ name: String) -> String? { ProcessEnvironment()[name] }
   /// Once, before anything else: this process is the command's alone.
-  package static func begin() { HostProcess.keepFreedMemory() }
+  package static func begin() {
+    HostProcess.keepFreedMemory()
+    HostProcess.raiseDescriptorLimit()
+  }
   package static func exit(_ code: Int) -> Never { HostProcess.exit(code) }
   package static func readLine() -> String? { HostProcess.readLine() }
 

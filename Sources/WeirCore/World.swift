@@ -241,11 +241,45 @@ package protocol Disk: AnyObject {
   /// Atomic within a directory; durable after `synchronizeDirectory`.
   func rename(_ from: String, _ to: String, _ answer: @escaping (DiskFailure?) -> Void)
   func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
+  /// Makes each of `writes`, each in a file of its own; then writes what `log` is to hold of those that were made, and
+  /// synchronises it alone. A log that could not be written or synchronised promises nothing.
+  func commit(
+    _ writes: [DiskWrite], to log: any DiskFile, at place: Int, padding: Int, _ answer: @escaping (DiskCommit) -> Void)
   /// Tells of every change of the files in `directory` that is made from now on, by whichever process, until the watch that
   /// it answers is cancelled. Told by the system: while nothing changes it costs nothing.
   func watch(
     _ directory: String, _ changed: @escaping (DirectoryChange) -> Void,
     _ answer: @escaping (Result<any Cancellable, DiskFailure>) -> Void)
+}
+
+/// A write, and what a log says of it. Without a file it is for the log alone.
+package struct DiskWrite {
+  package var file: (any DiskFile)?
+  package var bytes: [UInt8]
+  package var place: Int
+  package var entry: [UInt8]
+
+  package init(file: (any DiskFile)?, bytes: [UInt8], at place: Int, entry: [UInt8]) {
+    self.file = file
+    self.bytes = bytes
+    self.place = place
+    self.entry = entry
+  }
+}
+
+/// What became of the writes of one `Disk.commit`.
+package struct DiskCommit: Sendable {
+  /// Of each write, in their order.
+  package var failures: [DiskFailure?]
+  /// Bytes of entries that were written to the log.
+  package var length: Int
+  package var logFailure: DiskFailure?
+
+  package init(failures: [DiskFailure?], length: Int, logFailure: DiskFailure?) {
+    self.failures = failures
+    self.length = length
+    self.logFailure = logFailure
+  }
 }
 
 /// What became of a file in a directory that is watched.
@@ -261,6 +295,37 @@ package enum DirectoryChange: Hashable, Sendable {
 extension Disk {
   package func makeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void) {
     makeDirectory(path, isPrivate: false, answer)
+  }
+
+  /// One after the other, by the operations of the files.
+  package func commit(
+    _ writes: [DiskWrite], to log: any DiskFile, at place: Int, padding: Int, _ answer: @escaping (DiskCommit) -> Void
+  ) {
+    var commit = DiskCommit(failures: [], length: 0, logFailure: nil)
+    var bytes: [UInt8] = []
+    func next(_ rest: ArraySlice<DiskWrite>) {
+      guard let write = rest.first else { return finish() }
+      let written = { (failure: DiskFailure?) in
+        commit.failures.append(failure)
+        if failure == nil { bytes += write.entry }
+        next(rest.dropFirst())
+      }
+      if let file = write.file { file.write(write.bytes, at: write.place, written) } else { written(nil) }
+    }
+    func finish() {
+      commit.length = bytes.count
+      if bytes.isEmpty { return answer(commit) }
+      bytes.append(contentsOf: repeatElement(0, count: padding))
+      log.write(bytes, at: place) { failure in
+        commit.logFailure = failure
+        if failure != nil { return answer(commit) }
+        log.synchronize { failure in
+          commit.logFailure = failure
+          answer(commit)
+        }
+      }
+    }
+    next(writes[...])
   }
 }
 

@@ -76,6 +76,15 @@ package final class FileDisk: Disk {
     }
   }
 
+  /// In one job: a change of threads for all of it.
+  package func commit(
+    _ writes: [DiskWrite], to log: any DiskFile, at place: Int, padding: Int, _ answer: @escaping (DiskCommit) -> Void
+  ) {
+    guard let log = log as? FileHandle else { preconditionFailure("a file of another disk") }
+    log.commit(
+      writes.map { (($0.file as? FileHandle)?.file, $0.bytes, $0.place, $0.entry) }, at: place, padding, answer)
+  }
+
   package func watch(
     _ directory: String, _ changed: @escaping (DirectoryChange) -> Void,
     _ answer: @escaping (Result<any Cancellable, DiskFailure>) -> Void
@@ -109,7 +118,7 @@ package final class FileDisk: Disk {
 
 /// An open file, as the loop sees it.
 final class FileHandle: DiskFile {
-  private let file: OpenFile
+  fileprivate let file: OpenFile
   private let loop: EventLoop
   private let lane: DiskLane
   private var isClosed = false
@@ -130,6 +139,45 @@ final class FileHandle: DiskFile {
 
   func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
     act(answer) { file throws(DiskFailure) in try file.synchronize() }
+  }
+
+  /// This file is the log. Nothing else may be under way in the files of the writes.
+  fileprivate func commit(
+    _ writes: [(file: OpenFile?, bytes: [UInt8], place: Int, entry: [UInt8])], at place: Int, _ padding: Int,
+    _ answer: @escaping (DiskCommit) -> Void
+  ) {
+    let done = { (result: Result<DiskCommit, DiskFailure>) in
+      switch result {
+      case .success(let commit): answer(commit)
+      // Nothing was begun.
+      case .failure(let failure):
+        answer(DiskCommit(failures: writes.map { _ in failure }, length: 0, logFailure: nil))
+      }
+    }
+    perform(done) { log throws(DiskFailure) in
+      var commit = DiskCommit(failures: [], length: 0, logFailure: nil)
+      commit.failures.reserveCapacity(writes.count)
+      var bytes: [UInt8] = []
+      for write in writes {
+        do throws(DiskFailure) {
+          try write.file?.write(write.bytes, at: write.place)
+          commit.failures.append(nil)
+          bytes += write.entry
+        } catch {
+          commit.failures.append(error)
+        }
+      }
+      commit.length = bytes.count
+      if bytes.isEmpty { return commit }
+      bytes.append(contentsOf: repeatElement(0, count: padding))
+      do throws(DiskFailure) {
+        try log.write(bytes, at: place)
+        try log.synchronize()
+      } catch {
+        commit.logFailure = error
+      }
+      return commit
+    }
   }
 
   func truncate(to size: Int, _ answer: @escaping (DiskFailure?) -> Void) {

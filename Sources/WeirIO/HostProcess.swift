@@ -27,6 +27,10 @@ package enum HostProcess {
   /// cleared it anew: 16 page faults for an echo (docs/performance.md).
   package static func keepFreedMemory() { weir_keep_freed_memory() }
 
+  /// As many as the system allows: a shell's usual 1024 are few for a server. Children start with what this process had.
+  package static func raiseDescriptorLimit() { weir_raise_descriptor_limit() }
+  package static var descriptorLimit: Int { weir_descriptor_limit() }
+
   package static func exit(_ code: Int) -> Never { endProcess(Int32(truncatingIfNeeded: code)) }
 
   package static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }

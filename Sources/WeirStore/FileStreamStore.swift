@@ -2,7 +2,8 @@ import WeirCore
 
 /// Streams in files: one append-only log each, in one folder. The store for one machine.
 ///
-/// **An answered append survives `kill -9` and power loss**: the file is synchronised before the answer (`Synchronization.always`).
+/// **An answered append survives `kill -9` and power loss**: it is on disk before the answer (`Synchronization.always`), in the
+/// stream's file or in the journal that all streams share (`CommitJournal`).
 /// `everyMilliseconds` relaxes that: answered appends survive the process, and power loss takes at most so much time.
 /// A write that a crash tore is cut off when its stream is opened again; damage to what was acknowledged is an error of everybody
 /// who would read it, never an end (`StreamLog`, `LogScan`; the bytes: docs/store-format.md).
@@ -20,10 +21,14 @@ package final class FileStreamStore: StreamStore {
   package struct Limits: Sendable {
     /// A stream goes on in another file: what opening it reads at most.
     package var segmentLimit = 8 << 20
-    /// Streams with open files; the ones that were left alone longest are closed.
+    /// Streams with open files, at most.
     package var openLimit = 256
+    /// Of those, streams that nobody has used for a second; the ones that were left alone longest are closed.
+    package var restLimit = 256
     /// Appends of one stream that wait for the disk: beyond it the disk does not keep up.
     package var waitingBytesLimit = 64 << 20
+    /// Bytes of the journal after which its other file is begun and the streams' own are made durable.
+    package var journalLimit = 8 << 20
     package init() {}
   }
 
@@ -31,8 +36,8 @@ package final class FileStreamStore: StreamStore {
   package static let contentTypeLimit = 1024
 
   let loop: any Loop
-  private let limits: Limits
-  private let synchronization: Synchronization
+  let limits: Limits
+  let synchronization: Synchronization
   let files: StreamLog.Files
   /// Held while the store lives; nil: it only follows what another process writes.
   private var lock: (any DiskFile)?
@@ -45,8 +50,11 @@ package final class FileStreamStore: StreamStore {
   var forks = ForkTable()
   var index = StreamNameIndex()
   var watchers: [StreamName: WatcherList] = [:]
-  private(set) var active: [StreamName: ActiveStream] = [:]
-  private var uses = 0
+  var active: [StreamName: ActiveStream] = [:]
+  /// When streams that rest are next looked for.
+  var nextClearing = Instant(nanoseconds: 0)
+  /// How many streams are being made durable, to be closed.
+  var leaving = 0
   private(set) lazy var schedule = ExpirySchedule(loop: loop) { [weak self] name in self?.expire(name) }
   /// Looked at one after the other, so that a thousand that are due together open one file at a time.
   private var due: ArraySlice<StreamName> = []
@@ -61,11 +69,15 @@ package final class FileStreamStore: StreamStore {
     StoreFolder.open(directory, disk) { result in
       answer(
         result.map { folder in
-          FileStreamStore(
+          let names = FolderSync(disk, directory)
+          let isDurable = synchronization == .always
+          return FileStreamStore(
             folder,
             StreamLog.Files(
-              disk: disk, directory: directory, segmentLimit: limits.segmentLimit,
-              synchronizesAppends: synchronization == .always), loop, synchronization, limits)
+              disk: disk, directory: directory, segmentLimit: limits.segmentLimit, folder: names,
+              synchronizesAppends: isDurable,
+              journal: isDurable ? CommitJournal(disk, directory, names, limit: limits.journalLimit) : nil), loop,
+            synchronization, limits)
         })
     }
   }
@@ -82,6 +94,10 @@ package final class FileStreamStore: StreamStore {
     (known, gone) = ([:], [])
     found(folder)
     if folder.lock == nil { return }
+    files.journal?.checkpoint = { [weak self] done in
+      guard let self else { return done(false) }
+      synchronizeStreams { done($0 == nil) }
+    }
     for (name, header) in folder.headers {
       if let fork = header.fork { forks.add(name, of: fork.source) }
       if !gone.contains(name), let lifetime = header.lifetime {
@@ -177,8 +193,15 @@ package final class FileStreamStore: StreamStore {
     next(index.names(prefix: prefix, after: after, limit: limit))
   }
 
-  /// Makes everything that was answered durable, and answers when it is: before the process ends.
+  /// Makes everything that was answered durable in the streams' own files, and answers when it is: before the process ends.
   package func synchronize(_ answer: @escaping (StoreFailure?) -> Void) {
+    synchronizeStreams { [self] failure in
+      guard failure == nil, let journal = files.journal else { return answer(failure) }
+      journal.remove(answer)
+    }
+  }
+
+  private func synchronizeStreams(_ answer: @escaping (StoreFailure?) -> Void) {
     var waiting = 1
     var first: StoreFailure?
     func done(_ failure: StoreFailure?) {
@@ -186,9 +209,9 @@ package final class FileStreamStore: StreamStore {
       waiting -= 1
       if waiting == 0 { answer(first) }
     }
-    for name in active.keys {
+    for stream in active.values where stream.log?.isDirty == true || stream.isBusy {
       waiting += 1
-      ask(name, .synchronize(done))
+      ask(stream.name, .synchronize(done))
     }
     done(nil)
   }
@@ -210,13 +233,15 @@ package final class FileStreamStore: StreamStore {
     var isForking = false
     /// A use waits to be written down.
     var isUseWaiting = false
+    /// Its file is being made durable, to be closed.
+    var isLeaving = false
     /// Of a store that follows: there is more in its last file than when it was looked at.
     var hasGrown = false
     /// It may have other files.
     var hasMoved = false
     /// The folder was listed for the question that is answered next.
     var isListed = false
-    var lastUse = 0
+    var lastUse = Instant(nanoseconds: 0)
     var synchronization: (any Cancellable)?
     init(_ name: StreamName) { self.name = name }
   }
@@ -227,8 +252,7 @@ package final class FileStreamStore: StreamStore {
     let stream = active[name] ?? ActiveStream(name)
     if stream.isForking, operation.isForFork { return operation.fail(.notFound(name)) }
     if active[name] == nil { active[name] = stream }
-    uses += 1
-    stream.lastUse = uses
+    stream.lastUse = loop.now
     if case .append(let append, _) = operation {
       let size = LogRecord.size(of: append)
       guard size <= LogRecord.bodyLimit else {
@@ -276,7 +300,10 @@ package final class FileStreamStore: StreamStore {
       perform(operation, stream)
     }
     stream.isAdvancing = false
-    if !stream.isBusy, stream.waiting.isEmpty { rest(stream) }
+    guard !stream.isBusy, stream.waiting.isEmpty else { return }
+    // An empty slice still holds what has been taken from it.
+    stream.waiting = []
+    rest(stream)
   }
 
   /// Asks the disk. The answer ends the stream's being busy and comes first; what waits goes on behind it.
@@ -460,51 +487,6 @@ package final class FileStreamStore: StreamStore {
     busy(stream, work: { log.append(group.map(\.append), after, time: now, $0) }, then: appended)
   }
 
-  // MARK: Going
-
-  /// Removed, or, with forks, gone.
-  private func remove(_ stream: ActiveStream, _ answer: @escaping Answer<Void>) {
-    let name = stream.name
-    guard let log = stream.log else { return answer(.failure(.notFound(name))) }
-    if forks.count(of: name) == 0 {
-      stream.log = nil
-      return remove(stream, log.streamFiles, answer)
-    }
-    let marked = { [self] (failure: StoreFailure?) in
-      if let failure { return answer(.failure(failure)) }
-      gone.insert(name)
-      index.remove(name)
-      watchers[name]?.changed(on: loop)
-      answer(.success(()))
-    }
-    busy(stream, work: { StreamLog.markGone(name, self.files, $0) }, then: marked)
-  }
-
-  private func remove(_ stream: ActiveStream, _ found: StreamFiles, _ answer: @escaping Answer<Void>) {
-    let name = stream.name
-    let removed = { [self] (left: StreamFiles, failure: StoreFailure?) in
-      if let failure {
-        known[name] = left
-        return answer(.failure(failure))
-      }
-      forget(name)
-      watchers[name]?.changed(on: loop)
-      answer(.success(()))
-    }
-    let isGone = gone.contains(name)
-    busy(
-      stream,
-      work: { done in StreamLog.delete(name, found, isGone: isGone, self.files) { done(($0, $1)) } },
-      then: { removed($0.0, $0.1) })
-  }
-
-  /// A stream that is gone, when its last fork has gone: without looking into its files.
-  private func purge(_ stream: ActiveStream) {
-    guard gone.contains(stream.name), forks.count(of: stream.name) == 0, let found = known[stream.name] else { return }
-    stream.log = nil
-    remove(stream, found) { _ in }
-  }
-
   // MARK: Lifetimes
 
   private func isOver(_ stream: ActiveStream) -> Bool {
@@ -540,35 +522,5 @@ package final class FileStreamStore: StreamStore {
         self?.isExpiring = false
         self?.loop.soon { self?.expireNext() }
       })
-  }
-
-  // MARK: Rest
-
-  private func synchronizeLater(_ stream: ActiveStream) {
-    guard stream.log?.isDirty == true, stream.synchronization == nil,
-      case .everyMilliseconds(let interval) = synchronization
-    else { return }
-    stream.synchronization = loop.after(.milliseconds(interval)) { [weak self] in
-      stream.synchronization = nil
-      self?.ask(stream.name, .synchronize { _ in })
-    }
-  }
-
-  private func rest(_ stream: ActiveStream) {
-    guard stream.log != nil else {
-      if active[stream.name] === stream { active[stream.name] = nil }
-      return
-    }
-    synchronizeLater(stream)
-    guard active.count > limits.openLimit else { return }
-    // A log that lost a write stays: opened again it would read from the system what never reached the disk.
-    let idle = active.values.filter { stream in
-      !stream.isBusy && !stream.isAdvancing && stream.waiting.isEmpty && stream.log?.isDirty != true
-        && stream.log?.damage == nil && !stream.isUseWaiting
-    }
-    // A quarter at once, so that the search is not made for every stream that is opened.
-    for stream in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(limits.openLimit / 4) {
-      active[stream.name] = nil
-    }
   }
 }

@@ -44,20 +44,21 @@ extension FileStreamStore {
       case .failure(let failure): answer(.failure(StoreFailure(failure)))
       case .success(let watch):
         following.watch = watch
-        StoreFolder.look(directory, disk) { result in
+        let looked = { (result: Result<StoreFolder, StoreFailure>) in
           switch result {
           case .failure(let failure):
             watch.cancel()
             answer(.failure(failure))
           case .success(let folder):
             let files = StreamLog.Files(
-              disk: disk, directory: directory, segmentLimit: limits.segmentLimit, synchronizesAppends: true,
-              isReadOnly: true)
+              disk: disk, directory: directory, segmentLimit: limits.segmentLimit, folder: FolderSync(disk, directory),
+              synchronizesAppends: true, isReadOnly: true)
             let store = FileStreamStore(folder, files, loop, .always, limits)
             (store.following, following.store) = (following, store)
             answer(.success(store))
           }
         }
+        StoreFolder.settle(directory, disk) { StoreFolder.look(directory, disk, looked) }
       }
     }
   }

@@ -31,6 +31,8 @@ package final class StoreCheck {
   /// No segment is longer: `FileStreamStore.Limits.segmentLimit`, as far as it was ever raised, and one record more.
   private static let segmentBound = 256 << 20
 
+  private static let journalDamage = "a part of the journal is not what was written"
+
   private struct Segment {
     var file: String
     var base: UInt64
@@ -50,6 +52,7 @@ package final class StoreCheck {
   private let disk: any Disk
   private let answer: Answer<Report>
   private var report = Report()
+  private var journal = JournalContent()
   private var stems: ArraySlice<(stem: String, segments: [Segment], isGone: Bool)> = []
   private var streams: [StreamName: Stream] = [:]
   private var gone: [StreamName: String] = [:]
@@ -66,8 +69,14 @@ package final class StoreCheck {
       case .failure(let failure): answer(.failure(StoreFailure(failure)))
       case .success(let names):
         let check = StoreCheck(directory, disk, answer)
-        check.sort(names)
-        check.next()
+        JournalContent.read(directory, disk) { result in
+          switch result {
+          case .success(let journal): check.journal = journal
+          case .failure(let failure): check.damage(CommitJournal.fileNames[0], nil, failure.message)
+          }
+          check.sort(names)
+          check.next()
+        }
       }
     }
   }
@@ -84,7 +93,15 @@ package final class StoreCheck {
   private func sort(_ names: [String]) {
     var found: [String: [Segment]] = [:]
     var marks: Set<String> = []
-    for name in names where name != StoreFolder.lockName {
+    for name in journal.damaged { damage(name, nil, Self.journalDamage, lost: "what it had of the newest items") }
+    for name in Set(names).union(journal.made) where name != StoreFolder.lockName {
+      if CommitJournal.fileNames.contains(name) { continue }
+      if CommitJournal.fileNames.contains(where: { name == $0 + JournalRecovery.damagedSuffix }) {
+        damage(
+          name, nil, Self.journalDamage + "; it was kept when the store was opened, and can be removed",
+          lost: "what it had of the newest items")
+        continue
+      }
       guard let (stem, base, kind) = LogFileName.parse(name) else {
         note(name, nil, "is no file of a store")
         continue
@@ -133,10 +150,16 @@ package final class StoreCheck {
     disk.read(path, limit: Self.segmentBound) { [self] result in
       switch result {
       // Its writer has deleted it since it was listed.
-      case .failure(.notFound): read(rest.dropFirst(), done, then)
-      case .failure(let failure): failed(failure)
-      case .success(let bytes):
-        let check = SegmentCheck(bytes)
+      case .failure(.notFound) where !journal.made.contains(segment.file): read(rest.dropFirst(), done, then)
+      case .failure(let failure) where failure.code != "FileNotFound": failed(failure)
+      default:
+        var bytes = (try? result.get()) ?? []
+        var check = SegmentCheck(bytes)
+        // What power loss took the journal gives back when the store is opened.
+        if check.flaw != nil || check.scan.isUnmade, journal.patches[segment.file] != nil {
+          bytes = journal.patched(segment.file, bytes)
+          check = SegmentCheck(bytes)
+        }
         let scan = check.scan
         report.segments += 1
         report.bytes += bytes.count

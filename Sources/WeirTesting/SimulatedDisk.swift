@@ -24,6 +24,8 @@ package final class SimulatedDisk: Disk {
   private var power = 0
   private var nextAnswer = Instant(nanoseconds: 0)
   private var watches: [SimulatedWatch] = []
+  /// Files that somebody holds a lock of.
+  private var locked: Set<String> = []
 
   package init(loop: SimulatedLoop, random: SeededRandom, faults: SimulatedFaults, trace: SimulationTrace) {
     self.loop = loop
@@ -33,6 +35,9 @@ package final class SimulatedDisk: Disk {
   }
 
   // MARK: For the test
+
+  /// How often a file was synchronised.
+  package internal(set) var synchronizations = 0
 
   package var bytesUsed: Int { names.files.values.reduce(0) { $0 + $1.content.count } }
 
@@ -74,8 +79,9 @@ package final class SimulatedDisk: Disk {
       file.crash(random: random, faults: faults)
     }
     names = durableNames
-    // Whoever watched died with the machine.
+    // Whoever watched or held a lock died with the machine.
     watches = []
+    locked = []
     trace.note("crash, \(names.files.count) files left")
   }
 
@@ -85,6 +91,8 @@ package final class SimulatedDisk: Disk {
     perform("open", path, answer) { [self] () throws(DiskFailure) in
       if mode != .read, isReadOnly { throw .denied(path) }
       if names.directories.contains(path) { throw .other(path, "is a directory") }
+      if mode == .lock, locked.contains(path) { throw .locked(path, by: nil) }
+      defer { if mode == .lock { locked.insert(path) } }
       if let file = names.files[path] {
         if mode == .create { throw .exists(path) }
         let opened = SimulatedFile(path: path, inode: file, mode: mode, disk: self)
@@ -98,6 +106,9 @@ package final class SimulatedDisk: Disk {
       return SimulatedFile(path: path, inode: file, mode: mode, disk: self)
     }
   }
+
+  /// A lock goes when its file is closed, or nobody has it any more.
+  func unlock(_ path: String, power: Int) { if power == self.power { locked.remove(path) } }
 
   package func read(_ path: String, limit: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
     perform("read", path, answer) { [self] () throws(DiskFailure) in

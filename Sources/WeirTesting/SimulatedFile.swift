@@ -56,6 +56,7 @@ package final class SimulatedFile: DiskFile {
       }
       if isUnsynchronizable { throw .other(path, "input/output error (simulated)") }
       inode.synchronize()
+      disk.synchronizations += 1
     }
   }
 
@@ -73,7 +74,12 @@ package final class SimulatedFile: DiskFile {
     perform("size", answer) { () throws(DiskFailure) in inode.content.count }
   }
 
-  package func close() { isClosed = true }
+  package func close() {
+    if mode == .lock, !isClosed { disk.unlock(path, power: power) }
+    isClosed = true
+  }
+
+  deinit { if mode == .lock, !isClosed { disk.unlock(path, power: power) } }
 
   private func writable() throws(DiskFailure) {
     if mode == .read || disk.isReadOnly { throw .denied(path) }

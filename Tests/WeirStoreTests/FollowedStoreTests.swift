@@ -207,6 +207,8 @@ import WeirTesting
     let pair = try Pair()
     try pair.writer.create("a")
     for number in 0..<5 { try pair.writer.append("a", ["\(number)"]) }
+    pair.writer.store.synchronize { _ in }
+    pair.writer.pump()
     let path = Pair.folder + "/a@0000000000000000.log"
     var bytes = try #require(pair.disk.content(path))
     bytes[bytes.count / 2] ^= 1

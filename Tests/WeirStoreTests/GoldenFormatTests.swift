@@ -104,6 +104,8 @@ import WeirTesting
     try Self.write(under)
     // What waits to be written down.
     under.pass(milliseconds: 100)
+    store.synchronize { _ in }
+    under.pass(milliseconds: 100)
     let written = Self.files(simulation)
     withExtendedLifetime(store) {}
     if ProcessInfo.processInfo.environment["WEIR_UPDATE_GOLDEN"] == "1" {

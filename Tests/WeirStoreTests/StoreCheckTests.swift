@@ -32,7 +32,7 @@ import WeirTesting
     try under.append("runs/A b", [], ending: .aborted(reason: "no more"))
     try under.delete("runs/A b")
     try under.append("json", [], ending: .closed)
-    bench.store = nil
+    bench.close()
     return bench
   }
 
@@ -90,7 +90,7 @@ import WeirTesting
     let under = try bench.open()
     try under.create("a", contentType: "text/plain")
     for number in 0..<10 { try under.append("a", ["item \(number)"]) }
-    bench.store = nil
+    bench.close()
     let path = Self.folder + "/a@0000000000000000.log"
     var bytes = try #require(bench.disk.content(path))
     let place = try #require(bytes.indices.first { bytes[$0...].starts(with: "item 4".utf8) })

@@ -43,6 +43,11 @@ void weir_name_thread(const char *name);
 
 // Memory that is freed stays with the process up to 4 MB, instead of going back to the system and coming again page by page.
 void weir_keep_freed_memory(void);
+
+// As many descriptors as the system lets this process have, and how many that is. A child gets what this process had before.
+void weir_raise_descriptor_limit(void);
+long weir_descriptor_limit(void);
+void weir_restore_descriptor_limit(int pid);
 int weir_random(void *bytes, size_t count);
 
 // Each arrival of `signal` writes one byte, its number, to `fd`. The handler ends at exec, unlike a blocked signal.

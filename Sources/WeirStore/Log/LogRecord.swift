@@ -182,7 +182,8 @@ extension LogRecord {
     return (synced, Int(bytes.little32(at: at + 4)))
   }
 
-  private static func checksum(_ bytes: [UInt8], _ start: Int, _ end: Int) -> UInt32 {
+  /// Of a head of 28 bytes, whose checksum stands at 24, and of the body behind it.
+  static func checksum(_ bytes: [UInt8], _ start: Int, _ end: Int) -> UInt32 {
     bytes.withUnsafeBytes { all in
       let head = CRC32C.of(UnsafeRawBufferPointer(rebasing: all[start + 4..<start + 24]))
       return CRC32C.of(UnsafeRawBufferPointer(rebasing: all[start + headLength..<end]), from: head)
@@ -296,20 +297,20 @@ extension LogRecord {
 }
 
 extension [UInt8] {
-  fileprivate mutating func append(little number: some FixedWidthInteger) {
+  mutating func append(little number: some FixedWidthInteger) {
     Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
   }
-  fileprivate mutating func append(text: String) {
+  mutating func append(text: String) {
     append(little: UInt32(text.utf8.count))
     append(contentsOf: text.utf8)
   }
-  fileprivate mutating func store(little number: UInt32, at place: Int) {
+  mutating func store(little number: UInt32, at place: Int) {
     withUnsafeMutableBytes { $0.storeBytes(of: number.littleEndian, toByteOffset: place, as: UInt32.self) }
   }
-  fileprivate func little32(at place: Int) -> UInt32 {
+  func little32(at place: Int) -> UInt32 {
     withUnsafeBytes { UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: place, as: UInt32.self)) }
   }
-  fileprivate func little64(at place: Int) -> UInt64 {
+  func little64(at place: Int) -> UInt64 {
     withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: place, as: UInt64.self)) }
   }
 }

@@ -28,8 +28,8 @@ struct StoreFolder {
   private init(lock: (any DiskFile)?) { self.lock = lock }
 
   static func open(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<StoreFolder>) {
-    disk.makeDirectory(directory, isPrivate: true) { failure in
-      if let failure, failure.code != "FileExists" { return answer(.failure(StoreFailure(failure))) }
+    make(directory, disk) { failure in
+      if let failure { return answer(.failure(StoreFailure(failure))) }
       disk.open(directory + "/" + lockName, .lock) { result in
         switch result {
         case .failure(.locked(_, let holder)): answer(.failure(.held(directory, by: holder)))
@@ -39,12 +39,45 @@ struct StoreFolder {
             lock.close()
             answer(.failure(StoreFailure(failure)))
           }
-          disk.list(directory) { result in
-            switch result {
-            case .failure(let failure): failed(failure)
-            case .success(let names): Sorting(names, directory, disk, StoreFolder(lock: lock), failed, answer).look()
+          func sort() {
+            disk.list(directory) { result in
+              switch result {
+              case .failure(let failure): failed(failure)
+              case .success(let names): Sorting(names, directory, disk, StoreFolder(lock: lock), failed, answer).look()
+              }
             }
           }
+          JournalRecovery.run(directory, disk) { failure in
+            guard let failure else { return sort() }
+            lock.close()
+            answer(.failure(failure))
+          }
+        }
+      }
+    }
+  }
+
+  /// Durably, if it is not there.
+  private static func make(_ directory: String, _ disk: any Disk, _ answer: @escaping (DiskFailure?) -> Void) {
+    disk.makeDirectory(directory, isPrivate: true) { failure in
+      if let failure { return answer(failure.code == "FileExists" ? nil : failure) }
+      guard let slash = directory.lastIndex(of: "/") else { return disk.synchronizeDirectory(".", answer) }
+      disk.synchronizeDirectory(slash == directory.startIndex ? "/" : String(directory[..<slash]), answer)
+    }
+  }
+
+  /// Writes what the journal has of a store that nobody writes to where it belongs, so that all of it can be read. Nothing is
+  /// wrong when that cannot be done: then what has not been lost is there.
+  static func settle(_ directory: String, _ disk: any Disk, _ answer: @escaping () -> Void) {
+    disk.list(directory) { result in
+      guard case .success(let names) = result, names.contains(where: CommitJournal.fileNames.contains) else {
+        return answer()
+      }
+      disk.open(directory + "/" + lockName, .lock) { result in
+        guard case .success(let lock) = result else { return answer() }
+        JournalRecovery.run(directory, disk) { _ in
+          lock.close()
+          answer()
         }
       }
     }

@@ -10,8 +10,12 @@ final class StreamLog {
     var disk: any Disk
     var directory: String
     var segmentLimit: Int
+    /// Makes names of the folder durable.
+    var folder: FolderSync
     /// False: an append is answered when the system has it, and `synchronize` is called later.
     var synchronizesAppends: Bool
+    /// What makes small appends durable, if they are to be.
+    var journal: CommitJournal?
     /// Another process writes: nothing is changed here, and what it has not finished is not there yet.
     var isReadOnly = false
   }
@@ -40,11 +44,16 @@ final class StreamLog {
   private(set) var lease: StreamLease
   /// Set once something is known to be wrong with a file: nothing is appended any more.
   private(set) var damage: StoreFailure?
-  /// There are appends that `synchronize` has not made durable.
+  /// There are appends that are not durable in the stream's own files: `synchronize` has not been called since, and the
+  /// journal has them, or nobody was promised that.
   private(set) var isDirty = false
+  /// Its last file may not be in the folder after power loss.
+  private var isNew = false
 
   private let files: Files
   private let stem: String
+  /// The last segment's, in the folder.
+  private var fileName: String
   private var segments: [Segment]
   private var file: any DiskFile
   /// Bytes of the last segment that are on disk.
@@ -68,6 +77,7 @@ final class StreamLog {
     self.file = file
     self.segments = segments
     stem = LogFileName.stem(name)
+    fileName = ""
     header = scan.header ?? LogRecord.Header(name: name.path, contentType: "", createdAt: 0, usedAt: 0)
     tail = scan.tail
     ending = scan.ending
@@ -77,6 +87,7 @@ final class StreamLog {
     usePlace = scan.usePlace
     recentFrom = scan.tail
     self.scan = scan
+    fileName = streamFiles.name(stem, segments[segments.count - 1].base)
   }
 
   deinit {
@@ -111,47 +122,14 @@ final class StreamLog {
     header.hasFirstItems = !first.isNothing
     begin(LogFileName.stem(name), header, base: base, header.kind, first, files) { result in
       answer(
-        result.map { file, bytes in
+        result.map { file, bytes, isJournaled in
           let scan = LogScan(bytes)
           let log = StreamLog(name, files, file, [Segment(base: base, index: scan.index, end: scan.end)], scan)
           log.recentFrom = base
+          (log.isNew, log.isDirty) = (isJournaled, isJournaled)
           log.remember(first.items, header.createdAt)
           return log
         })
-    }
-  }
-
-  /// A file with a header and, with `first`, the record of a stream's first items. Answers what was written.
-  private static func begin(
-    _ stem: String, _ header: LogRecord.Header, base: UInt64, _ kind: LogFileName.Kind, _ first: StreamAppend?,
-    _ files: Files, _ answer: @escaping Answer<(any DiskFile, [UInt8])>
-  ) {
-    var bytes: [UInt8] = []
-    LogRecord(position: base, synced: 0, body: .header(header)).append(to: &bytes)
-    if let first, !first.isNothing {
-      LogRecord(position: base, synced: 0, body: .items(first, time: header.createdAt)).append(to: &bytes)
-    }
-    let path = files.directory + "/" + LogFileName.segment(stem, base: base, kind)
-    files.disk.open(path, .create) { opened in
-      switch opened {
-      case .failure(let failure): answer(.failure(StoreFailure(failure)))
-      case .success(let file):
-        // What a failure leaves is a file without a good header: it is removed when it is met again.
-        func failed(_ failure: DiskFailure) {
-          file.close()
-          files.disk.remove(path) { _ in answer(.failure(StoreFailure(failure))) }
-        }
-        file.write(bytes, at: 0) { failure in
-          if let failure { return failed(failure) }
-          file.synchronize { failure in
-            if let failure { return failed(failure) }
-            files.disk.synchronizeDirectory(files.directory) { failure in
-              if let failure { return failed(failure) }
-              answer(.success((file, bytes)))
-            }
-          }
-        }
-      }
     }
   }
 
@@ -182,7 +160,7 @@ final class StreamLog {
           if files.isReadOnly { return open(name, earlier, files, answer) }
           return files.disk.remove(path) { failure in
             if let failure { return failed(failure) }
-            files.disk.synchronizeDirectory(files.directory) { failure in
+            files.folder.synchronize { failure in
               if let failure { return failed(failure) }
               open(name, earlier, files, answer)
             }
@@ -319,28 +297,26 @@ final class StreamLog {
       LogRecord(position: position, synced: UInt64(synced), body: .items(append, time: time)).append(to: &bytes)
       position += UInt64(append.items.count)
     }
-    file.write(bytes, at: place) { failure in
-      if let failure { return self.takeBack(to: place, failure, answer) }
-      func commit() {
-        self.segments[self.segments.count - 1].end = place + bytes.count
-        self.segments[self.segments.count - 1].index = index
-        self.tail = position
-        self.ending = appends.last?.ending
-        self.writers = writers
-        self.lease.written(at: time)
-        self.usePlace = nil
-        for append in appends { self.remember(append.items, time) }
-        answer(nil)
-      }
-      guard self.files.synchronizesAppends else {
-        self.isDirty = true
+    func commit() {
+      segments[segments.count - 1].end = place + bytes.count
+      segments[segments.count - 1].index = index
+      tail = position
+      ending = appends.last?.ending
+      self.writers = writers
+      lease.written(at: time)
+      usePlace = nil
+      for append in appends { remember(append.items, time) }
+      answer(nil)
+    }
+    Self.write(bytes, at: place, in: file, fileName, stem, isNew: false, files) { outcome in
+      if case .unwritten(let failure) = outcome { return self.takeBack(to: place, failure, answer) }
+      self.isDirty = true
+      if case .durable = outcome {
+        self.synced = place + bytes.count
         return commit()
       }
-      self.file.synchronize { failure in
-        if let failure { return self.lost(failure, answer) }
-        self.synced = place + bytes.count
-        commit()
-      }
+      guard self.files.synchronizesAppends else { return commit() }
+      self.synchronize(upTo: place + bytes.count) { failure in if let failure { answer(failure) } else { commit() } }
     }
   }
 
@@ -370,15 +346,26 @@ final class StreamLog {
     }
   }
 
-  /// Makes everything appended so far durable.
+  /// Makes everything appended so far durable in the stream's own files.
   func synchronize(_ answer: @escaping (StoreFailure?) -> Void) {
-    let end = segments[segments.count - 1].end
     guard isDirty, damage == nil else { return answer(damage) }
+    synchronize(upTo: segments[segments.count - 1].end, answer)
+  }
+
+  private func synchronize(upTo end: Int, _ answer: @escaping (StoreFailure?) -> Void) {
     file.synchronize { failure in
       if let failure { return self.lost(failure, answer) }
       self.synced = max(self.synced, end)
-      self.isDirty = false
-      answer(nil)
+      guard self.isNew else {
+        self.isDirty = false
+        return answer(nil)
+      }
+      self.files.folder.synchronize { failure in
+        // The journal still has all of it.
+        if let failure { return answer(StoreFailure(failure)) }
+        (self.isNew, self.isDirty) = (false, false)
+        answer(nil)
+      }
     }
   }
 
@@ -408,12 +395,14 @@ final class StreamLog {
       Self.begin(self.stem, header, base: self.tail, .log, nil, self.files) { result in
         switch result {
         case .failure(let failure): answer(failure)
-        case .success(let (file, bytes)):
+        case .success(let (file, bytes, isJournaled)):
           self.file.close()
           self.file = file
           self.segments.append(Segment(base: self.tail, index: SparseIndex(), end: bytes.count))
+          self.fileName = self.streamFiles.name(self.stem, self.tail)
           self.synced = bytes.count
           self.usePlace = nil
+          (self.isNew, self.isDirty) = (isJournaled, isJournaled)
           answer(nil)
         }
       }

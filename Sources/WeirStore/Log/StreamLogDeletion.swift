@@ -18,12 +18,12 @@ extension StreamLog {
     }
     func next(_ rest: ArraySlice<String>) {
       guard let file = rest.first else {
-        return files.disk.synchronizeDirectory(files.directory) { answer(left(0), $0.map(StoreFailure.init)) }
+        return files.folder.synchronize { answer(left(0), $0.map(StoreFailure.init)) }
       }
       files.disk.remove(files.directory + "/" + file) { failure in
         if let failure, failure.code != "FileNotFound" { return answer(left(rest.count), StoreFailure(failure)) }
         guard file == names.first, rest.count > 1 else { return next(rest.dropFirst()) }
-        files.disk.synchronizeDirectory(files.directory) { failure in
+        files.folder.synchronize { failure in
           if let failure { return answer(left(rest.count - 1), StoreFailure(failure)) }
           next(rest.dropFirst())
         }
@@ -41,7 +41,7 @@ extension StreamLog {
       case .failure: break
       case .success(let file): file.close()
       }
-      files.disk.synchronizeDirectory(files.directory) { answer($0.map(StoreFailure.init)) }
+      files.folder.synchronize { answer($0.map(StoreFailure.init)) }
     }
   }
 }
