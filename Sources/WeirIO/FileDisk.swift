@@ -118,7 +118,7 @@ package final class FileDisk: Disk {
 
 /// An open file, as the loop sees it.
 final class FileHandle: DiskFile {
-  fileprivate let file: OpenFile
+  let file: OpenFile
   private let loop: EventLoop
   private let lane: DiskLane
   private var isClosed = false
@@ -189,8 +189,13 @@ final class FileHandle: DiskFile {
     perform(answer) { file throws(DiskFailure) in try file.size() }
   }
 
-  /// What was asked before is still done and answered; then the descriptor goes, with the last job that holds it.
-  func close() { isClosed = true }
+  /// What was asked before is still done and answered; then the descriptor goes, with the last job that holds it. A lock goes now.
+  func close() {
+    isClosed = true
+    file.unlock()
+  }
+
+  deinit { file.unlock() }
 
   private func act(
     _ answer: @escaping (DiskFailure?) -> Void, _ work: @escaping @Sendable (OpenFile) throws(DiskFailure) -> Void

@@ -6,6 +6,7 @@ import WeirCore
 final class OpenFile: Sendable {
   let path: String
   let descriptor: Int32
+  private let isLock: Bool
   private let failedToSynchronize = Atomic<Bool>(false)
 
   init(_ path: String, _ mode: DiskMode) throws(DiskFailure) {
@@ -24,6 +25,7 @@ final class OpenFile: Sendable {
     if fd < 0 { throw DiskFailure.of(errno, path) }
     self.path = path
     descriptor = fd
+    isLock = mode == .lock
     var info = stat()
     try check(fstat(fd, &info), path)
     switch info.st_mode & S_IFMT {
@@ -48,6 +50,9 @@ final class OpenFile: Sendable {
     // The lock counts, not this: a full disk is no reason to do without.
     if ftruncate(descriptor, 0) == 0 { try? write(Array("\(getpid())\n".utf8), at: 0) }
   }
+
+  /// Whoever else still has this file, a thread that has just answered with it, keeps the descriptor and not the lock.
+  func unlock() { if isLock { flock(descriptor, LOCK_UN) } }
 
   deinit { closeDescriptor(descriptor) }
 

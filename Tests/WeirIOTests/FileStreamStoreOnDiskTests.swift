@@ -32,10 +32,30 @@ import WeirStore
               guard item == count - 1 else { return }
               loop.soon {
                 store = nil
-                // The lock goes with the last job that holds its descriptor.
                 loop.soon { open { again in Self.read(again, name, count, done) } }
               }
             }
+          }
+        }
+      }
+    }
+  }
+
+  /// A thread may hold on to a file that it has answered with for as long as the system lets it wait.
+  @Test(arguments: [false, true]) func aLockGoesWithItsHandle(_ isClosed: Bool) throws {
+    try onDisk { loop, disk, folder, done in
+      disk.open(folder + "/lock", .lock) { result in
+        guard case .success(let opened) = result else { return refuse("\(result)") }
+        var held = opened as? FileHandle
+        let file = held?.file
+        disk.open(folder + "/lock", .lock) { second in
+          guard case .failure(.locked) = second else { return refuse("\(second)") }
+          if isClosed { held?.close() } else { held = nil }
+          disk.open(folder + "/lock", .lock) { third in
+            guard case .success = third else { return refuse("\(third)") }
+            // All this time somebody had the file.
+            withExtendedLifetime(file) {}
+            done()
           }
         }
       }

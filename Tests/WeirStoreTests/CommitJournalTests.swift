@@ -69,6 +69,18 @@ import WeirTesting
     #expect(bench.disk.paths.filter { !$0.contains("runs%2f") } == [Self.folder + "/lock"])
   }
 
+  /// There is no room for a journal: each stream is synchronised by itself, and nothing is promised that is not so.
+  @Test func aFullDiskDoesWithoutTheJournal() throws {
+    let bench = Self.forgetful(seed: 1)
+    bench.disk.capacity = 80_000
+    let names = try Self.fill(bench)
+    bench.crash()
+    let under = try bench.open()
+    for name in names { #expect(try under.readAll(name).texts == (0..<10).map { "\(name) \($0)" }) }
+    #expect(
+      under.failure { try $0.append(names[0], bytes: [[UInt8](repeating: 1, count: 63_000)]) }?.code == "StoreFull")
+  }
+
   /// Another stream of the same name has nothing of the one that was deleted.
   @Test func aDeletedStreamDoesNotComeBack() throws {
     for seed in 1...40 as ClosedRange<UInt64> {

@@ -25,7 +25,9 @@ import WeirTesting
     return SimulatedWorld(seed: 1, faults: faults)
   }
 
-  static func open(_ simulation: SimulatedWorld) throws -> (FileStreamStore, StoreUnderTest) {
+  static func open(_ simulation: SimulatedWorld, _ limits: FileStreamStore.Limits = limits) throws
+    -> (FileStreamStore, StoreUnderTest)
+  {
     var result: Result<FileStreamStore, StoreFailure>?
     FileStreamStore.open(directory: folder, disk: simulation.disk, loop: simulation.loop, limits: limits) {
       result = $0
@@ -90,12 +92,65 @@ import WeirTesting
     return files
   }
 
-  static func kept() throws -> [String: [UInt8]] {
+  static func kept(_ golden: URL = golden) throws -> [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
     for name in try FileManager.default.contentsOfDirectory(atPath: golden.path) {
       files[name] = [UInt8](try Data(contentsOf: golden.appending(path: name)))
     }
     return files
+  }
+
+  private static func compare(_ written: [String: [UInt8]], _ golden: URL) throws -> [String: [UInt8]] {
+    if ProcessInfo.processInfo.environment["WEIR_UPDATE_GOLDEN"] == "1" {
+      try? FileManager.default.removeItem(at: golden)
+      try FileManager.default.createDirectory(at: golden, withIntermediateDirectories: true)
+      for (name, bytes) in written { try Data(bytes).write(to: golden.appending(path: name)) }
+    }
+    let kept = try Self.kept(golden)
+    #expect(written.keys.sorted() == kept.keys.sorted())
+    for (name, bytes) in kept { #expect(written[name] == bytes, "\(name)") }
+    return kept
+  }
+
+  /// What power loss leaves when nothing reached the disk but what was synchronised: a round that is done, one that is not.
+  @Test func theSameAppendsWriteTheSameJournal() throws {
+    let golden = Self.golden.deletingLastPathComponent().appending(path: "journal-1")
+    let simulation = Self.world()
+    (simulation.disk.faults.lostWrite, simulation.disk.faults.tornWrite) = (1, 0)
+    var limits = FileStreamStore.Limits()
+    limits.journalLimit = 1_000
+    let (store, under) = try Self.open(simulation, limits)
+    for round in 0..<2 {
+      try under.create("deleted \(round)", contentType: "text/plain")
+      try under.append("deleted \(round)", ["not to be there"])
+      try under.create("kept é \(round)", contentType: "text/plain")
+      for number in 0..<4 { try under.append("kept é \(round)", ["item \(number) of \(round)"]) }
+      try under.append("kept é \(round)", [], ending: .closed)
+      try under.delete("deleted \(round)")
+    }
+    withExtendedLifetime(store) {}
+    simulation.disk.crash()
+    var written = Self.files(simulation)
+    // Behind them stand zeros, and what an earlier round left.
+    for file in CommitJournal.fileNames {
+      written[file] = written[file].map { Array($0.prefix(JournalEntry.Scan($0).end)) }
+    }
+    let kept = try Self.compare(written, golden)
+    let bodies = CommitJournal.fileNames.flatMap { JournalEntry.Scan(kept[$0] ?? []).entries }.map(\.body)
+    #expect(bodies.contains { if case .write(_, true, _, _) = $0 { true } else { false } })
+    #expect(bodies.contains { if case .write(_, false, _, _) = $0 { true } else { false } })
+    #expect(bodies.contains { if case .forget = $0 { true } else { false } })
+    #expect(bodies.contains { if case .done = $0 { true } else { false } })
+
+    let after = Self.world()
+    for (name, bytes) in kept { after.disk.setContent(Self.folder + "/" + name, bytes) }
+    let (again, reader) = try Self.open(after, limits)
+    defer { withExtendedLifetime(again) {} }
+    #expect(try reader.list().map(\.name.path) == ["kept é 0", "kept é 1"])
+    for round in 0..<2 {
+      let all = try reader.readAll("kept é \(round)")
+      #expect(all.texts == (0..<4).map { "item \($0) of \(round)" } && all.ending == .closed)
+    }
   }
 
   @Test func theSameOperationsWriteTheSameBytes() throws {
@@ -108,14 +163,7 @@ import WeirTesting
     under.pass(milliseconds: 100)
     let written = Self.files(simulation)
     withExtendedLifetime(store) {}
-    if ProcessInfo.processInfo.environment["WEIR_UPDATE_GOLDEN"] == "1" {
-      try? FileManager.default.removeItem(at: Self.golden)
-      try FileManager.default.createDirectory(at: Self.golden, withIntermediateDirectories: true)
-      for (name, bytes) in written { try Data(bytes).write(to: Self.golden.appending(path: name)) }
-    }
-    let kept = try Self.kept()
-    #expect(written.keys.sorted() == kept.keys.sorted())
-    for (name, bytes) in kept { #expect(written[name] == bytes, "\(name)") }
+    let kept = try Self.compare(written, Self.golden)
     #expect(kept.keys.filter { $0.hasPrefix("written@") }.count == 2)
   }
 

@@ -160,15 +160,21 @@ final class CommitJournal {
     let padding = end + size > sides[side].size ? Self.step - (end + size) % Self.step : 0
     isBusy = true
     disk.commit(writes, to: file, at: end, padding: padding) { [self] commit in
-      isBusy = false
+      func finish() {
+        isBusy = false
+        for (one, failure) in zip(group, commit.failures) { answer(one, failure, commit.logFailure) }
+        next()
+      }
       if commit.logFailure != nil {
         isBroken = true
-      } else if commit.length > 0 {
+        // What it took of a full disk is for the streams.
+        return file.truncate(to: end) { _ in finish() }
+      }
+      if commit.length > 0 {
         end += commit.length
         sides[side].size = max(sides[side].size, end + padding)
       }
-      for (one, failure) in zip(group, commit.failures) { answer(one, failure, commit.logFailure) }
-      next()
+      finish()
     }
   }
 
