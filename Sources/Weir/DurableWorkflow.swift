@@ -121,10 +121,9 @@ final class DurableWorkflow: @unchecked Sendable {
   /// What an operation over a stream has done in earlier lives.
   struct Begun: Sendable {
     let key: String
-    let watermark: UInt64
-    let beyond: Set<UInt64>
+    let places: RangeSet<UInt64>
     let results: [UInt64: JSONValue]
-    func isDone(_ place: Int) -> Bool { UInt64(place) < watermark || beyond.contains(UInt64(place)) }
+    func isDone(_ place: Int) -> Bool { places.contains(UInt64(place)) }
   }
 
   func beginEach(
@@ -138,7 +137,7 @@ final class DurableWorkflow: @unchecked Sendable {
         result.map { _, journal in
           let book = ItemCheckpoints(journal, key, interval: interval, keepsResults: keepsResults)
           books[key] = book
-          return Begun(key: key, watermark: book.watermark, beyond: book.beyond, results: book.known)
+          return Begun(key: key, places: book.places, results: book.known)
         })
     }
   }

@@ -16,7 +16,7 @@ package struct RunHistory {
     /// In the order of their names.
     package var steps: [(name: String, value: JSONValue)]
     /// Operations over streams, and how many items of each are done.
-    package var progress: [(name: String, done: UInt64)]
+    package var progress: [(name: String, done: Int)]
     /// What it writes by name.
     package var streams: [StreamStatus]
 
@@ -93,6 +93,6 @@ extension RunHistory.Run {
     self.init(
       id: journal.run, startedAt: status.createdAt, ending: journal.ending, begun: journal.begun,
       steps: journal.steps.sorted { $0.key < $1.key }.map { ($0.key, $0.value.value) },
-      progress: journal.progress.sorted { $0.key < $1.key }.map { ($0.key, $0.value.watermark) }, streams: streams)
+      progress: journal.progress.sorted { $0.key < $1.key }.map { ($0.key, $0.value.count) }, streams: streams)
   }
 }

@@ -98,7 +98,7 @@ enum RunsCommand {
       JSONMember("id", .string(run.id)), JSONMember("started_at", .int(Int(run.startedAt))),
       JSONMember("state", .string(state(run))), JSONMember("begun", run.begun),
       JSONMember("steps", .object(run.steps.map { JSONMember($0.name, $0.value) })),
-      JSONMember("items", .object(run.progress.map { JSONMember($0.name, .int(Int(clamping: $0.done))) })),
+      JSONMember("items", .object(run.progress.map { JSONMember($0.name, .int($0.done)) })),
     ]
     if !run.streams.isEmpty {
       members.append(

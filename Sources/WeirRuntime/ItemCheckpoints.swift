@@ -3,8 +3,9 @@ import WeirStore
 
 /// The book of one operation over a stream's items: which are done, their results, and how much of that is written down.
 ///
-/// A checkpoint says up to which item all are done, and which beyond are; an item that failed is not, so that a resumed run
-/// tries it again. Results are JSON here.
+/// A checkpoint says which items are done since the last one; an item that failed is not, so that a resumed run tries it
+/// again. Places are kept as ranges: wherever the source begins, memory and journal grow with the gaps between them (failed
+/// items, and those under way), not with the items. Results are JSON here.
 package final class ItemCheckpoints {
   package typealias Told = (StoreFailure?) -> Void
 
@@ -14,20 +15,24 @@ package final class ItemCheckpoints {
   package private(set) var count: Int
   /// Place of the last item that is done; -1: none.
   package private(set) var last: Int
-  /// All items before it are done.
-  package private(set) var watermark: UInt64
-  /// Done, at or beyond the watermark.
-  package private(set) var beyond: Set<UInt64> = []
+  /// Places of the items done, in all lives.
+  package private(set) var places: RangeSet<UInt64>
 
   private let journal: RunJournal
   private let key: String
   private let interval: Int
   private let keepsResults: Bool
-  /// Done since the last checkpoint.
-  private var unwritten: [(UInt64, JSONValue)] = []
+  /// Done since the last checkpoint: how many, where, and their results.
+  private var unwritten = Batch()
   /// Written by nobody yet, one at a time: with it, `interval` items and one for each worker are done again at most.
   private var isWriting = false
   private var finished: ArraySlice<(place: UInt64, value: JSONValue, told: Told)> = []
+
+  private struct Batch {
+    var count = 0
+    var places = RangeSet<UInt64>()
+    var values: [(UInt64, JSONValue)] = []
+  }
 
   /// `interval`: items from one checkpoint to the next, at least 1. Without `keepsResults` values are dropped.
   package init(_ journal: RunJournal, _ key: String, interval: Int, keepsResults: Bool) {
@@ -37,17 +42,12 @@ package final class ItemCheckpoints {
     self.keepsResults = keepsResults
     let progress = journal.progress[key] ?? RunJournal.Progress()
     known = keepsResults ? progress.values : [:]
-    watermark = progress.watermark
-    count = Int(clamping: progress.watermark)
-    last = count - 1
-    for place in progress.values.keys where place >= watermark {
-      beyond.insert(place)
-      count += 1
-      last = max(last, Int(clamping: place))
-    }
+    places = progress.done
+    count = progress.count
+    last = (progress.done.ranges.last.map { Int(clamping: $0.upperBound) } ?? 0) - 1
   }
 
-  package func isDone(_ place: UInt64) -> Bool { place < watermark || beyond.contains(place) }
+  package func isDone(_ place: UInt64) -> Bool { places.contains(place) }
 
   /// Counts an item. Answered when that is written down, if a checkpoint is due, else at once; one that finds a checkpoint
   /// being written waits for it.
@@ -58,26 +58,28 @@ package final class ItemCheckpoints {
 
   /// Writes down what is left.
   package func finish(_ told: @escaping Told) {
-    if unwritten.isEmpty { told(nil) } else { checkpoint(told) }
+    if unwritten.count == 0 { told(nil) } else { checkpoint(told) }
   }
 
   private func count(_ place: UInt64, _ value: JSONValue) {
-    unwritten.append((place, keepsResults ? value : .null))
+    unwritten.count += 1
+    unwritten.places.insert(contentsOf: place..<place + 1)
+    if keepsResults { unwritten.values.append((place, value)) }
     count += 1
     last = max(last, Int(clamping: place))
-    beyond.insert(place)
-    while beyond.remove(watermark) != nil { watermark += 1 }
+    places.insert(contentsOf: place..<place + 1)
   }
 
   /// Writes down what is done since the last time.
   private func checkpoint(_ told: @escaping Told) {
     let batch = unwritten
-    unwritten = []
-    let values = batch.filter { keepsResults || $0.0 >= watermark }
-    journal.record(each: key, watermark: watermark, values: values) { [self] result in
+    unwritten = Batch()
+    journal.record(each: key, done: batch.places, values: batch.values) { [self] result in
       guard case .failure(let failure) = result else { return told(nil) }
-      // Later checkpoints would say that these are done, without their results.
-      unwritten = batch + unwritten
+      // A later checkpoint writes them down with its own.
+      unwritten.count += batch.count
+      unwritten.places.formUnion(batch.places)
+      unwritten.values = batch.values + unwritten.values
       told(failure)
     }
   }

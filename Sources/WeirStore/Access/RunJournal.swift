@@ -5,8 +5,11 @@ import WeirCore
 ///
 ///     {"begun": {…}}                                              once, first: whatever takes the run up again
 ///     {"step": "name", "value": …, "writes": {"tokens": 3}}        a step is done; items it has written, by namespace
-///     {"each": "name", "done": 12, "values": [[11, …], …]}         items before 12 are done; results of some
+///     {"each": "name", "done": [[0, 10], [11, 12]], "values": [[11, …], …]}   items done since the last time, as ranges
+///                                                                  without their ends; their results, where they are kept
 ///
+/// Ranges, so that the journal of an operation grows with its checkpoints and with the gaps that failed items leave, not with
+/// its items. A number (`"done": 12`) is how earlier versions wrote that all before it are done.
 /// A fact is written down before anybody relies on it. Values are JSON: the journal knows nothing of their types.
 package final class RunJournal {
   package struct Step: Equatable, Sendable {
@@ -21,10 +24,12 @@ package final class RunJournal {
 
   /// How far `streamForEach` is.
   package struct Progress: Equatable, Sendable {
-    /// All items before it are done.
-    package var watermark: UInt64 = 0
+    /// Places of the items that are done.
+    package var done = RangeSet<UInt64>()
     /// Results, by the item's place.
     package var values: [UInt64: JSONValue] = [:]
+    /// Items that are done.
+    package var count: Int { done.ranges.reduce(0) { $0 + Int(clamping: $1.upperBound - $1.lowerBound) } }
     package init() {}
   }
 
@@ -115,12 +120,25 @@ package final class RunJournal {
         writes[member.name] = UInt64(count)
       }
       steps[name] = Step(value: value, writes: writes)
-    } else if let name = entry["each"]?.string, let done = entry["done"]?.int, done >= 0 {
+    } else if let name = entry["each"]?.string, let done = entry["done"] {
       var known = progress[name] ?? Progress()
-      known.watermark = max(known.watermark, UInt64(done))
+      switch done {
+      case .int(let count) where count >= 0: known.done.insert(contentsOf: 0..<UInt64(count))
+      case .array(let ranges):
+        for range in ranges {
+          guard let places = range.array, places.count == 2, let first = places[0].int, let end = places[1].int,
+            first >= 0, first < end
+          else { return false }
+          known.done.insert(contentsOf: UInt64(first)..<UInt64(end))
+        }
+      default: return false
+      }
       for pair in entry["values"]?.array ?? [] {
-        guard let items = pair.array, items.count == 2, let place = items[0].int, place >= 0 else { return false }
+        guard let items = pair.array, items.count == 2, let place = items[0].int, (0..<Int.max).contains(place) else {
+          return false
+        }
         known.values[UInt64(place)] = items[1]
+        known.done.insert(contentsOf: UInt64(place)..<UInt64(place) + 1)
       }
       progress[name] = known
     }
@@ -137,12 +155,15 @@ package final class RunJournal {
     }
   }
 
-  /// Items before `watermark` are done; `values` are results that have not been written down yet.
+  /// Items that are done, and results of them, since the last time.
   package func record(
-    each name: String, watermark: UInt64, values: [(UInt64, JSONValue)], _ answer: @escaping Answer<Void>
+    each name: String, done: RangeSet<UInt64>, values: [(UInt64, JSONValue)], _ answer: @escaping Answer<Void>
   ) {
+    let ranges = done.ranges.map { JSONValue.array([.int(Int($0.lowerBound)), .int(Int($0.upperBound))]) }
+    var entry = [JSONMember("each", .string(name)), JSONMember("done", .array(ranges))]
     let pairs = values.map { JSONValue.array([.int(Int($0.0)), $0.1]) }
-    append(["each": .string(name), "done": .int(Int(watermark)), "values": .array(pairs)], answer)
+    if !pairs.isEmpty { entry.append(JSONMember("values", .array(pairs))) }
+    append(.object(entry), answer)
   }
 
   /// The run is over; nothing takes it up again.
