@@ -164,7 +164,7 @@ public struct WorkflowEvent: Sendable, Hashable {
   public let kind: Kind
   public let workflowId: String
   public let namespace: String
-  /// Of the item that was written or read; otherwise how many there are.
+  /// Of the item that was written or read; otherwise how many there are (0 of a stream that could not be opened).
   public let position: Int
   /// What went wrong, or why the stream was aborted.
   public let detail: String?
@@ -176,7 +176,7 @@ public struct WorkflowEvent: Sendable, Hashable {
     self.kind = kind
     workflowId = parts.workflow
     namespace = parts.namespace
-    position = Int(clamping: activity.position)
+    position = Int(clamping: activity.position ?? 0)
     detail = activity.detail
   }
 }

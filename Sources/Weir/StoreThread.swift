@@ -25,6 +25,7 @@ final class StoreThread: @unchecked Sendable {
   private let loop = WeirIO.EventLoop()
   private let state = Mutex(State())
   private var access: StreamAccess?
+  private var listening: (any Cancellable)?
   private var isClosing = false
   /// What async code holds handles of, and what must go on this thread.
   private var owned: [ObjectIdentifier: any LoopOwned] = [:]
@@ -40,9 +41,7 @@ final class StoreThread: @unchecked Sendable {
           open(RealWorld.make(loop: loop)) { [self] result in
             switch result {
             case .success(let store):
-              let access = StreamAccess(store: store, loop: loop)
-              access.onActivity = { [unowned self] in tell($0) }
-              self.access = access
+              access = StreamAccess(store: store, loop: loop)
               answer.resume(nil)
             case .failure(let failure):
               answer.resume(WeirError(failure))
@@ -110,11 +109,34 @@ final class StoreThread: @unchecked Sendable {
     loop.post { [self] in owned.removeValue(forKey: ObjectIdentifier(handle))?.letGo() }
   }
 
-  func add(_ run: DurableWorkflow) { runs[ObjectIdentifier(run)] = run }
-  func remove(_ run: DurableWorkflow) { runs[ObjectIdentifier(run)] = nil }
+  func add(_ run: DurableWorkflow) {
+    runs[ObjectIdentifier(run)] = run
+    if run.onEvent != nil { listen() }
+  }
+
+  func remove(_ run: DurableWorkflow) {
+    runs[ObjectIdentifier(run)] = nil
+    if run.onEvent != nil { restIfUnheard() }
+  }
 
   /// From any thread.
-  func setHandler(_ handler: (@Sendable (WorkflowEvent) -> Void)?) { loop.post { [self] in onEvent = handler } }
+  func setHandler(_ handler: (@Sendable (WorkflowEvent) -> Void)?) {
+    loop.post { [self] in
+      onEvent = handler
+      if handler == nil { restIfUnheard() } else { listen() }
+    }
+  }
+
+  /// Only while there is a handler: without one nothing is made of what happens.
+  private func listen() {
+    if listening == nil { listening = access?.listen { [unowned self] in tell($0) } }
+  }
+
+  private func restIfUnheard() {
+    guard onEvent == nil, !runs.values.contains(where: { $0.onEvent != nil }) else { return }
+    listening?.cancel()
+    listening = nil
+  }
 
   private func tell(_ activity: StreamActivity) {
     guard let event = WorkflowEvent(activity) else { return }
@@ -144,7 +166,8 @@ final class StoreThread: @unchecked Sendable {
     owned = [:]
     runs = [:]
     onEvent = nil
-    access?.onActivity = nil
+    listening?.cancel()
+    listening = nil
     access?.store.close()
     access = nil
     loop.retire()

@@ -8,11 +8,41 @@ final class RunFrame {
   let step: StepFrame?
   let outer: RunFrame?
   var scope: StreamScope { run.scope }
+  /// What its fibers have heard of streams through (`streamEvents`).
+  private let heard: [Hearing]
+
+  private struct Hearing {
+    weak var queue: ActivityQueue?
+  }
 
   init(_ run: DurableRun, step: StepFrame? = nil, outer: RunFrame? = nil) {
     self.run = run
     self.step = step
     self.outer = outer
+    heard = outer?.heard ?? []
+  }
+
+  private init(_ frame: RunFrame, heard: [Hearing]) {
+    run = frame.run
+    step = frame.step
+    outer = frame.outer
+    self.heard = heard
+  }
+
+  /// What it does to streams is told to nobody: it has heard of them through something that is still open, and what it does
+  /// for one event must not make the next.
+  var isListening: Bool { heard.contains { $0.queue?.isOpen == true } }
+
+  /// The same frame for a fiber that takes an event of this queue.
+  func hearing(_ queue: ActivityQueue) -> RunFrame {
+    if heard.contains(where: { $0.queue === queue }) { return self }
+    return RunFrame(self, heard: heard.filter { $0.queue?.isOpen == true } + [Hearing(queue: queue)])
+  }
+
+  /// The frame around its step, once that is over.
+  var left: RunFrame? {
+    guard let outer else { return nil }
+    return heard.isEmpty ? outer : RunFrame(outer, heard: heard)
   }
 }
 

@@ -153,7 +153,7 @@ enum PipelineModule {
         return .suspended
       },
       raw("_stepLeave", arity: 0) { _, context in
-        if let frame = context.fiber.attachment as? RunFrame, let outer = frame.outer {
+        if let frame = context.fiber.attachment as? RunFrame, let outer = frame.left {
           // What it has written counts for the step around it as well.
           for (namespace, count) in frame.step?.writes ?? [:] { outer.step?.writes[namespace, default: 0] += count }
           context.fiber.attachment = outer

@@ -143,6 +143,13 @@ package final class ProgramInstance {
     return frame
   }
 
+  /// A fiber takes an event of what happens to streams.
+  func listens(_ fiber: Fiber, to queue: ActivityQueue) {
+    let frame = run(of: fiber)
+    let hearing = frame.hearing(queue)
+    if hearing !== frame { fiber.attachment = hearing }
+  }
+
   /// The instance owns the scheduler, whose context therefore must not own the instance.
   private final class Attachment {
     weak var instance: ProgramInstance?

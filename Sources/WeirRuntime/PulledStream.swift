@@ -20,6 +20,9 @@ class PulledStream: Handle {
     answer(.success(.none))
   }
 
+  /// Somebody is about to take a value.
+  func prepare(_ context: NativeContext) {}
+
   /// Whoever waited does no longer.
   func giveUp() { stop() }
   /// Nothing of it is wanted any more.

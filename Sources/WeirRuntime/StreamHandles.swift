@@ -2,6 +2,7 @@ import WeirAI
 import WeirCore
 import WeirFlow
 import WeirLang
+import WeirStore
 
 /// `StreamConn`: an open connection and the handler that its program registered. Dropped with the last value that names
 /// it, and then closed.
@@ -36,14 +37,19 @@ final class StreamSource: Handle, BridgedHandle {
   let events: EventQueue
   /// The process that it reads, to write to.
   let process: ProcessHandle?
+  /// What it hears of streams through (`streamEventSource`).
+  let activity: ActivityQueue?
   /// The connection that it reads, which is not the source's to close when it is dropped.
   private let conn: StreamConn?
 
-  init(_ events: EventQueue, name: String, priority: Int, process: ProcessHandle? = nil) {
+  init(
+    _ events: EventQueue, name: String, priority: Int, process: ProcessHandle? = nil, activity: ActivityQueue? = nil
+  ) {
     self.name = name
     self.priority = priority
     self.events = events
     self.process = process
+    self.activity = activity
     conn = nil
     super.init(kind: "StreamSource")
   }
@@ -54,6 +60,7 @@ final class StreamSource: Handle, BridgedHandle {
     self.conn = conn
     events = conn.connection.events
     process = nil
+    activity = nil
     super.init(kind: "StreamSource")
   }
 
@@ -75,11 +82,14 @@ final class EventLoopHandle: Handle, BridgedHandle {
   /// Held for as long as the loop runs. Empty for the loop of one connection.
   private let sources: [StreamSource]
   private let conn: StreamConn?
+  /// Of its sources that tell what happens to streams: whoever takes events here has heard of it.
+  let activities: [ActivityQueue]
 
   init(_ reader: any EventReader, sources: [StreamSource], conn: StreamConn? = nil) {
     self.reader = reader
     self.sources = sources
     self.conn = conn
+    activities = sources.compactMap(\.activity)
     super.init(kind: "EventLoop")
   }
 
@@ -115,7 +125,8 @@ final class StreamScope {
     weak var conn: StreamConn?
     weak var source: StreamSource?
     weak var process: Subprocess?
-    var isGone: Bool { conn == nil && source == nil && process == nil }
+    weak var activity: ActivityQueue?
+    var isGone: Bool { conn == nil && source == nil && process == nil && activity == nil }
   }
 
   private var opened: [Opened] = []
@@ -124,6 +135,7 @@ final class StreamScope {
   func add(_ conn: StreamConn) { add(Opened(conn: conn)) }
   func add(_ source: StreamSource) { add(Opened(source: source)) }
   func add(_ process: Subprocess) { add(Opened(process: process)) }
+  func add(_ activity: ActivityQueue) { add(Opened(activity: activity)) }
 
   private func add(_ entry: Opened) {
     if opened.count == sweepAt {
@@ -140,6 +152,7 @@ final class StreamScope {
       entry.source?.events.cancel()
       entry.conn?.close()
       entry.process?.ownerEnded()
+      entry.activity?.close()
     }
   }
 }

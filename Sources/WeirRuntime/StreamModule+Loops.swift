@@ -36,6 +36,7 @@ extension StreamModule {
   private static func next(_ name: String, _ shape: @escaping (Value, String?) -> Value) -> Native {
     raw(name, arity: 1) { arguments, context in
       let loop: EventLoopHandle = try arguments.get(0)
+      for queue in loop.activities { try ProgramInstance.of(context).listens(context.fiber, to: queue) }
       if let value = loop.take(shape) { return .value(value) }
       let suspension = context.suspend()
       loop.wait(shape) { suspension.resume($0) }

@@ -169,6 +169,7 @@ extension StreamModule {
     [
       raw("_next", arity: 1) { arguments, context in
         let stream = try stream(arguments)
+        stream.prepare(context)
         let suspension = context.suspend()
         try stream.next { result in
           switch result {
@@ -181,6 +182,7 @@ extension StreamModule {
       },
       raw("_read", arity: 1) { arguments, context in
         let stream = try stream(arguments)
+        stream.prepare(context)
         let suspension = context.suspend()
         try stream.read { result in
           switch result {

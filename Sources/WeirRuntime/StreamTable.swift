@@ -1,6 +1,7 @@
 import WeirCore
 import WeirFlow
 import WeirLang
+import WeirStore
 
 /// The streams of one running program: its limits, its standard input, what it has open, and its recording.
 ///
@@ -92,7 +93,8 @@ final class StreamTable {
 
   /// A source that `make` begins to feed, or one out of the recording that is replayed.
   func source(
-    kind: String, name: String, priority: Int, for fiber: Fiber, make: () throws -> EventQueue
+    kind: String, name: String, priority: Int, activity: ActivityQueue? = nil, for fiber: Fiber,
+    make: () throws -> EventQueue
   ) throws -> StreamSource {
     if let replay {
       guard case .source(let events) = replay.open(kind: kind, name: name) else { throw Self.notRecorded(kind, name) }
@@ -100,7 +102,7 @@ final class StreamTable {
     }
     let events = try make()
     recorder?.opened(events, kind: kind, name: name)
-    return added(StreamSource(events, name: name, priority: priority), for: fiber)
+    return added(StreamSource(events, name: name, priority: priority, activity: activity), for: fiber)
   }
 
   func added(_ source: StreamSource, for fiber: Fiber) -> StreamSource {

@@ -16,7 +16,7 @@ enum StreamingModule {
         // A stream belongs to a workflow, under a name of its own: its namespace. `weir run` keeps streams below
         // `.weir/streams`, and `weir serve` serves them at `/streams/runs/WORKFLOW/NAMESPACE`.
         import std/stream (
-          Stream, StreamReadError, StreamEnded, StreamAborted, ReadTimedOut, ReaderClosed, StoreError, WrongItem, next, read,
+          Stream, StreamSource, StreamReadError, StreamEnded, StreamAborted, ReadTimedOut, ReaderClosed, StoreError, WrongItem, next, read,
           readable, generate, map, filter, flatMap, chunk, take, skip, takeWhile, skipWhile, collect, reduce, pipe,
           toAsyncIterable
         )
@@ -71,6 +71,23 @@ enum StreamingModule {
         ) -> Stream[a] ! {Store} {
           _readerOf(workflowId, namespace, startIndex, pollTimeout, shape)
         }
+
+        /// Something that happened to a stream of a workflow: `kind` is "stream_created", "stream_write", "stream_read",
+        /// "stream_close", "stream_error" or "stream_backpressure" (a write waits for a reader). `position`: of the item that
+        /// was written or read, otherwise how many there are; `None` of a stream that could not be opened. `detail`: what
+        /// went wrong, or why it was aborted. `dropped`: events lost right before this one, because nobody took them.
+        export type StreamActivity = {
+          kind: string, workflowId: string, namespace: string, position: int?, detail: string?, dropped: int
+        }
+        /// What happens from now on to the streams of all workflows of this process, in order. At most `limit` events (1 to
+        /// 65536) wait to be taken; then the oldest are dropped, and counted in the next one. `close` ends it, and so does the
+        /// end of the run: what waits can still be taken. What a task that takes events reads is left out, and the streams that
+        /// it writes are left out altogether: a program may write down what it hears.
+        export extern func streamEvents(limit: int = 1024) -> Stream[StreamActivity] ! {Store}
+        /// The same as a source of `selectEvents`: `SourceText(name, text)`, the text a `StreamActivity` as JSON (`decodeAs`).
+        export extern func streamEventSource(
+          name: string, priority: int, limit: int = 1024
+        ) -> StreamSource ! {Store, Stream}
 
         /// What `streamForEach` has done: items processed altogether, the place of the last, results in the order of the
         /// items, and items that failed.
@@ -164,8 +181,8 @@ enum StreamingModule {
         extern func _eachFinish[b](each: Each[b]) -> Result[unit, string]
         extern func _eachResults[b](each: Each[b]) -> (int, int, [b])
         """,
-      natives: writing + reading + StreamEach.natives,
-      types: [writeError])
+      natives: writing + reading + activity + StreamEach.natives,
+      types: [writeError], records: [activityRecord])
   }
 
   // MARK: Writing
@@ -185,6 +202,8 @@ enum StreamingModule {
         }
         let form = try ItemForm.of(asked, shape)
         let run = try ProgramInstance.of(context).run(of: context.fiber).run
+        // What is no name is refused by `writer`.
+        if let name = try? WorkflowStreams.name(workflow: run.id, namespace: namespace) { try leaveOut(name, context) }
         let suspension = context.suspend()
         run.writer(namespace, contentType: form.contentType, highWaterMark: highWaterMark) { result in
           switch result {
@@ -195,7 +214,7 @@ enum StreamingModule {
         return .suspended
       },
       raw("write", arity: 2) { arguments, context in
-        let writer = try writer(arguments)
+        let writer = try writer(arguments, context)
         let item = try writer.form.bytes(arguments[1], context.names)
         let frame = context.fiber.attachment as? RunFrame
         let suspension = context.suspend()
@@ -207,13 +226,13 @@ enum StreamingModule {
         return .suspended
       },
       raw("close", arity: 1) { arguments, context in
-        let writer = try writer(arguments)
+        let writer = try writer(arguments, context)
         let suspension = context.suspend()
         writer.writer.close { suspension.resume(Self.value($0)) }
         return .suspended
       },
       raw("abort", arity: 2) { arguments, context in
-        let writer = try writer(arguments)
+        let writer = try writer(arguments, context)
         let reason = try arguments.get(1, as: String.self)
         let suspension = context.suspend()
         writer.writer.abort(reason) { suspension.resume(Self.value($0)) }
@@ -230,6 +249,19 @@ enum StreamingModule {
   private static func writer(_ arguments: Arguments) throws(Trap) -> StreamWriter {
     guard let writer = arguments[0].asHandle as? StreamWriter else { throw Trap.broken("not a writer") }
     return writer
+  }
+
+  /// For a fiber that changes the stream.
+  private static func writer(_ arguments: Arguments, _ context: NativeContext) throws -> StreamWriter {
+    let writer = try writer(arguments)
+    try leaveOut(writer.writer.name, context)
+    return writer
+  }
+
+  /// What a listener writes is told to no listener.
+  private static func leaveOut(_ name: StreamName, _ context: NativeContext) throws {
+    guard let frame = context.fiber.attachment as? RunFrame, frame.isListening else { return }
+    try ProgramInstance.of(context).access.leaveOut(name)
   }
 
   private static func value(_ result: Result<Void, DurableWriter.WriteFailure>) -> Value {
@@ -376,6 +408,9 @@ final class DurableStream: PulledStream {
     position = Int(clamping: reader.position)
   }
 
+  override func prepare(_ context: NativeContext) {
+    reader.isQuiet = (context.fiber.attachment as? RunFrame)?.isListening == true
+  }
   override var isWaited: Bool { reader.isWaiting }
   override func giveUp() { reader.giveUp() }
   /// The reader knows its place.

@@ -26,6 +26,8 @@ package final class DurableReader {
   /// More may come.
   package var isReadable: Bool { !isClosed && over == nil }
   package var isWaiting: Bool { told != nil }
+  /// Whoever reads now listens to what happens to streams: nobody is told of it, or each event could make the next.
+  package var isQuiet = false
 
   private let access: StreamAccess
   private let timeout: Duration?
@@ -87,7 +89,7 @@ package final class DurableReader {
   }
 
   private func took(_ item: StreamItem) -> StreamItem {
-    access.tell(.read, name, at: position)
+    if !isQuiet { access.tell(.read, name, at: position) }
     position += 1
     if wantsBackpressure { access.subscriberMoved(self, of: name, to: position) }
     return item
@@ -104,7 +106,7 @@ package final class DurableReader {
   private func end(_ why: ReadFailure) {
     over = why
     rest()
-    if case .store(let failure) = why { access.tell(.error, name, at: position, failure.message) }
+    if case .store(let failure) = why, !isQuiet { access.tell(.error, name, at: position, failure.message) }
     answer(.failure(why))
   }
 

@@ -71,7 +71,7 @@ package final class DurableWriter {
         if !status.existed { access.tell(.created, name, at: 0) }
         answer(.success(writer))
       case .failure(let failure):
-        access.tell(.error, name, at: 0, failure.message)
+        access.tell(.error, name, at: nil, failure.message)
         answer(.failure(failure))
       }
     }

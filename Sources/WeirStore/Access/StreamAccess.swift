@@ -4,17 +4,55 @@ import WeirCore
 package final class StreamAccess {
   package let store: any StreamStore
   package let loop: any Loop
-  /// Told of everything that happens to streams through this access, in order, inside the call that does it.
-  package var onActivity: ((StreamActivity) -> Void)?
   private var subscribers: [StreamName: Subscribers] = [:]
+  private var listeners: [Listener] = []
+  private var untold: Set<StreamName> = []
 
   package init(store: any StreamStore, loop: any Loop) {
     self.store = store
     self.loop = loop
   }
 
-  func tell(_ kind: StreamActivity.Kind, _ name: StreamName, at position: UInt64, _ detail: String? = nil) {
-    onActivity?(StreamActivity(kind: kind, stream: name, position: position, detail: detail))
+  // MARK: Listeners
+
+  private final class Listener: Cancellable {
+    let hear: (StreamActivity) -> Void
+    var isCancelled = false
+    weak var access: StreamAccess?
+    init(_ access: StreamAccess, _ hear: @escaping (StreamActivity) -> Void) {
+      self.access = access
+      self.hear = hear
+    }
+    func cancel() {
+      isCancelled = true
+      access?.forget(self)
+    }
+  }
+
+  /// Told of everything that happens to streams through this access, in order, inside the call that does it, until it is
+  /// cancelled. Several are told in the order in which they began to listen. Nothing is made for them while there are none.
+  package func listen(_ hear: @escaping (StreamActivity) -> Void) -> any Cancellable {
+    let listener = Listener(self, hear)
+    listeners.append(listener)
+    return listener
+  }
+
+  /// Nobody is told of this stream any more until the last listener has left: one of them writes there what it hears, and
+  /// each event would make the next.
+  package func leaveOut(_ name: StreamName) {
+    if !listeners.isEmpty { untold.insert(name) }
+  }
+
+  private func forget(_ listener: Listener) {
+    listeners.removeAll { $0 === listener }
+    if listeners.isEmpty { untold = [] }
+  }
+
+  /// `position`: nil where nothing is known of the stream.
+  func tell(_ kind: StreamActivity.Kind, _ name: StreamName, at position: UInt64?, _ detail: String? = nil) {
+    guard !listeners.isEmpty, !untold.contains(name) else { return }
+    let activity = StreamActivity(kind: kind, stream: name, position: position, detail: detail)
+    for listener in listeners where !listener.isCancelled { listener.hear(activity) }
   }
 
   // MARK: Backpressure
@@ -67,8 +105,8 @@ package struct StreamActivity: Equatable, Sendable {
 
   package var kind: Kind
   package var stream: StreamName
-  /// Of the item; otherwise how many there are.
-  package var position: UInt64
+  /// Of the item; otherwise how many there are; nil: of a stream that could not be opened.
+  package var position: UInt64?
   /// What went wrong, or why the stream was aborted.
   package var detail: String?
 }
