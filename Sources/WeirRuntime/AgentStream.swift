@@ -8,7 +8,8 @@ import WeirLang
 /// ever read them. The feed is an object of its own because the call holds its sink for as long as it runs.
 final class AgentStream: PulledStream {
   let feed = AgentFeed()
-  private var pulling: StreamReader?
+  /// Made when a program first reads it.
+  private(set) var pulling: StreamReader?
 
   deinit {
     // Nobody took it, or only a loop of the program that is over now.

@@ -139,6 +139,11 @@ package final class DurableRun {
       backpressure: backpressure, in: access)
   }
 
+  /// Nobody writes this stream any more, if it is one of the run's.
+  func closeWriter(of name: StreamName) {
+    if let writer = writers.values.first(where: { $0.name == name }), writer.isWritable { writer.close { _ in } }
+  }
+
   // MARK: Steps
 
   /// The name, or for its second use in this life `name#2`; inside a step behind that step's key, `outer/name`, so that what a

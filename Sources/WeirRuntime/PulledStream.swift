@@ -12,6 +12,14 @@ class PulledStream: Handle {
 
   init() { super.init(kind: "Stream") }
 
+  /// The stream that its values are made of, as far as that is known.
+  var source: PulledStream? { nil }
+  final var root: PulledStream {
+    var stream = self
+    while let source = stream.source { stream = source }
+    return stream
+  }
+
   /// Somebody waits for the next value already.
   var isWaited: Bool { false }
 
@@ -107,9 +115,15 @@ enum ReadFailure: Error {
 /// `next` and `read`, which are written in the language, in the fiber of whoever reads.
 final class GeneratedStream: PulledStream {
   private var produce: Value?
+  private var from: PulledStream?
   private var isProducing = false
 
-  init(_ produce: Value) { self.produce = produce }
+  init(_ produce: Value, from source: PulledStream? = nil) {
+    self.produce = produce
+    from = source
+  }
+
+  override var source: PulledStream? { from }
 
   override var isWaited: Bool { isProducing }
 
@@ -132,7 +146,12 @@ final class GeneratedStream: PulledStream {
     isOver = true
     // What it took from goes with it.
     produce = nil
+    from = nil
   }
 
-  override func stop() { end() }
+  override func stop() {
+    let source = from
+    end()
+    source?.close()
+  }
 }

@@ -180,6 +180,10 @@ final class RunTable {
           run.writer.source = nil
           run.writer.fail(RunFailure(code: "StreamTaken", message: "this stream was read by somebody else already"))
         }
+      } else if let stream = value.asHandle as? PulledStream {
+        let answer = StreamAnswer(stream, of: run, workflow, in: instance)
+        run.writer.source = answer
+        answer.begin()
       } else if let json = workflow.json(value, in: instance) {
         run.writer.runEvent(.value(json))
         run.writer.runEvent(.end(.completed))

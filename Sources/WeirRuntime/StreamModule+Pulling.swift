@@ -44,11 +44,11 @@ extension StreamModule {
 
     /// `f(x)` of each value.
     export func map[a, b](stream: Stream[a], f: (a) -> b) -> Stream[b] ! {Stream} {
-      generate(() => match next(stream) { Some(x) => Some(f(x)), None => None })
+      _from(stream, () => match next(stream) { Some(x) => Some(f(x)), None => None })
     }
     /// The values that `keep` holds for.
     export func filter[a](stream: Stream[a], keep: (a) -> bool) -> Stream[a] ! {Stream} {
-      generate(() => {
+      _from(stream, () => {
         while true {
           match next(stream) {
             Some(x) => if keep(x) { return Some(x) },
@@ -61,7 +61,7 @@ extension StreamModule {
     /// All that `f` makes of each value, one after the other.
     export func flatMap[a, b](stream: Stream[a], f: (a) -> [b]) -> Stream[b] ! {Stream} {
       var waiting: [b] = []
-      generate(() => {
+      _from(stream, () => {
         while true {
           match waiting {
             x :: rest => {
@@ -80,7 +80,7 @@ extension StreamModule {
     /// Lists of `size` values; the last may be shorter.
     export func chunk[a](stream: Stream[a], size: int) -> Stream[[a]] ! {Stream} {
       _atLeast("chunk", size, 1)
-      generate(() => {
+      _from(stream, () => {
         var values: [a] = []
         var count = 0
         while count < size {
@@ -99,7 +99,7 @@ extension StreamModule {
     export func take[a](stream: Stream[a], count: int) -> Stream[a] ! {Stream} {
       _atLeast("take", count, 0)
       var left = count
-      generate(() => {
+      _from(stream, () => {
         if left == 0 { return None }
         left = left - 1
         next(stream)
@@ -109,7 +109,7 @@ extension StreamModule {
     export func skip[a](stream: Stream[a], count: int) -> Stream[a] ! {Stream} {
       _atLeast("skip", count, 0)
       var left = count
-      generate(() => {
+      _from(stream, () => {
         while left > 0 {
           left = left - 1
           match next(stream) { Some(_) => (), None => return None }
@@ -119,12 +119,12 @@ extension StreamModule {
     }
     /// Values up to the first that `keep` does not hold for.
     export func takeWhile[a](stream: Stream[a], keep: (a) -> bool) -> Stream[a] ! {Stream} {
-      generate(() => match next(stream) { Some(x) => if keep(x) then Some(x) else None, None => None })
+      _from(stream, () => match next(stream) { Some(x) => if keep(x) then Some(x) else None, None => None })
     }
     /// Without the values before the first that `drop` does not hold for.
     export func skipWhile[a](stream: Stream[a], drop: (a) -> bool) -> Stream[a] ! {Stream} {
       var isDropping = true
-      generate(() => {
+      _from(stream, () => {
         while isDropping {
           match next(stream) {
             Some(x) => if !drop(x) {
@@ -158,6 +158,8 @@ extension StreamModule {
     /// The stream itself: `for` takes values from any.
     export func toAsyncIterable[a](stream: Stream[a]) -> Stream[a] { stream }
 
+    /// A stream whose function takes values from this one.
+    extern func _from[a, b](source: Stream[a], produce: () -> Option[b] ! e) -> Stream[b] ! e
     extern func _next[a](stream: Stream[a]) -> Option[a]
     extern func _read[a](stream: Stream[a]) -> Result[a, StreamReadError]
     extern func _producer[a](stream: Stream[a]) -> Option[() -> Option[a]]
@@ -202,6 +204,9 @@ extension StreamModule {
       raw("_produced", arity: 2) { arguments, _ in
         (arguments[0].asHandle as? GeneratedStream)?.produced(arguments[1])
         return .value(arguments[1])
+      },
+      raw("_from", arity: 2) { arguments, _ in
+        .value(.handle(GeneratedStream(arguments[1], from: try stream(arguments))))
       },
       raw("generate", arity: 1) { arguments, _ in .value(.handle(GeneratedStream(arguments[0]))) },
       raw("position", arity: 1) { arguments, _ in .value(.int(try stream(arguments).position)) },

@@ -7,7 +7,13 @@ final class StreamReader: RunEventSink {
   private var texts: [String] = []
   private var first = 0
   private var outcome: Result<String?, RunFailure>?
-  private var failure: RunFailure?
+  /// What the call has said of itself besides its text.
+  private(set) var model: String?
+  private(set) var usage: Usage?
+  private(set) var failure: RunFailure?
+  private(set) var end: EndState?
+  /// Whoever reads was told of the end.
+  private(set) var hasToldEnd = false
   private var waiting: ((Result<String?, RunFailure>) -> Void)?
   private unowned let feed: AgentFeed
 
@@ -27,6 +33,7 @@ final class StreamReader: RunEventSink {
       }
       answer(.success(text))
     } else if let outcome {
+      hasToldEnd = true
       answer(outcome)
     } else {
       waiting = answer
@@ -43,15 +50,21 @@ final class StreamReader: RunEventSink {
         texts.append(text)
         if texts.count - first >= AgentFeed.bufferLimit { feed.isReading = false }
       }
+    case .start(let model): self.model = model
+    case .usage(let usage): self.usage = usage
     case .error(let failure): self.failure = failure
     case .end(let state):
+      end = state
       switch state {
       case .completed, .length, .filtered, .toolCalls: outcome = .success(nil)
       case .aborted, .truncated, .error, .budget:
-        outcome = .failure(failure ?? RunFailure(code: "StreamEnded", message: "the stream ended: \(state.rawValue)"))
+        let why = failure ?? RunFailure(code: "StreamEnded", message: "the stream ended: \(state.rawValue)")
+        failure = why
+        outcome = .failure(why)
       }
       if let waiting, let outcome {
         self.waiting = nil
+        hasToldEnd = true
         waiting(outcome)
       }
     default: break

@@ -408,6 +408,7 @@ final class DurableStream: PulledStream {
     position = Int(clamping: reader.position)
   }
 
+  var name: StreamName { reader.name }
   override func prepare(_ context: NativeContext) {
     reader.isQuiet = (context.fiber.attachment as? RunFrame)?.isListening == true
   }

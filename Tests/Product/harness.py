@@ -118,8 +118,8 @@ fn main() {
 '''
 
 
-def serve_program(upstream_port, program=None, *arguments, env=None, toml=None):
-    """`weir run` of a program on a free port, its `openai` provider pointed at a port of this machine."""
+def serve_program(upstream_port, program=None, *arguments, env=None, toml=None, command="run"):
+    """`weir run` (or `serve`) of a program on a free port, its `openai` provider pointed at a port of this machine."""
     folder = tempfile.mkdtemp(prefix="weir-test-")
     path = pathlib.Path(folder) / "app.weir"
     path.write_text(program or PROGRAM)
@@ -129,7 +129,7 @@ def serve_program(upstream_port, program=None, *arguments, env=None, toml=None):
     settings = {"WEIR_PORT": str(port), "OPENAI_API_KEY": "sk-secret-canary", "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1"}
     settings.update(env or {})
     settings = {k: v for k, v in settings.items() if v is not None}
-    return Weir("run", "--caps", "all", *arguments, path, env=settings, cwd=folder, port=port).wait_listening()
+    return Weir(command, "--caps", "all", *arguments, path, env=settings, cwd=folder, port=port).wait_listening()
 
 
 # MARK: a model server
