@@ -27,6 +27,7 @@ final class StreamAnswer: RunSource {
   private var isAdvancing = false
   private var isOver = false
   private var hasStarted = false
+  private var restarts = 0
   private var fiber: Fiber?
 
   var isReading = true {
@@ -110,10 +111,7 @@ final class StreamAnswer: RunSource {
   private func took(_ value: Value) {
     if isOver { return }
     isPulling = false
-    if !hasStarted, let model = agent?.pulling?.model {
-      hasStarted = true
-      run.writer.runEvent(.start(model: model))
-    }
+    tellBeginning()
     guard case .variant(_, let fields) = value else { return ended() }
     do throws(Trap) {
       run.writer.runEvent(.text(try text(fields[0])))
@@ -124,6 +122,19 @@ final class StreamAnswer: RunSource {
           message: "workflow \(workflow.route.name) returned a stream of what has no JSON form: \(error.message)"))
     }
     advance()
+  }
+
+  /// What the model's call has said of itself before the text that came last.
+  private func tellBeginning() {
+    guard let reader = agent?.pulling else { return }
+    if reader.restarts != restarts {
+      restarts = reader.restarts
+      run.writer.runEvent(.restart)
+    }
+    if !hasStarted, let model = reader.model {
+      hasStarted = true
+      run.writer.runEvent(.start(model: model))
+    }
   }
 
   private func text(_ value: Value) throws(Trap) -> String {
@@ -154,6 +165,7 @@ final class StreamAnswer: RunSource {
     if let reader = agent?.pulling, let failure = reader.failure, failure.code == trap.code,
       failure.message == trap.message
     {
+      tellBeginning()
       tellUsage()
       return fail(failure, reader.end ?? .error)
     }

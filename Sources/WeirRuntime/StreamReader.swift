@@ -14,6 +14,9 @@ final class StreamReader: RunEventSink {
   private(set) var end: EndState?
   /// Whoever reads was told of the end.
   private(set) var hasToldEnd = false
+  /// How often the model had begun anew when it was read last: what was taken before that is void.
+  private(set) var restarts = 0
+  private var isRestarted = false
   private var waiting: ((Result<String?, RunFailure>) -> Void)?
   private unowned let feed: AgentFeed
 
@@ -31,13 +34,21 @@ final class StreamReader: RunEventSink {
         first = 0
         feed.isReading = true
       }
-      answer(.success(text))
+      tell(answer, .success(text))
     } else if let outcome {
       hasToldEnd = true
-      answer(outcome)
+      tell(answer, outcome)
     } else {
       waiting = answer
     }
+  }
+
+  private func tell(_ answer: (Result<String?, RunFailure>) -> Void, _ result: Result<String?, RunFailure>) {
+    if isRestarted {
+      isRestarted = false
+      restarts += 1
+    }
+    answer(result)
   }
 
   func runEvent(_ event: RunEvent) {
@@ -45,11 +56,17 @@ final class StreamReader: RunEventSink {
     case .text(let text):
       if let waiting {
         self.waiting = nil
-        waiting(.success(text))
+        tell(waiting, .success(text))
       } else {
         texts.append(text)
         if texts.count - first >= AgentFeed.bufferLimit { feed.isReading = false }
       }
+    case .restart:
+      // What nobody has taken is never taken.
+      texts = []
+      first = 0
+      isRestarted = true
+      feed.isReading = true
     case .start(let model): self.model = model
     case .usage(let usage): self.usage = usage
     case .error(let failure): self.failure = failure
@@ -65,7 +82,7 @@ final class StreamReader: RunEventSink {
       if let waiting, let outcome {
         self.waiting = nil
         hasToldEnd = true
-        waiting(outcome)
+        tell(waiting, outcome)
       }
     default: break
     }

@@ -84,7 +84,8 @@ enum StreamingModule {
         /// end of the run: what waits can still be taken. What a task that takes events reads is left out, and the streams that
         /// it writes are left out altogether: a program may write down what it hears.
         export extern func streamEvents(limit: int = 1024) -> Stream[StreamActivity] ! {Store}
-        /// The same as a source of `selectEvents`: `SourceText(name, text)`, the text a `StreamActivity` as JSON (`decodeAs`).
+        /// What `streamEvents` gives, as a source of `selectEvents`: `SourceText(name, text)`, the text a `StreamActivity` as JSON
+        /// (`decodeAs`).
         export extern func streamEventSource(
           name: string, priority: int, limit: int = 1024
         ) -> StreamSource ! {Store, Stream}

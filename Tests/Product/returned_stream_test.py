@@ -185,6 +185,37 @@ asyncio.run(main(sys.argv[1]))
                 self.assertEqual([json.loads(data)["finish"] for _, name, data, _ in events if name == "end"], [finish])
                 self.assertEqual(ask(weir.port, path, Accept="application/json").status, status)
 
+    def test_a_model_that_begins_anew_says_so(self):
+        def script(exchange):
+            exchange.head_ok()
+            if exchange.json["model"] == "first":
+                exchange.event(chunk("half"))
+                exchange.end()
+            else:
+                exchange.words(["whole", " answer"])
+
+        with Model(script) as model:
+            table = """
+[[ai_provider]]
+schema_version = 1
+name = "NAME"
+endpoint = "http://127.0.0.1:PORT/v1/chat/completions"
+request_shape = "openai_chat"
+auth = { type = "none" }
+retry = { max = 0 }
+MORE
+[ai_provider.streaming]
+enabled = true
+""".replace("PORT", str(model.port))
+            more = 'fallback = ["b/second"]\nfallback_after_content = "restart"'
+            toml = table.replace("NAME", "a").replace("MORE", more) + table.replace("NAME", "b").replace("MORE", "")
+            program = PROGRAM.replace("agent Poet {\n  provider: openai\n}", 'agent Poet {\n  model: "a/first"\n}')
+            with serve_program(model.port, program, toml=toml) as weir:
+                events = [(name, data) for _, name, data, _ in ask(weir.port, "/loud").events()]
+                self.assertEqual([json.loads(data)["delta"] if name == "message" else name for name, data in events],
+                                 ["HALF", "restart", "WHOLE", " ANSWER", "usage", "end", "done"])
+                self.assertEqual(ask(weir.port, "/loud", Accept="application/json").json()["reply"], "WHOLE ANSWER")
+
     def test_a_durable_stream_is_followed(self):
         with Model(answer) as model, serve_program(model.port, PROGRAM) as weir:
             first = ask(weir.port, "/own", {"message": "three"})

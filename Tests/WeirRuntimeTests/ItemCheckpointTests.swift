@@ -150,6 +150,31 @@ import WeirTesting
     }
   }
 
+  @Test func whatTheStoreHasNotTakenIsWrittenWithTheNext() throws {
+    let run = Run(seed: 1)
+    run.store.refuses = "_weir/"
+    let journal = try run.journal()
+    run.store.isHolding = false
+    let book = ItemCheckpoints(journal, "each", interval: 2, keepsResults: true)
+    var told: [String] = []
+    func done(_ place: UInt64) { book.done(place, .int(Int(place))) { told.append("\(place) \($0?.code ?? "kept")") } }
+    done(7)
+    run.store.refusal = .full("full")
+    done(8)
+    done(10)
+    run.store.refusal = nil
+    done(11)
+    book.finish { _ in told.append("end") }
+    #expect(told == ["7 kept", "8 StoreFull", "10 StoreFull", "11 kept", "end"])
+    let again = ItemCheckpoints(try run.journal(), "each", interval: 2, keepsResults: true)
+    #expect(Array(again.places.ranges) == [7..<9, 10..<12])
+    #expect(again.known == [7: 7, 8: 8, 10: 10, 11: 11] && again.count == 4 && again.last == 11)
+    #expect(
+      try run.size() == (
+        1, 2, #"{"each":"each","done":[[7,9],[10,12]],"values":[[7,7],[8,8],[10,10],[11,11]]}"#.utf8.count
+      ))
+  }
+
   @Test func aStreamReadFromALaterPlaceIsOneRange() throws {
     let bench = try Bench(
       """

@@ -16,8 +16,9 @@ final class SlowStore: StreamStore {
       for job in jobs { loop.soon(job) }
     }
   }
-  /// Refuses appends with items to streams below `runs/`.
+  /// Refuses appends with items to streams below `refuses`.
   var refusal: StoreFailure?
+  var refuses = "runs/"
   /// Refuses those that it takes no more than this many bytes at once of.
   var largest = Int.max
 
@@ -37,7 +38,7 @@ final class SlowStore: StreamStore {
   func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
     appendCount += 1
     let size = append.items.reduce(0) { $0 + $1.count }
-    if !append.items.isEmpty, name.path.hasPrefix("runs/"),
+    if !append.items.isEmpty, name.path.hasPrefix(refuses),
       let refusal = refusal ?? (size > largest ? .full("full") : nil)
     {
       return later { answer(.failure(refusal)) }
