@@ -92,8 +92,9 @@ class KilledRuns(Folder):
             except subprocess.TimeoutExpired:
                 process.kill()
             first, _ = process.communicate(timeout=DEADLINE)
-            known = [run["id"] for run in self.runs()]
-            if "end\n" not in first:
+            known = {run["id"]: run["state"] for run in self.runs()}
+            # It may have been killed between its last line and its end.
+            if known.get(identifier) != "completed":
                 # Killed before it had kept anything, it is begun anew under its id.
                 words = ("runs", "resume", identifier) if identifier in known else ("run", "--caps", "all", "--run-id", identifier, program)
                 second = weir(*words, cwd=self.folder)
