@@ -234,13 +234,15 @@ private enum Lua {
     .replacing(text: "FORKS", with: "100")
 
   /// 7 ending · 8 reason · 9 content type · 10 producer · 11 its epoch · 12 its sequence · 13 has a Stream-Seq · 14 it ·
-  /// 15… items. What is wrong is told in the order of `StreamStore.append`.
+  /// 15 idle seconds from now on · 16 or until · 17… items. What is wrong is told in the order of `StreamStore.append`.
   static let append = """
     local m = living(name)
     if not m then return done('notFound', name) end
     if m.gone then return done('gone', name) end
     local producer, epoch, sequence = ARGV[10], tonumber(ARGV[11]), tonumber(ARGV[12])
-    local nothing = #ARGV == 14 and ARGV[7] == ''
+    local lifetime = ARGV[15] ~= '' or ARGV[16] ~= ''
+    local invisible = #ARGV == 16 and ARGV[7] == ''
+    local nothing = invisible and not lifetime
     local before
     if producer ~= '' then
       local state = redis.call('HGET', meta(name), 'p:' .. producer)
@@ -250,7 +252,7 @@ private enum Lua {
         if epoch < before.epoch then return done('stale', name, e) end
       end
     end
-    if m['end'] then
+    if m['end'] and not (invisible and lifetime and producer == '' and ARGV[13] ~= '1') then
       if producer == '' or m.closer ~= ARGV[11] .. ' ' .. ARGV[12] .. ' ' .. producer then
         return done('ended', name, m['end'], m.why or '')
       end
@@ -293,7 +295,13 @@ private enum Lua {
     end
     if nothing then return done('ok', '', m.tail, '', '', '') end
     local tail, stamp = tonumber(m.tail), text(now)
-    for i = 15, #ARGV do
+    if lifetime then
+      m.idle, m.mark, m['until'] = nil, nil, nil
+      if ARGV[15] ~= '' then m.idle, m.mark = ARGV[15], stamp else m['until'] = ARGV[16] end
+      redis.call('HDEL', meta(name), 'idle', 'mark', 'until')
+      redis.call('ZADD', P .. 'expiry', text(expiry(m)), name)
+    end
+    for i = 17, #ARGV do
       redis.call('XADD', items(name), text(tail) .. '-1', 't', stamp, 'd', ARGV[i])
       tail = tail + 1
     end
@@ -308,6 +316,12 @@ private enum Lua {
       set('why', ARGV[8])
     end
     if ARGV[13] == '1' then set('seq', ARGV[14]) end
+    if lifetime and m.idle then
+      set('idle', m.idle)
+      set('mark', m.mark)
+    elseif lifetime then
+      set('until', m['until'])
+    end
     if producer ~= '' then
       set('p:' .. producer, ARGV[11] .. ' ' .. ARGV[12] .. ' ' .. stamp)
       if not before then set('producers', text(tonumber(m.producers or 0) + 1)) end
@@ -326,14 +340,14 @@ private enum Lua {
     return done('deleted', remove(name, m))
     """
 
-  /// 4 offset · 5 byte limit · 6 item limit. Answers: tail, ending, reason, then time and bytes of each item.
+  /// 4 offset · 5 byte limit · 6 item limit · 7 whether reading is a use. Answers: tail, ending, reason, then time and bytes of each item.
   static let read = """
     local m = living(name)
     if not m then return {'notFound', name} end
     if m.gone then return {'gone', name} end
     local from, tail = tonumber(ARGV[4]), tonumber(m.tail)
     if from > tail then return {'beyond', name, m.tail} end
-    use(name, m)
+    if ARGV[7] == '1' then use(name, m) end
     -- What is before a fork's own items is its source's, and so on. A batch ends where the owner changes.
     local owner, upper, base, source = name, tail, tonumber(m.base or 0), m.from
     while source and from < base do

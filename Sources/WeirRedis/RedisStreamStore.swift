@@ -48,6 +48,8 @@ package final class RedisStreamStore: StreamStore {
   private static let countLimit: UInt64 = 1 << 53 - 1
 
   package let address: RedisAddress
+  /// Reading renews the lifetime of a stream that may be idle. False: whoever reads only looks at what there is.
+  package var isReadingUse = true
   private let loop: any Loop
   private let limits: Limits
   private let pipeline: RedisPipeline
@@ -147,11 +149,7 @@ package final class RedisStreamStore: StreamStore {
     }
     if let failure = tooMuch(creation.items) { return later(answer, failure) }
     var words = [type, "", "", "", "", "0"]
-    switch creation.lifetime {
-    case nil: break
-    case .idle(let seconds)?: words[1] = String(seconds)
-    case .until(let moment)?: words[2] = String(moment)
-    }
+    words[1...2] = Self.words(creation.lifetime)[...]
     if let fork = creation.fork {
       joinable[fork.source] = nil
       words[3] = fork.source.path
@@ -199,7 +197,9 @@ package final class RedisStreamStore: StreamStore {
 
   package func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
     if let failure = tooMuch(append.items) ?? Self.uncountable(append.producer) { return later(answer, failure) }
-    let isPlain = append.ending == nil && append.producer == nil && append.sequence == nil && !append.items.isEmpty
+    let isPlain =
+      append.ending == nil && append.producer == nil && append.sequence == nil && append.lifetime == nil
+      && !append.items.isEmpty
     guard isPlain else {
       joinable[name] = nil
       send(name, append, answer)
@@ -242,12 +242,13 @@ package final class RedisStreamStore: StreamStore {
       Self.words(append.ending) + [
         append.contentType ?? "", stamp.map { "=" + $0.id } ?? "", String(stamp?.epoch ?? 0),
         stamp.map { String($0.sequence) } ?? "", append.sequence == nil ? "0" : "1", append.sequence ?? "",
-      ]
+      ] + Self.words(append.lifetime)
     return mutate(.append, name, words.map { Array($0.utf8) } + append.items, answer) {
-      [watches] reply throws(StoreFailure) in
+      [watches, weak self] reply throws(StoreFailure) in
       switch reply.outcome {
       case "ok":
         watches.changed(name, version: reply[1])
+        if append.lifetime != nil { self?.sweep() }
         return StreamAppended(
           tail: try reply.offset(2), sequence: UInt64(reply[3]), ending: StreamEnding(reply[4], reply[5]))
       case "repeat":
@@ -265,6 +266,15 @@ package final class RedisStreamStore: StreamStore {
     case nil: ["", ""]
     case .closed?: ["c", ""]
     case .aborted(let reason)?: ["a", reason]
+    }
+  }
+
+  /// Idle seconds, or the moment at which it is over.
+  private static func words(_ lifetime: StreamLifetime?) -> [String] {
+    switch lifetime {
+    case nil: ["", ""]
+    case .idle(let seconds)?: [String(seconds), ""]
+    case .until(let moment)?: ["", String(moment)]
     }
   }
 
@@ -298,6 +308,7 @@ package final class RedisStreamStore: StreamStore {
     joinable[name] = nil
     let words = [
       String(offset.value), String(min(max(0, byteLimit), Self.batchBytesLimit)), String(Self.batchItemsLimit),
+      isReadingUse ? "1" : "0",
     ]
     pipeline.ask(.script(.read, name.path), words.map { Array($0.utf8) }) { [address] result in
       answer(

@@ -98,6 +98,8 @@ package final class FileStreamStore: StreamStore {
       guard let self else { return done(false) }
       synchronizeStreams { done($0 == nil) }
     }
+    // When these are over is known to their last segments alone, which are read one after the other, behind the opening.
+    for (name, files) in known where files.first == .kept && !gone.contains(name) { schedule.note(name, at: 0) }
     for (name, header) in folder.headers {
       if let fork = header.fork { forks.add(name, of: fork.source) }
       if !gone.contains(name), let lifetime = header.lifetime {
@@ -448,7 +450,8 @@ package final class FileStreamStore: StreamStore {
           result = .failure(.gone(stream.name))
         } else {
           switch writers.judge(
-            append, of: stream.name, contentType: log.contentType, ending: log.ending ?? group.last?.append.ending,
+            append, of: stream.name, contentType: log.contentType,
+            ending: log.ending ?? group.last { $0.append.ending != nil }?.append.ending,
             tail: Offset(tail), now: now)
           {
           case .refused(let failure): result = .failure(failure)
@@ -473,8 +476,11 @@ package final class FileStreamStore: StreamStore {
     var place = log.tail
     let after = writers
     let appended = { [self] (failure: StoreFailure?) in
-      if known[stream.name]?.bases.count != log.streamFiles.bases.count { known[stream.name] = log.streamFiles }
-      if failure == nil { watchers[stream.name]?.changed(on: loop) }
+      if known[stream.name] != log.streamFiles { known[stream.name] = log.streamFiles }
+      if failure == nil {
+        if group.contains(where: \.append.isVisible) { watchers[stream.name]?.changed(on: loop) }
+        if let moment = log.lease.expiresAt { schedule.note(stream.name, at: moment) }
+      }
       synchronizeLater(stream)
       for (append, answer) in group {
         place += UInt64(append.items.count)

@@ -58,8 +58,11 @@ extension FileStreamStore {
         .failure(.full("first items of more than the \(LogRecord.bodyLimit) bytes of a record")))
     }
     busy(
-      stream, work: { StreamLog.create(stream.name, header, base: point.base, first: first, self.files, $0) },
-      then: created)
+      stream,
+      work: {
+        StreamLog.create(
+          stream.name, header, base: point.base, first: first, expectsLifetime: creation.expectsLifetime, self.files, $0)
+      }, then: created)
   }
 
   /// Of the source `stream`: where `fork` begins.

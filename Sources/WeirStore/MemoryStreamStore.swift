@@ -31,6 +31,8 @@ package final class MemoryStreamStore: StreamStore {
   /// What an item takes besides its bytes: its entry, the array's header, the allocator's share.
   package static let itemOverhead = 64
 
+  package var outlivesProcess: Bool { false }
+
   package let limits: Limits
   /// Of all items, with their overhead.
   package private(set) var bytesUsed = 0
@@ -210,7 +212,11 @@ package final class MemoryStreamStore: StreamStore {
     }
     end(stream, name, append.ending)
     if !append.isPlain { stream.writers.took(append, at: loop.wallClock) }
-    stream.watchers?.changed(on: loop)
+    if let lifetime = append.lifetime {
+      stream.lease = StreamLease(lifetime, mark: loop.wallClock)
+      if let moment = stream.lease.expiresAt { schedule.note(name, at: moment) }
+    }
+    if append.isVisible { stream.watchers?.changed(on: loop) }
     answer(.success(StreamAppended(tail: stream.tail, sequence: append.producer?.sequence, ending: append.ending)))
   }
 

@@ -209,13 +209,11 @@ package final class StoreCheck {
           segment.file, 0,
           "holds \"\(own.name)\" from position \(check.base) on: it is another stream's file, or was renamed")
       }
-      if own.createdAt != header.createdAt || own.contentType != header.contentType || own.lifetime != header.lifetime
-        || own.fork != header.fork
-      {
+      if own.createdAt != header.createdAt || own.contentType != header.contentType || own.fork != header.fork {
         damage(segment.file, 0, "its header does not agree with that of \(first.file)")
       }
     }
-    if header.kind != first.kind {
+    if !first.kind.holds(header.kind) {
       damage(first.file, 0, "is named \(first.kind.rawValue) and holds what is named \(header.kind.rawValue)")
     }
     for (one, other) in zip(segments, segments.dropFirst()) {

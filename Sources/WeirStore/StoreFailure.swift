@@ -79,3 +79,12 @@ package enum StoreFailure: Failure, Equatable {
     }
   }
 }
+
+extension StoreFailure {
+  init(_ failure: DiskFailure) {
+    switch failure {
+    case .full(let path): self = .full("no space left for \(path)")
+    default: self = .unavailable(failure.message)
+    }
+  }
+}

@@ -19,11 +19,14 @@ package struct StreamCreation: Equatable, Sendable {
   package var items: [[UInt8]]
   package var ending: StreamEnding?
   package var finds: Finding
+  /// It will be given a lifetime when it ends. Not needed for that; a store then does now what would cost more later.
+  package var expectsLifetime: Bool
 
   package init(
     contentType: String? = nil, lifetime: StreamLifetime? = nil, fork: StreamFork? = nil, items: [[UInt8]] = [],
-    ending: StreamEnding? = nil, finds: Finding = .sameConfiguration
+    ending: StreamEnding? = nil, finds: Finding = .sameConfiguration, expectsLifetime: Bool = false
   ) {
+    self.expectsLifetime = expectsLifetime
     self.contentType = contentType
     self.lifetime = lifetime
     self.fork = fork
@@ -81,21 +84,28 @@ package struct StreamAppend: Equatable, Sendable {
   package var producer: ProducerStamp?
   /// `Stream-Seq`, of all writers of this stream: each must be greater than the last, byte by byte.
   package var sequence: String?
+  /// What the stream's lifetime is from now on, counted from now. Nil: it stays what it was.
+  package var lifetime: StreamLifetime?
 
   package init(
     items: [[UInt8]], ending: StreamEnding? = nil, contentType: String? = nil, producer: ProducerStamp? = nil,
-    sequence: String? = nil
+    sequence: String? = nil, lifetime: StreamLifetime? = nil
   ) {
     self.items = items
     self.ending = ending
     self.contentType = contentType
     self.producer = producer
     self.sequence = sequence
+    self.lifetime = lifetime
   }
 
-  package var isNothing: Bool { items.isEmpty && ending == nil }
+  package var isNothing: Bool { items.isEmpty && ending == nil && lifetime == nil }
+  /// A reader has something to see.
+  package var isVisible: Bool { !items.isEmpty || ending != nil }
+  /// Nothing but a lifetime, and nobody's: the one thing that a stream which has ended takes.
+  package var isOnlyLifetime: Bool { !isVisible && lifetime != nil && producer == nil && sequence == nil }
   /// Nothing has to be judged but whether the stream has ended.
-  package var isPlain: Bool { producer == nil && sequence == nil && contentType == nil }
+  package var isPlain: Bool { producer == nil && sequence == nil && contentType == nil && lifetime == nil }
 }
 
 /// Who appends, and the how-manieth append it is: what makes a repeat do nothing (Durable Streams Protocol, 5.2.1).

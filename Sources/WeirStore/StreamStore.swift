@@ -17,7 +17,7 @@ package protocol StreamStore: AnyObject {
 
   /// Adds items at the tail, all or none, and optionally ends the stream in the same step, with what is known of the
   /// writer. What is wrong is told in this order: `.notFound`, `.gone`, `.staleProducer`, `.ended` (unless this very
-  /// append ended it), `.otherContentType`, a repeat (no failure), `.producerGap`, `.badFirstSequence`, `.sequenceRegression`.
+  /// append ended it, or gives it a lifetime and nothing else), `.otherContentType`, a repeat (no failure), `.producerGap`, `.badFirstSequence`, `.sequenceRegression`.
   func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>)
 
   /// Looking is no use: the lifetime of an idle stream goes on.
@@ -45,12 +45,16 @@ package protocol StreamStore: AnyObject {
 
   /// No other process writes to it: a run that is open here and not under way in this process has died with another.
   var isExclusive: Bool { get }
+
+  /// What it holds is there for the next process.
+  var outlivesProcess: Bool { get }
 }
 
 extension StreamStore {
   package func synchronize(_ answer: @escaping (StoreFailure?) -> Void) { answer(nil) }
   package func close() {}
   package var isExclusive: Bool { true }
+  package var outlivesProcess: Bool { true }
 
   /// An empty, open stream that stays. Finding one with the same content type is enough, whatever became of it.
   package func create(_ name: StreamName, contentType: String, _ answer: @escaping Answer<StreamStatus>) {

@@ -51,6 +51,7 @@ package struct StreamWriters: Equatable, Sendable {
       return .refused(.staleProducer(name, stamp, epoch: known.epoch))
     }
     if let ending {
+      if append.isOnlyLifetime { return .new }
       guard let stamp = append.producer, stamp == closer else { return .refused(.ended(name, ending)) }
       return .isRepeat(StreamAppended(tail: tail(), isRepeat: true, sequence: known?.sequence, ending: ending))
     }

@@ -42,7 +42,7 @@ final class BentStore: StreamStore {
     case wakesInside, wakesAfterCancel, wakesForEveryChange, wakesForNothing, keepsDeleted, listsUnsorted
     case listsAfterInclusive, listsTooMany, forgetsContentType, doublesItems, stampsNoTime, conflictsSilently
     case comparesTypesOnly, makesEmpty, neverExpires, forksAtTheTail, dropsSubOffsets, looksAreUse
-    case forgetsProducers, forgetsEpochs, forgetsSequences, takesAnyType
+    case neverExpiresLater, forgetsProducers, forgetsEpochs, forgetsSequences, takesAnyType
   }
 
   private let store: any StreamStore
@@ -104,6 +104,7 @@ final class BentStore: StreamStore {
       asked.items = []
     case .forgetsAborts: if case .aborted = asked.ending { asked.ending = .closed }
     case .neverEnds: asked.ending = nil
+    case .neverExpiresLater: asked.lifetime = nil
     case .forgetsProducers: asked.producer = nil
     case .forgetsEpochs: asked.producer?.epoch = 0
     case .forgetsSequences: asked.sequence = nil

@@ -268,6 +268,49 @@ import WeirTesting
     }
   }
 
+  /// Given to a stream that has ended, in one file or several, and whatever crash comes: known after the crash or not at all.
+  @Test func aLifetimeThatIsGivenLaterGoesOnOverARestart() throws {
+    for seed in 1...40 as ClosedRange<UInt64> {
+      let random = SeededRandom(seed: seed)
+      let bench = Bench(seed: seed)
+      var under = try bench.open()
+      under.isTimed = true
+      try under.create("a")
+      try under.create("b")
+      for _ in 0..<random.int(1...40) { try under.append("a", [String(repeating: "x", count: 100)]) }
+      if random.chance(0.5) { try under.append("a", [], ending: .closed) }
+      let count = try under.readAll("a").items.count
+      try under.append("a", StreamAppend(items: [], lifetime: .idle(seconds: 100)))
+      let given = bench.simulation.loop.now
+      if random.chance(0.5) {
+        // One that nobody was told of.
+        under.store.append(try StreamName("b"), StreamAppend(items: [], lifetime: .idle(seconds: 50))) { _ in }
+        bench.simulation.loop.advance(by: .microseconds(random.int(0...400)))
+      }
+      bench.crash()
+      under = try Self.openTimed(bench)
+      #expect(try under.status("a").lifetime == .idle(seconds: 100), "seed \(seed)")
+      #expect(bench.disk.paths.contains { $0.contains("a@") && $0.hasSuffix(".kept") }, "seed \(seed)")
+      #expect(try under.readAll("a").items.count == count, "seed \(seed)")
+      #expect(try Self.findings(bench) == [], "seed \(seed)")
+      bench.simulation.loop.run(until: given + .seconds(99))
+      #expect(under.failure { _ = try $0.status("a") } == nil, "seed \(seed)")
+      bench.crash()
+      under = try Self.openTimed(bench)
+      bench.simulation.loop.run(until: given + .seconds(125))
+      // Nobody has asked for it.
+      #expect(bench.disk.paths.contains { $0.contains("a@") } == false, "seed \(seed): \(bench.disk.paths)")
+      #expect(["StreamNotFound", nil].contains(under.failure { _ = try $0.status("b") }?.code), "seed \(seed)")
+    }
+  }
+
+  private static func findings(_ bench: Bench) throws -> [StoreCheck.Finding] {
+    var report: Result<StoreCheck.Report, StoreFailure>?
+    StoreCheck.run(directory: "/tmp/streams", disk: bench.disk) { report = $0 }
+    bench.simulation.loop.advance(by: .milliseconds(100))
+    return try #require(report).get().findings
+  }
+
   /// Reading a stream for a day writes what reading it once does.
   @Test func usesAreWrittenOverEachOther() throws {
     let bench = Bench()

@@ -82,6 +82,10 @@ import WeirTesting
     try under.fork("child", of: "source")
     try under.delete("source")
     try under.create(String(repeating: "Ü", count: 100), contentType: "text/plain")
+
+    try under.create("kept", contentType: "text/plain")
+    try under.append("kept", ["x"], ending: .closed)
+    try under.append("kept", StreamAppend(items: [], lifetime: .idle(seconds: 7200)))
   }
 
   static func files(_ simulation: SimulatedWorld) -> [String: [UInt8]] {
@@ -209,7 +213,10 @@ import WeirTesting
     #expect(try under.readAll("child").texts == ["kept for its fork"])
     #expect(under.failure { try $0.status("source") }?.code == "StreamGone")
     #expect(try under.status(String(repeating: "Ü", count: 100)).tail == .start)
-    #expect(try under.list().count == 10)
+    let kept = try under.status("kept")
+    #expect(kept.lifetime == .idle(seconds: 7200) && kept.ending == .closed)
+    #expect(kept.expiresAt == kept.createdAt + 40 + 8_100_000)
+    #expect(try under.list().count == 11)
 
     var report: Result<StoreCheck.Report, StoreFailure>?
     StoreCheck.run(directory: Self.folder, disk: simulation.disk) { report = $0 }

@@ -386,6 +386,50 @@ extension StreamStoreConformance {
       try hold(store.failure { _ = try $0.status("a") }?.code == "StreamNotFound")
       try hold(try store.list().isEmpty)
     },
+    StreamStoreConformance("a stream may be given a lifetime later, with its end or when it has ended") { store in
+      store.isTimed = true
+      let lifetime = StreamLifetime.idle(seconds: 100)
+      let now = try store.create("clock").createdAt
+      for name in ["open", "ended", "later", "read", "moment", "shorter", "for ever"] {
+        try store.create(name, StreamCreation(lifetime: name == "shorter" ? .idle(seconds: 5000) : nil, items: [[1]]))
+      }
+      store.pass(milliseconds: 60_000)
+      try store.append("open", StreamAppend(items: [[2]], lifetime: lifetime))
+      try store.append("ended", StreamAppend(items: [[2]], ending: .closed, lifetime: lifetime))
+      for name in ["later", "read", "moment", "shorter", "for ever"] {
+        try store.append(name, [], ending: .aborted(reason: "why"))
+      }
+      for name in ["later", "read", "shorter"] {
+        let tail = try store.append(name, StreamAppend(items: [], lifetime: lifetime)).tail
+        try hold(tail == Offset(1))
+      }
+      try store.append("moment", StreamAppend(items: [], lifetime: .until(now + 200_000)))
+      // An ended stream takes nothing else with it.
+      let name = try StreamName("later")
+      for append in [
+        StreamAppend(items: [[2]], lifetime: lifetime), StreamAppend(items: [], ending: .closed, lifetime: lifetime),
+        StreamAppend(items: []),
+      ] {
+        try hold(
+          store.failure { try $0.append("later", append) } == StoreFailure.ended(name, .aborted(reason: "why")))
+      }
+      for name in ["open", "ended", "later", "read", "shorter"] {
+        let status = try store.status(name)
+        try hold(status.lifetime == lifetime && (status.expiresAt ?? 0) >= status.createdAt + 160_000, name)
+      }
+      try hold(try store.status("open").ending == nil && store.status("ended").ending == .closed)
+      let moment = try store.status("moment")
+      try hold(moment.lifetime == .until(now + 200_000) && moment.expiresAt == now + 200_000)
+      store.pass(milliseconds: 90_000)
+      try hold(try store.readAll("read").ending == .aborted(reason: "why"))
+      store.pass(milliseconds: 60_000)
+      try hold(try store.list().map(\.name.path) == ["clock", "for ever", "read"])
+      for name in ["open", "ended", "later", "shorter", "moment"] {
+        try hold(store.failure { _ = try $0.read(name) }?.code == "StreamNotFound", name)
+      }
+      store.pass(milliseconds: 120_000)
+      try hold(try store.list().map(\.name.path) == ["clock", "for ever"])
+    },
     StreamStoreConformance("4.2 a fork's lifetime is its own, or its source's; a source that is over stays for it") {
       store in
       store.isTimed = true

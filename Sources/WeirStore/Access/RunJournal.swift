@@ -166,11 +166,13 @@ package final class RunJournal {
     append(.object(entry), answer)
   }
 
-  /// The run is over; nothing takes it up again.
-  package func end(_ ending: StreamEnding, _ answer: @escaping Answer<Void> = { _ in }) {
+  /// The run is over; nothing takes it up again. With a lifetime the journal has it from then on.
+  package func end(
+    _ ending: StreamEnding, lifetime: StreamLifetime? = nil, _ answer: @escaping Answer<Void> = { _ in }
+  ) {
     guard self.ending == nil else { return answer(.success(())) }
     self.ending = ending
-    store.append(stream, [], ending: ending) { answer($0.map { _ in }) }
+    store.append(stream, StreamAppend(items: [], ending: ending, lifetime: lifetime)) { answer($0.map { _ in }) }
   }
 
   private func append(_ entry: JSONValue, _ answer: @escaping Answer<Void>) {

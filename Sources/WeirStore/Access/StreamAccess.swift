@@ -126,15 +126,18 @@ package enum WorkflowStreams {
     try StreamName(journalPrefix + segment(workflow))
   }
 
-  /// Ends what a run that is over still has open: the streams that it wrote by name, then its journal.
+  /// Ends what a run that is over still has open: the streams that it wrote by name, then its journal. With a lifetime all of
+  /// them have it from then on: none may be over before the run is.
   package static func end(
-    workflow: String, _ ending: StreamEnding, in store: any StreamStore, _ done: @escaping () -> Void
+    workflow: String, _ ending: StreamEnding, lifetime: StreamLifetime?, in store: any StreamStore,
+    _ done: @escaping () -> Void
   ) {
     guard let journal = try? journal(of: workflow) else { return done() }
     each(of: workflow, in: store) { stream in
-      if stream.ending == nil { store.append(stream.name, [], ending: ending) { _ in } }
+      let append = StreamAppend(items: [], ending: stream.ending == nil ? ending : nil, lifetime: lifetime)
+      if !append.isNothing { store.append(stream.name, append) { _ in } }
     } then: {
-      store.append(journal, [], ending: ending) { _ in done() }
+      store.append(journal, StreamAppend(items: [], ending: ending, lifetime: lifetime)) { _ in done() }
     }
   }
 

@@ -3,7 +3,7 @@ import WeirCore
 /// The name of a segment's file: the stream's name, escaped, `@`, and the position of its first item in 16 digits.
 ///
 /// What a store must know of every stream before it is asked for any is in the names: the first segment of a stream that is a
-/// fork or has a lifetime ends in `.origin`, and `<stream>.gone` says that the stream was deleted and is kept for its forks.
+/// fork or was made with a lifetime ends in `.origin`, that of one which is given a lifetime later in `.kept`, and `<stream>.gone` says that the stream was deleted and is kept for its forks.
 ///
 /// Lower-case letters, digits, `-`, `_` and inner dots stand for themselves, every other byte is `%` and two hexadecimal
 /// digits, so names that differ in case or in Unicode's composition are different files everywhere. What would be too long for
@@ -12,7 +12,11 @@ enum LogFileName {
   enum Kind: String, CaseIterable {
     case log = ".log"
     case origin = ".origin"
+    case kept = ".kept"
     case gone = ".gone"
+
+    /// Whether a first segment of this kind begins with a header of that one.
+    func holds(_ header: Kind) -> Bool { self == header || (self == .kept && header == .log) }
   }
 
   /// With the rest of the name this stays below the 255 bytes that file systems take.

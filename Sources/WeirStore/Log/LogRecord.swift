@@ -51,7 +51,7 @@ struct LogRecord: Equatable {
 extension LogRecord {
   private enum Kind { static let header: UInt8 = 1, items: UInt8 = 2, use: UInt8 = 3 }
   private enum Flags {
-    static let closed: UInt8 = 1, aborted: UInt8 = 2, producer: UInt8 = 4, sequence: UInt8 = 8
+    static let closed: UInt8 = 1, aborted: UInt8 = 2, producer: UInt8 = 4, sequence: UInt8 = 8, lifetime: UInt8 = 16
     static let idle: UInt8 = 1, until: UInt8 = 2, fork: UInt8 = 4, firstItems: UInt8 = 8, sequenced: UInt8 = 16
   }
 
@@ -83,10 +83,9 @@ extension LogRecord {
     out.append(little: UInt64(bitPattern: header.createdAt))
     var flags: UInt8 = header.hasFirstItems ? Flags.firstItems : 0
     var life: Int64 = 0
-    switch header.lifetime {
-    case nil: break
-    case .idle(let seconds)?: (flags, life) = (flags | Flags.idle, seconds)
-    case .until(let moment)?: (flags, life) = (flags | Flags.until, moment)
+    if let lifetime = header.lifetime {
+      let written = Self.written(lifetime)
+      (flags, life) = (flags | written.flag, written.life)
     }
     if header.fork != nil { flags |= Flags.fork }
     if header.writers.sequence != nil { flags |= Flags.sequenced }
@@ -122,6 +121,7 @@ extension LogRecord {
     }
     if append.producer != nil { flags |= Flags.producer }
     if append.sequence != nil { flags |= Flags.sequence }
+    if append.lifetime != nil { flags |= Flags.lifetime }
     out.append(flags)
     out.append(little: UInt32(append.items.count))
     for item in append.items {
@@ -135,6 +135,18 @@ extension LogRecord {
       out.append(little: producer.sequence)
     }
     if let sequence = append.sequence { out.append(text: sequence) }
+    if let lifetime = append.lifetime {
+      let (flag, life) = Self.written(lifetime)
+      out.append(flag)
+      out.append(little: UInt64(bitPattern: life))
+    }
+  }
+
+  private static func written(_ lifetime: StreamLifetime) -> (flag: UInt8, life: Int64) {
+    switch lifetime {
+    case .idle(let seconds): (Flags.idle, seconds)
+    case .until(let moment): (Flags.until, moment)
+    }
   }
 
   /// What `append` makes longer, at most.
@@ -144,6 +156,7 @@ extension LogRecord {
     if case .aborted(let reason)? = append.ending { size += 4 + reason.utf8.count }
     if let producer = append.producer { size += 20 + producer.id.utf8.count }
     if let sequence = append.sequence { size += 4 + sequence.utf8.count }
+    if append.lifetime != nil { size += 9 }
     return size
   }
 
@@ -213,13 +226,9 @@ extension LogRecord {
       }
       var header = Header(name: name, contentType: type, createdAt: createdAt, usedAt: Int64(bitPattern: used))
       header.hasFirstItems = flags & Flags.firstItems != 0
-      let moment = Int64(bitPattern: life)
-      if flags & Flags.idle != 0 {
-        // Nobody is granted more: whoever wrote this wants sums to overflow.
-        guard (0...StreamLifetime.secondsLimit).contains(moment) else { return nil }
-        header.lifetime = .idle(seconds: moment)
-      } else if flags & Flags.until != 0 {
-        header.lifetime = .until(moment)
+      if flags & (Flags.idle | Flags.until) != 0 {
+        guard let lifetime = lifetime(flags, Int64(bitPattern: life)) else { return nil }
+        header.lifetime = lifetime
       }
       if flags & Flags.fork != 0 {
         guard let path = text(), let source = try? StreamName(path), let offset = number64(), offset <= Offset.limit,
@@ -242,6 +251,12 @@ extension LogRecord {
       }
       header.writers = StreamWriters(producers: producers, sequence: sequence)
       return header
+    }
+
+    private func lifetime(_ flags: UInt8, _ life: Int64) -> StreamLifetime? {
+      guard flags & Flags.idle != 0 else { return flags & Flags.until != 0 ? .until(life) : nil }
+      // Nobody is granted more: whoever wrote this wants sums to overflow.
+      return (0...StreamLifetime.secondsLimit).contains(life) ? .idle(seconds: life) : nil
     }
 
     private mutating func items() -> StreamAppend? {
@@ -269,7 +284,13 @@ extension LogRecord {
         guard let sequence = text() else { return nil }
         append.sequence = sequence
       }
-      return flags < 2 * Flags.sequence ? append : nil
+      if flags & Flags.lifetime != 0 {
+        guard let kind = byte(), let life = number64(), let lifetime = lifetime(kind, Int64(bitPattern: life)) else {
+          return nil
+        }
+        append.lifetime = lifetime
+      }
+      return flags < 2 * Flags.lifetime ? append : nil
     }
 
     private mutating func byte() -> UInt8? {

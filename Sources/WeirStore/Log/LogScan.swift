@@ -22,6 +22,8 @@ struct LogScan: Equatable {
   var tail: UInt64 = 0
   var ending: StreamEnding?
   var writers = StreamWriters()
+  /// The last one it was given.
+  var lifetime: StreamLifetime?
   /// The last use that was written down.
   var usedAt: Int64 = 0
   /// Where the last record begins, when it is one of use: the next one is written over it.
@@ -67,12 +69,13 @@ struct LogScan: Equatable {
       guard end == 0 else { return false }
       self.header = header
       (base, tail) = (record.position, record.position)
-      (writers, usedAt) = (header.writers, header.usedAt)
+      (writers, usedAt, lifetime) = (header.writers, header.usedAt, header.lifetime)
     case .items(let append, let time):
-      guard header != nil, record.position == tail, ending == nil else { return false }
+      guard header != nil, record.position == tail, ending == nil || append.isOnlyLifetime else { return false }
       index.add(tail, at: end)
       tail += UInt64(append.items.count)
-      ending = append.ending
+      ending = append.ending ?? ending
+      lifetime = append.lifetime ?? lifetime
       writers.took(append, at: time)
       usedAt = max(usedAt, time)
       usePlace = nil

@@ -136,7 +136,7 @@ struct StoreFolder {
           if isGone { leftovers.append(LogFileName.gone(stem)) }
           continue
         }
-        if let name = LogFileName.name(stem), first == .log {
+        if let name = LogFileName.name(stem), first != .origin {
           add(name, files, isGone)
         } else if LogFileName.name(stem) != nil || stem.hasPrefix("=") {
           unread.append((stem, files, isGone))

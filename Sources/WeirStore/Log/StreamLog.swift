@@ -54,6 +54,8 @@ final class StreamLog {
   private let stem: String
   /// The last segment's, in the folder.
   private var fileName: String
+  /// Of the first segment's file.
+  private var kind: LogFileName.Kind
   private var segments: [Segment]
   private var file: any DiskFile
   /// Bytes of the last segment that are on disk.
@@ -71,18 +73,22 @@ final class StreamLog {
   private var readEnds: [(base: UInt64, position: UInt64, place: Int)] = []
   private static let readEndsLimit = 8
 
-  private init(_ name: StreamName, _ files: Files, _ file: any DiskFile, _ segments: [Segment], _ scan: LogScan) {
+  private init(
+    _ name: StreamName, _ files: Files, _ file: any DiskFile, _ kind: LogFileName.Kind, _ segments: [Segment],
+    _ scan: LogScan
+  ) {
     self.name = name
     self.files = files
     self.file = file
     self.segments = segments
     stem = LogFileName.stem(name)
     fileName = ""
+    self.kind = kind
     header = scan.header ?? LogRecord.Header(name: name.path, contentType: "", createdAt: 0, usedAt: 0)
     tail = scan.tail
     ending = scan.ending
     writers = scan.writers
-    lease = StreamLease(header.lifetime, mark: scan.usedAt, grainDivisor: Self.grainDivisor)
+    lease = StreamLease(scan.lifetime, mark: scan.usedAt, grainDivisor: Self.grainDivisor)
     synced = scan.end
     usePlace = scan.usePlace
     recentFrom = scan.tail
@@ -95,7 +101,7 @@ final class StreamLog {
     older?.file.close()
   }
 
-  var streamFiles: StreamFiles { StreamFiles(bases: segments.map(\.base), first: header.kind) }
+  var streamFiles: StreamFiles { StreamFiles(bases: segments.map(\.base), first: kind) }
   /// The position of its own first item: what is before it is its source's.
   var base: UInt64 { segments[0].base }
   var contentType: String { header.contentType }
@@ -104,7 +110,7 @@ final class StreamLog {
   var status: StreamStatus {
     var status = StreamStatus(
       name: name, contentType: contentType, tail: Offset(tail), ending: ending, createdAt: header.createdAt)
-    (status.lifetime, status.expiresAt, status.fork) = (header.lifetime, lease.expiresAt, header.fork)
+    (status.lifetime, status.expiresAt, status.fork) = (lease.lifetime, lease.expiresAt, header.fork)
     return status
   }
 
@@ -115,16 +121,18 @@ final class StreamLog {
   /// A new stream with its first items, if there are any: its first segment is durable, and so is its name, before the
   /// answer. One record says that it was made: a crash leaves all of that or nothing.
   static func create(
-    _ name: StreamName, _ header: LogRecord.Header, base: UInt64, first: StreamAppend, _ files: Files,
-    _ answer: @escaping Answer<StreamLog>
+    _ name: StreamName, _ header: LogRecord.Header, base: UInt64, first: StreamAppend, expectsLifetime: Bool = false,
+    _ files: Files, _ answer: @escaping Answer<StreamLog>
   ) {
     var header = header
     header.hasFirstItems = !first.isNothing
-    begin(LogFileName.stem(name), header, base: base, header.kind, first, files) { result in
+    let kind = expectsLifetime && header.kind == .log ? .kept : header.kind
+    begin(LogFileName.stem(name), header, base: base, kind, first, files) { result in
       answer(
         result.map { file, bytes, isJournaled in
           let scan = LogScan(bytes)
-          let log = StreamLog(name, files, file, [Segment(base: base, index: scan.index, end: scan.end)], scan)
+          let log = StreamLog(
+            name, files, file, kind, [Segment(base: base, index: scan.index, end: scan.end)], scan)
           log.recentFrom = base
           (log.isNew, log.isDirty) = (isJournaled, isJournaled)
           log.remember(first.items, header.createdAt)
@@ -170,8 +178,9 @@ final class StreamLog {
           found.bases.dropLast().map { Segment(base: $0, index: nil, end: .max) } + [
             Segment(base: base, index: scan.index, end: scan.end)
           ]
-        let log = StreamLog(name, files, file, segments, scan)
-        if let header = scan.header, header.name != name.path || scan.base != base || header.kind != found.first {
+        let kind = found.first ?? .log
+        let log = StreamLog(name, files, file, kind, segments, scan)
+        if let header = scan.header, header.name != name.path || scan.base != base || !kind.holds(header.kind) {
           log.refuse(
             .unavailable("\(path) holds \"\(header.name)\" from \(scan.base) on: it is another stream's file"),
             from: base)
@@ -268,7 +277,7 @@ final class StreamLog {
     segments[segments.count - 1].index = scan.index
     segments[segments.count - 1].end = scan.end
     (tail, ending, writers) = (scan.tail, scan.ending, scan.writers)
-    lease = StreamLease(header.lifetime, mark: scan.usedAt, grainDivisor: Self.grainDivisor)
+    lease = StreamLease(scan.lifetime, mark: scan.usedAt, grainDivisor: Self.grainDivisor)
     if scan.verdict == .damaged { damage = damaged(path(segments[segments.count - 1].base), scan.end) }
     (recent, recentBytes, recentFrom) = ([], 0, scan.tail)
     readEnds = []
@@ -282,6 +291,11 @@ final class StreamLog {
     _ appends: [StreamAppend], _ writers: StreamWriters, time: Int64, _ answer: @escaping (StoreFailure?) -> Void
   ) {
     if let damage { return answer(damage) }
+    if kind == .log, appends.contains(where: { $0.lifetime != nil }) {
+      return markKept { failure in
+        if let failure { answer(failure) } else { self.append(appends, writers, time: time, answer) }
+      }
+    }
     guard segments[segments.count - 1].end < files.segmentLimit else {
       return roll { failure in
         if let failure { answer(failure) } else { self.append(appends, writers, time: time, answer) }
@@ -301,9 +315,12 @@ final class StreamLog {
       segments[segments.count - 1].end = place + bytes.count
       segments[segments.count - 1].index = index
       tail = position
-      ending = appends.last?.ending
+      ending = appends.last { $0.ending != nil }?.ending ?? ending
       self.writers = writers
       lease.written(at: time)
+      if let lifetime = appends.last(where: { $0.lifetime != nil })?.lifetime {
+        lease = StreamLease(lifetime, mark: time, grainDivisor: Self.grainDivisor)
+      }
       usePlace = nil
       for append in appends { remember(append.items, time) }
       answer(nil)
@@ -318,6 +335,30 @@ final class StreamLog {
       guard self.files.synchronizesAppends else { return commit() }
       self.synchronize(upTo: place + bytes.count) { failure in if let failure { answer(failure) } else { commit() } }
     }
+  }
+
+  /// Before the stream is given a lifetime: whoever opens the store next sees by the name that it may be over. A crash behind
+  /// this leaves a stream that is looked at once more than it needs.
+  private func markKept(_ answer: @escaping (StoreFailure?) -> Void) {
+    // The journal knows the file by its old name, and would make it again.
+    leaveJournal { failure in
+      if let failure { return answer(failure) }
+      let old = self.path(self.segments[0].base)
+      self.kind = .kept
+      self.files.disk.rename(old, self.path(self.segments[0].base)) { failure in
+        if let failure {
+          self.kind = .log
+          return answer(StoreFailure(failure))
+        }
+        self.fileName = self.streamFiles.name(self.stem, self.segments[self.segments.count - 1].base)
+        self.files.folder.synchronize { answer($0.map(StoreFailure.init)) }
+      }
+    }
+  }
+
+  private func leaveJournal(_ answer: @escaping (StoreFailure?) -> Void) {
+    guard let journal = files.journal else { return answer(nil) }
+    synchronize { failure in if let failure { answer(failure) } else { journal.forget(self.stem, answer) } }
   }
 
   /// True: `writeUse` must be called, so that the stream's lifetime counts from now after a restart as well.
@@ -391,7 +432,7 @@ final class StreamLog {
       if let failure { return answer(failure) }
       var header = self.header
       header.hasFirstItems = false
-      (header.usedAt, header.writers) = (self.lease.mark, self.writers)
+      (header.usedAt, header.writers, header.lifetime) = (self.lease.mark, self.writers, self.lease.lifetime)
       Self.begin(self.stem, header, base: self.tail, .log, nil, self.files) { result in
         switch result {
         case .failure(let failure): answer(failure)
@@ -547,15 +588,6 @@ final class StreamLog {
       default:
         answer(.failure(self.damaged(self.path(segment.base), place + at)))
       }
-    }
-  }
-}
-
-extension StoreFailure {
-  init(_ failure: DiskFailure) {
-    switch failure {
-    case .full(let path): self = .full("no space left for \(path)")
-    default: self = .unavailable(failure.message)
     }
   }
 }
