@@ -20,7 +20,7 @@ extension ServeApplication {
       let client = waiting(responder)
       learnEnds(of: runs[...]) { [self] in
         if client.isGone { return }
-        responder.send(Reply(["runs": .array(runs.map { summary(index[$0.id] ?? $0) })]))
+        responder.send(Reply(["runs": .array(runs.compactMap { index[$0.id].map(summary) })]))
       }
     case ("runs", 2):
       try allow(["GET", "HEAD"], request)
@@ -28,7 +28,7 @@ extension ServeApplication {
       let client = waiting(responder)
       transcript(of: run, limit: configuration.historyLimit) { value, _ in
         if client.isGone { return }
-        responder.send(Reply(value))
+        responder.send(value.map { Reply($0) } ?? Reply(.runNotFound(run.id)))
       }
     case ("runs", 3) where parts[2] == "stop":
       try allow(["POST"], request)
@@ -38,7 +38,11 @@ extension ServeApplication {
       responder.send(Reply(["id": .string(run.id), "state": "stopping"], status: 202))
     case ("sessions", 1):
       try allow(["GET", "HEAD"], request)
-      responder.send(Reply(["sessions": .array(sessions())]))
+      let client = waiting(responder)
+      learnEnds(of: index.runs.filter { $0.end != nil }[...]) { [self] in
+        if client.isGone { return }
+        responder.send(Reply(["sessions": .array(sessions())]))
+      }
     case ("sessions", 2) where request.method == "DELETE":
       try access.checkOrigin(request)
       try deleteSession(parts[1], responder)
@@ -50,7 +54,9 @@ extension ServeApplication {
       let client = waiting(responder)
       transcripts(of: runs[...], left: configuration.historyLimit, into: []) { values in
         if client.isGone { return }
-        responder.send(Reply(["id": .string(parts[1]), "runs": .array(values)]))
+        responder.send(
+          values.isEmpty
+            ? Reply(.sessionNotFound(parts[1])) : Reply(["id": .string(parts[1]), "runs": .array(values)]))
       }
     default:
       throw .notFound(path: request.path)
@@ -71,38 +77,54 @@ extension ServeApplication {
     return .object(members)
   }
 
-  /// Nobody tells the index when a run ends (that would be work for each token); it looks when it is asked.
+  /// How a run that this process has not seen ending has ended.
+  package func learnEnd(of id: String) {
+    if let run = index[id] { learnEnds(of: [run]) {} }
+  }
+
+  /// Looks at the streams of runs that are not known to have ended, and of those that may be gone by now.
   private func learnEnds(of runs: ArraySlice<RunIndex.Run>, _ done: @escaping () -> Void) {
-    guard let run = runs.first else { return done() }
-    guard run.end == nil else { return learnEnds(of: runs.dropFirst(), done) }
+    let now = loop.wallClock
+    guard let place = runs.firstIndex(where: { $0.end == nil || $0.expiresAt.map { $0 <= now } ?? true }) else {
+      return done()
+    }
+    let run = runs[place]
+    let rest = runs[(place + 1)...]
+    // A later job: a thousand streams that answer at once are no recursion.
+    let next = { [self] in loop.soon { [self] in learnEnds(of: rest, done) } }
     store.status(run.stream) { [self] result in
       switch result {
-      case .failure(.notFound):
+      case .failure(.notFound), .failure(.gone):
         index.delete(run.id)
-        learnEnds(of: runs.dropFirst(), done)
-      case .success(let status) where status.ending != nil && status.tail > .start:
+        next()
+      case .success(let status):
+        if status.ending != nil { index.looked(at: run.id, expiresAt: status.expiresAt) }
+        guard run.end == nil, let ending = status.ending, status.tail > .start else { return next() }
         store.read(run.stream, from: Offset(status.tail.value - 1), byteLimit: 1) { [self] result in
           if case .success(let batch) = result {
-            var end = status.ending == .closed ? EndState.truncated : .aborted
+            var end = ending == .closed ? EndState.truncated : .aborted
             if let item = batch.items.last, case .end(let state)? = try? RunEventCodec.decode(item.bytes) {
               end = state
             }
             index.ended(run.id, end)
           }
-          learnEnds(of: runs.dropFirst(), done)
+          next()
         }
-      default:
-        learnEnds(of: runs.dropFirst(), done)
+      case .failure: next()
       }
     }
   }
 
-  /// One run with what it said so far, and the bytes of text that took.
+  /// One run with what it said so far, and the bytes of text that took; nil: it is gone.
   private func transcript(
-    of run: RunIndex.Run, limit: Int, _ answer: @escaping (_ value: JSONValue, _ size: Int) -> Void
+    of run: RunIndex.Run, limit: Int, _ answer: @escaping (_ value: JSONValue?, _ size: Int) -> Void
   ) {
     RunDrain(store, run.stream, follows: false, limit: limit).start { [self] result in
       guard case .object(var members) = run.json else { return }
+      if case .failure(.notFound) = result {
+        index.delete(run.id)
+        return answer(nil, 0)
+      }
       guard case .success(let outcome) = result else {
         members.append(JSONMember("state", "unknown"))
         return answer(.object(members), 0)
@@ -136,7 +158,7 @@ extension ServeApplication {
   ) {
     guard let run = runs.first else { return done(values) }
     transcript(of: run, limit: max(0, left)) { [self] value, size in
-      transcripts(of: runs.dropFirst(), left: left - size, into: values + [value], done)
+      transcripts(of: runs.dropFirst(), left: left - size, into: values + (value.map { [$0] } ?? []), done)
     }
   }
 

@@ -2,8 +2,15 @@ import WeirCore
 import WeirStore
 
 /// The runs that this server knows, newest last, with what started them: what `/_weir/runs` and `/_weir/sessions`
-/// show. It is a bounded view, kept as a stream of the same store, so it outlives the process; what a run said and
-/// how it ended is in the run's own stream and is looked up there.
+/// show, and what the next process must take up. It is kept as a stream of the same store, so it outlives the process; what a
+/// run said is in the run's own stream and is looked up there.
+///
+/// It is bounded where it can be: runs that have ended are forgotten, oldest end first, beyond the limits. **A run that has not
+/// ended is never forgotten**; beyond `Limits.bytes` it is remembered without its arguments, which is some hundred bytes.
+///
+///     {"id", "workflow", "stream_id", "started_at", "arguments", "session_id"?, "ended"?}   a run
+///     {"ended": "<id>", "state": "completed"}                                               how one has ended
+///     {"forgotten": "<id>"}                                                                 it is not shown any more
 package final class RunIndex {
   package struct Limits: Sendable {
     /// Runs remembered: many days of one person's chats.
@@ -23,66 +30,87 @@ package final class RunIndex {
     package var startedAt: Int64
     /// nil while it runs, as far as anyone has looked.
     package var end: EndState?
+    /// Its stream may be over then, and is looked at again; milliseconds since 1970. nil: nobody has looked since it ended.
+    package var expiresAt: Int64?
+  }
+
+  private struct Entry {
+    var run: Run
+    var size: Int
+    /// In the order in which they came.
+    let number: Int
   }
 
   package static let contentType = "application/json"
   private static let batch = 256 << 10
+  /// Ends are written down with the next run, or when there are so many: a process that dies costs the next one a look at each.
+  private static let endsLimit = 64
+  /// Of a session's name that an open run keeps when its arguments are forgotten.
+  private static let sessionLimit = 256
 
   private let store: any StreamStore
   private let limits: Limits
   private let name: StreamName
-  private var order: [String] = []
-  private var byID: [String: Run] = [:]
+  /// What the stream is written anew from, while that is done.
+  private let copy: StreamName
+
+  private var byID: [String: Entry] = [:]
   private var byStream: [StreamName: String] = [:]
-  private var sizes: [String: Int] = [:]
+  /// Some of them may be gone (`Entry.number` tells).
+  private var order: [(id: String, number: Int)] = []
+  private var ended: ArraySlice<String> = []
+  /// Runs that still have their arguments.
+  private var whole: ArraySlice<String> = []
+  private var lastNumber = 0
   private var byteCount = 0
+
   private var isMade = false
-  /// Items in the index's own stream, to know when it is worth writing anew.
-  private var written = 0
+  /// The stream is being made, or written anew.
+  private var isBusy = false
+  private var waiting: [[UInt8]] = []
+  private var unwrittenEnds: [[UInt8]] = []
+  /// In the index's own stream since it was last written anew, to know when that is worth it.
+  private var written = (items: 0, bytes: 0)
 
   package init(_ store: any StreamStore, _ limits: Limits) throws(StoreFailure) {
     self.store = store
     self.limits = limits
     name = try StreamName("_weir/runs")
+    copy = try StreamName("_weir/runs-copy")
   }
 
-  package subscript(_ id: String) -> Run? { byID[id] }
-  package func run(of stream: StreamName) -> Run? { byStream[stream].flatMap { byID[$0] } }
+  package subscript(_ id: String) -> Run? { byID[id]?.run }
+  package func run(of stream: StreamName) -> Run? { byStream[stream].flatMap { byID[$0]?.run } }
   /// Newest first.
-  package var runs: [Run] { order.reversed().compactMap { byID[$0] } }
-  package var count: Int { order.count }
+  package var runs: [Run] { order.reversed().compactMap { entry($0)?.run } }
+  /// Those that have not ended, as far as anyone has looked; oldest first.
+  package var open: [Run] { order.compactMap { entry($0)?.run }.filter { $0.end == nil } }
+  package var count: Int { byID.count }
+  /// Of all that is remembered, as it is written down.
+  package var bytes: Int { byteCount }
+
+  private func entry(_ place: (id: String, number: Int)) -> Entry? {
+    byID[place.id].flatMap { $0.number == place.number ? $0 : nil }
+  }
 
   /// Adds a run that has just started. What can't be written down is still remembered by this process.
   package func add(_ run: Run) {
-    let entry = run.json.encoded()
-    remember(run, size: entry.count)
-    write([entry])
+    let bytes = run.written
+    remember(run, size: bytes.count)
+    write([bytes])
   }
 
-  private func write(_ entries: [[UInt8]]) {
-    guard isMade else {
-      store.create(name, contentType: Self.contentType) { [self] _ in
-        isMade = true
-        write(entries)
-      }
-      return
-    }
-    written += entries.count
-    guard written > 4 * limits.runs else { return store.append(name, entries, ending: nil) { _ in } }
-    // Most of it speaks of runs that are forgotten: it is written anew with what is remembered. Losing it half-way
-    // would lose the list of runs, not the runs.
-    let kept = order.compactMap { byID[$0]?.json.encoded() }
-    written = kept.count
-    isMade = false
-    store.delete(name) { [self] _ in
-      store.create(name, contentType: Self.contentType) { [self] _ in
-        isMade = true
-        store.append(name, kept, ending: nil) { _ in }
-      }
-    }
+  /// It has ended, whoever found out.
+  package func ended(_ id: String, _ end: EndState) {
+    guard let entry = byID[id], entry.run.end == nil else { return }
+    noteEnd(id, end)
+    unwrittenEnds.append((["ended": .string(id), "state": .string(end.rawValue)] as JSONValue).encoded())
+    if unwrittenEnds.count >= Self.endsLimit { write([]) }
+    trim()
   }
 
-  package func ended(_ id: String, _ end: EndState) { byID[id]?.end = end }
+  /// Its stream was looked at and is there, at least until then.
+  package func looked(at id: String, expiresAt: Int64?) { byID[id]?.run.expiresAt = expiresAt ?? .max }
 
   /// Takes a run out for good: its stream is deleted.
   package func delete(_ id: String) {
@@ -91,30 +119,137 @@ package final class RunIndex {
     write([(["forgotten": .string(id)] as JSONValue).encoded()])
   }
 
-  private func drop(_ id: String) {
-    guard let run = byID.removeValue(forKey: id) else { return }
-    byStream[run.stream] = nil
-    byteCount -= sizes.removeValue(forKey: id) ?? 0
-    order.removeAll { $0 == id }
+  // MARK: Remembering
+
+  private func remember(_ run: Run, size: Int) {
+    if byID[run.id] != nil { return }
+    lastNumber += 1
+    byID[run.id] = Entry(run: run, size: size, number: lastNumber)
+    byStream[run.stream] = run.id
+    byteCount += size
+    if order.count > 2 * byID.count + 16 { order.removeAll { entry($0) == nil } }
+    order.append((run.id, lastNumber))
+    whole.append(run.id)
+    if run.end != nil { ended.append(run.id) }
+    trim()
   }
 
-  /// Reads back what an earlier process wrote, newest `limits.runs` at most.
-  package func load(_ done: @escaping (StoreFailure?) -> Void) {
-    store.status(name) { [self] result in
-      let status: StreamStatus
-      switch result {
-      case .success(let found): status = found
-      case .failure(.notFound): return done(nil)
-      case .failure(let failure): return done(failure)
-      }
-      isMade = true
-      written = Int(status.tail.value)
-      let first = status.tail.value > UInt64(limits.runs) ? status.tail.value - UInt64(limits.runs) : 0
-      load(from: Offset(first), done)
+  private func noteEnd(_ id: String, _ end: EndState) {
+    byID[id]?.run.end = end
+    ended.append(id)
+  }
+
+  private func trim() {
+    while byID.count > limits.runs || (byteCount > limits.bytes && byID.count > 1), let oldest = ended.popFirst() {
+      drop(oldest)
+    }
+    while byteCount > limits.bytes, byID.count > 1, let oldest = whole.popFirst() {
+      guard var entry = byID[oldest] else { continue }
+      entry.run.arguments = []
+      if (entry.run.session?.utf8.count ?? 0) > Self.sessionLimit { entry.run.session = nil }
+      byteCount -= entry.size
+      entry.size = entry.run.written.count
+      byteCount += entry.size
+      byID[oldest] = entry
     }
   }
 
-  private func load(from offset: Offset, _ done: @escaping (StoreFailure?) -> Void) {
+  private func drop(_ id: String) {
+    guard let entry = byID.removeValue(forKey: id) else { return }
+    byStream[entry.run.stream] = nil
+    byteCount -= entry.size
+  }
+
+  // MARK: Writing down
+
+  private func write(_ entries: [[UInt8]]) {
+    waiting += unwrittenEnds + entries
+    unwrittenEnds = []
+    guard !isBusy, !waiting.isEmpty else { return }
+    guard isMade else {
+      isBusy = true
+      store.create(name, contentType: Self.contentType) { [self] result in
+        if case .success = result { isMade = true } else { waiting = [] }
+        isBusy = false
+        write([])
+      }
+      return
+    }
+    if written.items > 4 * limits.runs || written.bytes > 4 * limits.bytes { return writeAnew() }
+    let items = waiting
+    waiting = []
+    written.items += items.count
+    written.bytes += items.reduce(0) { $0 + $1.count }
+    store.append(name, items, ending: nil) { _ in }
+  }
+
+  /// Most of it speaks of runs that are forgotten. What is remembered is first written to another stream, so that a process which
+  /// dies on the way leaves one of the two whole.
+  private func writeAnew() {
+    isBusy = true
+    waiting = []
+    let kept = order.compactMap { entry($0)?.run.written }
+    func done(isMade: Bool) {
+      self.isMade = isMade
+      isBusy = false
+      write([])
+    }
+    written = (0, 0)
+    make(copy, kept) { [self] isCopied in
+      guard isCopied else { return done(isMade: true) }
+      store.delete(name) { [self] _ in
+        make(name, kept) { [self] isMade in
+          if isMade { store.delete(copy) { _ in } }
+          done(isMade: isMade)
+        }
+      }
+    }
+  }
+
+  private func make(_ name: StreamName, _ items: [[UInt8]], _ done: @escaping (Bool) -> Void) {
+    store.create(name, StreamCreation(contentType: Self.contentType, items: items)) { [store] result in
+      switch result {
+      // Another process has made it since, or it was left over.
+      case .success(let status) where status.existed:
+        store.append(name, items, ending: nil) { done((try? $0.get()) != nil) }
+      case .success: done(true)
+      case .failure: done(false)
+      }
+    }
+  }
+
+  // MARK: Reading back
+
+  /// Reads back what an earlier process wrote.
+  package func load(_ done: @escaping (StoreFailure?) -> Void) {
+    isBusy = true
+    func finish(_ failure: StoreFailure?) {
+      isBusy = false
+      write([])
+      done(failure)
+    }
+    read(name, from: .start) { [self] failure in
+      switch failure {
+      case nil:
+        isMade = true
+        // Whatever is in the copy is here as well.
+        store.delete(copy) { _ in finish(nil) }
+      case .notFound?:
+        // It was being written anew, or there is none.
+        read(copy, from: .start) { [self] failure in
+          guard failure == nil else { return finish(failure?.code == StoreFailure.notFound(copy).code ? nil : failure) }
+          make(name, order.compactMap { entry($0)?.run.written }) { [self] isMade in
+            self.isMade = isMade
+            if isMade { store.delete(copy) { _ in } }
+            finish(nil)
+          }
+        }
+      case let failure?: finish(failure)
+      }
+    }
+  }
+
+  private func read(_ name: StreamName, from offset: Offset, _ done: @escaping (StoreFailure?) -> Void) {
     store.read(name, from: offset, byteLimit: Self.batch) { [self] result in
       let batch: StreamBatch
       switch result {
@@ -123,25 +258,20 @@ package final class RunIndex {
       }
       if batch.items.isEmpty { return done(nil) }
       for item in batch.items {
+        written.items += 1
+        written.bytes += item.bytes.count
         guard let value = try? JSONValue.parse(item.bytes) else { continue }
         if let id = value["forgotten"]?.string {
           drop(id)
         } else if let run = Run(value) {
           remember(run, size: item.bytes.count)
+        } else if let id = value["ended"]?.string, let run = byID[id]?.run, run.end == nil {
+          noteEnd(id, value["state"]?.string.flatMap { EndState(rawValue: $0) } ?? .error)
+          trim()
         }
       }
-      load(from: batch.next, done)
+      read(name, from: batch.next, done)
     }
-  }
-
-  private func remember(_ run: Run, size: Int) {
-    if byID[run.id] != nil { return }
-    order.append(run.id)
-    byID[run.id] = run
-    byStream[run.stream] = run.id
-    sizes[run.id] = size
-    byteCount += size
-    while order.count > limits.runs || (byteCount > limits.bytes && order.count > 1) { drop(order[0]) }
   }
 }
 
@@ -156,6 +286,12 @@ extension RunIndex.Run {
     return .object(members)
   }
 
+  /// As the index's stream has it.
+  fileprivate var written: [UInt8] {
+    guard let end, case .object(let members) = json else { return json.encoded() }
+    return JSONValue.object(members + [JSONMember("ended", .string(end.rawValue))]).encoded()
+  }
+
   init?(_ value: JSONValue) {
     guard let id = value["id"]?.string, let workflow = value["workflow"]?.string,
       let path = value["stream_id"]?.string, let stream = try? StreamName(path),
@@ -163,6 +299,6 @@ extension RunIndex.Run {
     else { return nil }
     self.init(
       id: id, workflow: workflow, stream: stream, arguments: arguments, session: value["session_id"]?.string,
-      startedAt: Int64(startedAt))
+      startedAt: Int64(startedAt), end: value["ended"]?.string.flatMap { EndState(rawValue: $0) })
   }
 }

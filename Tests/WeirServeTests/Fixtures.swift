@@ -48,8 +48,10 @@ final class ListStore: StreamStore {
       status!.existed = true
     } else {
       status = StreamStatus(
-        name: name, contentType: creation.contentType ?? "", tail: .start, ending: nil, createdAt: loop.wallClock)
-      streams[name] = Stream(status: status!)
+        name: name, contentType: creation.contentType ?? "", tail: .start + creation.items.count, ending: nil,
+        createdAt: loop.wallClock)
+      let items = creation.items.map { StreamItem(bytes: $0, time: loop.wallClock) }
+      streams[name] = Stream(status: status!, items: items)
     }
     reply(answer, .success(status!))
   }

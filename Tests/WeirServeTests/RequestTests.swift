@@ -398,10 +398,88 @@ import WeirWire
       $0.index.runs = 3
       $0.index.bytes = 2000
     }
-    for _ in 0..<5 { bench.chat() }
+    for number in 1...5 {
+      bench.chat()
+      bench.finish("run\(number)", [])
+      bench.ask("GET", "/_weir/runs")
+    }
     #expect(bench.app.index.runs.map(\.id) == ["run5", "run4", "run3"])
     bench.ask("POST", "/chat", body: "{\"message\":\"\(String(repeating: "x", count: 3000))\"}")
     #expect(bench.app.index.runs.map(\.id) == ["run6"])
+  }
+
+  /// Whatever the limits say, a run that has not ended is remembered; what it was asked is not.
+  @Test func runsThatHaveNotEndedAreNotForgotten() throws {
+    let bench = try Bench {
+      $0.index.runs = 3
+      $0.index.bytes = 4000
+    }
+    let long = String(repeating: "x", count: 3000)
+    let count = 200
+    for _ in 0..<count { bench.ask("POST", "/chat", body: "{\"message\":\"\(long)\",\"session_id\":\"\(long)\"}") }
+    let index = bench.app.index
+    #expect(index.open.map(\.id) == (1...count).map { "run\($0)" })
+    // All but the newest without its arguments: some hundred bytes each.
+    #expect(index["run1"]?.arguments == [] && index["run1"]?.session == nil)
+    #expect(index.bytes < count * 200 + 7000, "\(index.bytes)")
+
+    // The stream was written anew on the way, more than once, and has them all.
+    let next = try ServeApplication(bench.app.configuration, host: bench.host, store: bench.store, loop: bench.loop)
+    next.load()
+    bench.loop.settle()
+    #expect(next.index.open.map(\.id) == (1...count).map { "run\($0)" })
+    #expect(next.index.bytes < count * 200 + 7000)
+    #expect(bench.store.streams[try StreamName("_weir/runs-copy")] == nil)
+
+    // With their ends they go.
+    for number in 1...count { next.index.ended("run\(number)", .completed) }
+    #expect(next.index.count == 3 && next.index.open.isEmpty)
+    let last = try ServeApplication(bench.app.configuration, host: bench.host, store: bench.store, loop: bench.loop)
+    last.load()
+    bench.loop.settle()
+    // The last few ends were not written down yet.
+    #expect(last.index.open.count < 64 && last.index.count < 67, "\(last.index.count)")
+  }
+
+  /// A process that dies while the index is written anew leaves all of it, in one stream or the other.
+  @Test func theIndexSurvivesACrashWhileItIsWrittenAnew() throws {
+    for isDeleted in [false, true] {
+      let bench = try Bench()
+      bench.chat()
+      bench.chat()
+      let (name, copy) = (try StreamName("_weir/runs"), try StreamName("_weir/runs-copy"))
+      bench.store.streams[copy] = bench.store.streams[name]
+      if isDeleted {
+        bench.store.streams[name] = nil
+      } else {
+        bench.store.streams[copy]?.items.removeLast()
+      }
+      for _ in 0..<2 {
+        let next = try ServeApplication(ServeConfiguration(), host: bench.host, store: bench.store, loop: bench.loop)
+        next.load()
+        bench.loop.settle()
+        #expect(next.index.open.map(\.id) == ["run1", "run2"])
+        #expect(bench.store.streams[copy] == nil && bench.store.streams[name] != nil)
+      }
+    }
+  }
+
+  @Test func whatIsGoneIsNotShown() throws {
+    let bench = try Bench()
+    for number in 1...3 {
+      bench.ask("POST", "/chat", body: #"{"message":"first","session_id":"s\#(number)"}"#)
+      bench.finish("run\(number)", [.text("one")])
+    }
+    #expect(bench.ask("GET", "/_weir/sessions").json?["sessions"]?.array?.count == 3)
+    #expect(bench.ask("GET", "/_weir/runs").json?["runs"]?.array?.count == 3)
+    // It was looked at, and may be over since.
+    bench.app.index.looked(at: "run1", expiresAt: bench.loop.wallClock)
+    for number in 1...2 { bench.store.streams[try StreamName("runs/run\(number)")] = nil }
+    #expect(bench.ask("GET", "/_weir/sessions").json?["sessions"]?.array?.count == 2)
+    #expect(bench.ask("GET", "/_weir/runs").json?["runs"]?.array?.count == 2)
+    #expect(bench.ask("GET", "/_weir/sessions/s2").status == 404)
+    #expect(bench.ask("GET", "/_weir/runs/run2").status == 404)
+    #expect(bench.app.index.runs.map(\.id) == ["run3"])
   }
 }
 
