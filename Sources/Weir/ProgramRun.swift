@@ -38,7 +38,9 @@ package struct ProgramRun {
     let instance = try instance(on: loop, world: RealWorld.make(loop: loop), granted: granted)
     let values = try arguments.values(instance.program.names)
     let signals = try Signals(loop, [.interrupt, .terminate]) { signal in
-      if !instance.shutDown() { instance.exit(signal == .interrupt ? 130 : 143) }
+      if instance.shutDown() { return }
+      // Somebody at the terminal wants it to stop; a machine wants the process gone, and the run may go on elsewhere.
+      if signal == .interrupt { instance.exit(130) } else { instance.park(143) }
     }
     defer { signals.cancel() }
     // A filter whose reader has gone is done (law 5); a server serves on, its readers are elsewhere.

@@ -19,13 +19,15 @@ package struct Project {
   package var store: String?
   /// How often they are synchronised (`--store-sync`).
   package var storeSync: String?
+  /// How long what ended runs have kept stays (`--keep`).
+  package var keep: String?
 
   package static let fileName = "weir.toml"
   static let otherFileName = "ailang.toml"
   /// Folders looked at upwards.
   static let depthLimit = 64
   static let byteLimit = 1 << 20
-  static let keys = ["caps", "ai_provider", "process_allowlist", "process_env", "store", "store_sync"]
+  static let keys = ["caps", "ai_provider", "process_allowlist", "process_env", "store", "store_sync", "keep"]
 
   /// `explicit`: the file named by `--config`, which must exist.
   package static func load(near program: String, explicit: String?) throws(ProjectFailure) -> Project {
@@ -95,6 +97,11 @@ package struct Project {
           throw ProjectFailure(path, "store_sync must be a text", hint: "store_sync = \"100ms\"")
         }
         storeSync = text
+      case "keep" where isOurs:
+        guard let text = member.value.string else {
+          throw ProjectFailure(path, "keep must be a text", hint: "keep = \"30d\", or \"forever\"")
+        }
+        keep = text
       case "ai_provider": break
       default:
         // An ailang.toml has tables of its own that are none of our business.

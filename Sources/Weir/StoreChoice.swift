@@ -16,11 +16,20 @@ package struct StoreOptions: Sendable {
   /// The store, opened at its first use.
   package func open(in world: World) -> any StreamStore { choice.open(in: world, synchronization: synchronization) }
 
-  /// The store for looking: a folder is read beside whoever writes to it, and nothing is made.
+  /// The store for looking: a folder is read beside whoever writes to it, nothing is made, and no lifetime is renewed.
   package func openForReading(in world: World) -> any StreamStore {
-    guard case .folder(let path) = choice else { return open(in: world) }
-    return DeferredStore(isExclusive: false) { answer in
-      FileStreamStore.follow(directory: path, disk: world.disk, loop: world.loop) { result in answer(result.map { $0 })
+    DeferredStore(isExclusive: false) { [choice] answer in
+      switch choice {
+      case .memory: answer(.success(choice.open(in: world, synchronization: .always)))
+      case .folder(let path):
+        FileStreamStore.follow(directory: path, disk: world.disk, loop: world.loop) { result in
+          answer(result.map { $0 })
+        }
+      case .redis(let url):
+        RedisStreamStore.open(url: url, world: world) { result in
+          if case .success(let store) = result { store.isReadingUse = false }
+          answer(result.map { $0 })
+        }
       }
     }
   }

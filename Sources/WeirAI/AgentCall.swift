@@ -22,6 +22,7 @@ final class AgentCall: ChatCall, RunEventSink {
   private let client: ChatClient
   private var sink: (any RunEventSink)?
   private var memory: ConversationMemory?
+  private weak var sessions: AgentSessions?
   private var phase = Phase.idle
   private var reply = ""
   private var timer: (any Cancellable)?
@@ -43,8 +44,9 @@ final class AgentCall: ChatCall, RunEventSink {
 
   // MARK: Steps
 
-  func wait(_ memory: ConversationMemory, _ ticket: any Cancellable) {
+  func wait(_ memory: ConversationMemory, of sessions: AgentSessions, _ ticket: any Cancellable) {
     self.memory = memory
+    self.sessions = sessions
     phase = .queued(ticket)
     limit(AgentSessions.queueWaitLimit) { [self] in
       guard case .queued(let ticket) = phase else { return }
@@ -137,7 +139,9 @@ final class AgentCall: ChatCall, RunEventSink {
 
   func stop() {
     switch phase {
-    case .asking(let call, _): call.stop()
+    case .asking(let call, _):
+      if sessions?.isRemembering == false { memory = nil }
+      call.stop()
     case .queued(let ticket):
       ticket.cancel()
       abortSoon()

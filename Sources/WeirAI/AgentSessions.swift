@@ -15,12 +15,20 @@ package final class AgentSessions {
   let store: any StreamStore
   package let registry: ProviderRegistry
   private let queue: KeyedQueue<StreamName>
+  private(set) var isRemembering = true
 
   package init(client: ChatClient, registry: ProviderRegistry, store: any StreamStore) {
     self.client = client
     self.registry = registry
     self.store = store
     queue = KeyedQueue(loop: client.world.loop)
+  }
+
+  /// Calls that are stopped meanwhile leave no turn in their conversations: they will be made again.
+  package func withoutRemembering(_ stop: () -> Void) {
+    isRemembering = false
+    stop()
+    isRemembering = true
   }
 
   /// `session` nil or empty: a fresh conversation, nothing is kept. The call's `.end` is delivered after its turn is
@@ -41,7 +49,7 @@ package final class AgentSessions {
           throw RunFailure(.internal, error.message)
         }
         do throws(KeyedQueueFailure) {
-          call.wait(memory, try queue.add(memory.name) { turn in call.turnCame(turn) })
+          call.wait(memory, of: self, try queue.add(memory.name) { turn in call.turnCame(turn) })
         } catch {
           throw RunFailure(
             .rateLimit, "too many calls are waiting in this session of agent \(agent.name)", hint: error.hint)

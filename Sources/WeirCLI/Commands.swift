@@ -71,6 +71,13 @@ enum Commands {
       "what is acknowledged survives power loss: always (default), or but for the last TIME, such as 100ms"),
   ]
 
+  private static let keep: [CommandSpec.OptionSpec] = [
+    .init(
+      "keep", value: "TIME",
+      "how long what an ended run has kept stays when nobody reads it: 30d, 12h or forever (default: WEIR_KEEP, else 30d of a workflow's run, forever of the program's own)"
+    )
+  ]
+
   /// Of one run: `weir test` makes many.
   private static let recordings: [CommandSpec.OptionSpec] = [
     .init("record", value: "FILE", "write down what the program's sources and models yield, and when"),
@@ -87,7 +94,7 @@ enum Commands {
         .init("entry", value: "NAME", "function to start (default main)"),
         .init("args-json", value: "JSON", "its arguments, as an object"),
         .init("run-id", value: "ID", "the id of this run; one that did not end is taken up again"),
-      ] + store + program + streams + recordings + processes + server + [help]),
+      ] + store + keep + program + streams + recordings + processes + server + [help]),
     CommandSpec(
       name: "check", summary: "Check programs without running them", operand: "FILE…", operandRange: 1...1000,
       options: [
@@ -127,7 +134,7 @@ enum Commands {
       ]),
     CommandSpec(
       name: "serve", summary: "Serve the workflows of a program over HTTP", operand: "FILE", operandRange: 1...1,
-      options: server + store + program + streams + recordings + processes + [help]),
+      options: server + store + keep + program + streams + recordings + processes + [help]),
     CommandSpec(
       name: "runs", summary: "List what programs have done with steps and streams, show one run, take one up again",
       operand: "[ls|show ID|resume ID]", operandRange: 0...2,

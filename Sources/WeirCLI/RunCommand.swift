@@ -35,6 +35,7 @@ enum RunCommand {
       project = try Project.load(near: path, explicit: command["config"])
       try ProcessFlags.add(command, project, to: &options.processes)
       store = try StoreFlags.options(earlier?.from ?? command, project)
+      options.retention = try StoreFlags.retention(command, project)
     } catch let failure as UsageFailure {
       throw failure
     } catch {

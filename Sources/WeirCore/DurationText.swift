@@ -1,9 +1,9 @@
-/// Durations as people write them: `30s`, `5m`, `1m30s`, `500ms`, `2h`, `0`. Used by flags, configuration and messages.
+/// Durations as people write them: `30s`, `5m`, `1m30s`, `500ms`, `2h`, `30d`, `0`. Used by flags, configuration and messages.
 extension Duration {
   /// Longest accepted: more is a mistake of units, and this stays far from where nanoseconds overflow.
   package static let textLimit = Duration.seconds(366 * 24 * 3600)
 
-  /// Units `h m s ms us ns`, each number whole or decimal, largest unit first, none twice. Nil for anything else.
+  /// Units `d h m s ms us ns`, each number whole or decimal, largest unit first, none twice. Nil for anything else.
   package init?(text: String) {
     if text == "0" {
       self = .zero
@@ -24,6 +24,7 @@ extension Duration {
       while at < bytes.count, (0x61...0x7A).contains(bytes[at]) { at += 1 }
       let unit: Double
       switch String(decoding: bytes[unitStart..<at], as: UTF8.self) {
+      case "d": unit = 86400e9
       case "h": unit = 3600e9
       case "m": unit = 60e9
       case "s": unit = 1e9

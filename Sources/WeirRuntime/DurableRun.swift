@@ -66,6 +66,8 @@ package final class DurableRun {
   private let access: StreamAccess
   /// What `weir runs resume` needs to start it again.
   private let begun: JSONValue
+  /// Of all that it has kept, from its end on. Nil: for ever.
+  private let lifetime: StreamLifetime?
   private var journal: RunJournal?
   private var opening: [WeirStore.Answer<RunJournal>] = []
   private var writers: [String: DurableWriter] = [:]
@@ -74,11 +76,24 @@ package final class DurableRun {
   private var passed: [String: UInt64] = [:]
   private var uses: [String: Int] = [:]
 
-  package init(id: String, begun: JSONValue, access: StreamAccess, journal: RunJournal? = nil) {
+  package init(
+    id: String, begun: JSONValue, access: StreamAccess, journal: RunJournal? = nil, lifetime: StreamLifetime? = nil
+  ) {
     self.id = id
     self.begun = begun
     self.access = access
     self.journal = journal
+    self.lifetime = lifetime
+  }
+
+  /// It has a journal, or is being given one: another process can take it up from there.
+  var isResumable: Bool { journal.map { $0.ending == nil } ?? !opening.isEmpty }
+
+  /// Leaves it to another process: what it has open is let go, and nothing that it has kept is ended.
+  func park() {
+    scope.close()
+    writers = [:]
+    passed = [:]
   }
 
   package func withJournal(_ answer: @escaping WeirStore.Answer<RunJournal>) {
@@ -170,31 +185,38 @@ package final class DurableRun {
 
   // MARK: The end
 
-  /// The run is over: what it still writes is closed, or aborted with the reason, and nobody takes it up again.
+  /// The run is over: what it still writes is closed, or aborted with the reason, and nobody takes it up again. The journal ends
+  /// last: while it is open, what the run has kept stays.
   package func end(failure: String?, _ done: @escaping () -> Void = {}) {
     scope.close()
+    let namespaces = writers.keys
     var open = 1
     func one() {
       open -= 1
-      if open == 0 { done() }
+      if open == 0 { endJournal(failure.map { .aborted(reason: $0) } ?? .closed, namespaces, done) }
     }
     for writer in writers.values where writer.isWritable {
       open += 1
       if let failure { writer.abort(failure) { _ in one() } } else { writer.close { _ in one() } }
     }
     writers = [:]
-    // What only steps wrote that were passed over: nobody has opened it in this life.
-    let ending: StreamEnding = failure.map { .aborted(reason: $0) } ?? .closed
-    for namespace in passed.keys {
-      guard let name = try? WorkflowStreams.name(workflow: id, namespace: namespace) else { continue }
-      open += 1
-      access.store.append(name, [], ending: ending) { _ in one() }
-    }
     passed = [:]
-    if let journal {
-      open += 1
-      journal.end(ending) { _ in one() }
-    }
     one()
+  }
+
+  private func endJournal(
+    _ ending: StreamEnding, _ namespaces: some Sequence<String>, _ done: @escaping () -> Void
+  ) {
+    guard let journal else { return done() }
+    // An earlier life may have written what this one has not opened.
+    if journal.isResumed {
+      return WorkflowStreams.end(workflow: id, ending, lifetime: lifetime, in: access.store, done)
+    }
+    if let lifetime {
+      for name in namespaces.compactMap({ try? WorkflowStreams.name(workflow: id, namespace: $0) }) {
+        access.store.append(name, StreamAppend(items: [], lifetime: lifetime)) { _ in }
+      }
+    }
+    journal.end(ending, lifetime: lifetime) { _ in done() }
   }
 }

@@ -41,6 +41,8 @@ package final class ProgramInstance {
     package var runID: String?
     /// What starts this run again, for its journal.
     package var begun: JSONValue = [:]
+    /// How long what has ended stays (`--keep`).
+    package var retention = RunRetention()
     /// Writes down what sources yield, into this file (`--record`).
     package var record: String?
     /// Sources are those of a recording (`--replay`), no faster than `replaySpeed` times as it was; nil: as fast as can be.
@@ -85,6 +87,10 @@ package final class ProgramInstance {
   private var servers: [ProgramServer] = []
   private var stopping: Stopping?
   private var isLeaving = false
+  /// What the program does itself is left to be taken up.
+  private var isParked = false
+  /// The run that `resume` waits for.
+  private var resumed: String?
 
   package init(
     program: Program, world: World, store: any StreamStore, providers: ProviderRegistry, options: Options,
@@ -138,7 +144,7 @@ package final class ProgramInstance {
   func run(of fiber: Fiber) -> RunFrame {
     if let frame = fiber.attachment as? RunFrame ?? mainRun { return frame }
     let id = options.runID ?? world.random.identifier()
-    let frame = RunFrame(DurableRun(id: id, begun: options.begun, access: access))
+    let frame = RunFrame(DurableRun(id: id, begun: options.begun, access: access, lifetime: options.retention.own))
     mainRun = frame
     return frame
   }
@@ -218,15 +224,11 @@ package final class ProgramInstance {
     initialise { [weak self] result in
       guard let self else { return }
       guard case .success = result else { return finished(result) }
-      runs.onEnd = { [weak self] run, state in
-        guard let self, run == id else { return }
-        log("run \(id): \(state.rawValue)")
-        if case .closed = RunWriter.ending(of: state) { exit(0) } else { exit(1) }
-      }
-      runs.recover(id) { [weak self] result in
+      resumed = id
+      runs.recovery.add(id) { [weak self] result in
         guard let self else { return }
         switch result {
-        case .success(.resumed): break
+        case .success(.resumed), .success(.left): break
         case .success(.interrupted):
           log("run \(id) kept nothing that it could be taken up from: it has failed now")
           exit(1)
@@ -346,6 +348,7 @@ package final class ProgramInstance {
 
   /// What the program still writes is whole if it ended well.
   private func endMainRun(_ code: Int) {
+    if isParked { return synchronize(code) }
     let why = code == 0 ? nil : (startFailure.map { "\($0.code): \($0.message)" } ?? "exit status \(code)")
     guard let mainRun else { return synchronize(code) }
     mainRun.run.end(failure: why) { [self] in synchronize(code) }
@@ -390,6 +393,22 @@ package final class ProgramInstance {
     told?(code)
   }
 
+  /// Ends with this status because the machine wants the process gone, and leaves every run that can be taken up as it is: what
+  /// the program does itself (`weir runs resume`), and its workflows' runs.
+  package func park(_ code: Int) {
+    if isLeaving { return exit(code) }
+    runs.park()
+    if let mainRun, mainRun.run.isResumable, store.outlivesProcess {
+      isParked = true
+      sessions.withoutRemembering {
+        scheduler.abandon { ($0.attachment as? RunFrame)?.run === mainRun.run || $0.attachment == nil }
+      }
+      mainRun.run.park()
+      log("run \(mainRun.run.id) is left to be taken up", hint: "weir runs resume \(mainRun.run.id)")
+    }
+    exit(code)
+  }
+
   // MARK: Servers
 
   /// Listens; a port that can't be had ends the program with one clear line.
@@ -428,10 +447,12 @@ package final class ProgramInstance {
   /// second stops at once. Answers false when nothing was being served: then there is nothing to wait for.
   package func shutDown() -> Bool {
     guard stopping == nil else {
+      runs.park()
       exit(130)
       return true
     }
     guard !servers.isEmpty else { return false }
+    runs.recovery.close()
     stopping = Stopping(openServers: servers.count)
     let grace = options.server.grace
     for server in servers {
@@ -461,14 +482,24 @@ package final class ProgramInstance {
     exit(1)
   }
 
+  func ended(run id: String, _ state: EndState) {
+    for server in servers { server.ended(run: id, state) }
+    if id == resumed {
+      log("run \(id): \(state.rawValue)")
+      if case .closed = RunWriter.ending(of: state) { exit(0) } else { exit(1) }
+    }
+    runsEnded()
+  }
+
   func runsEnded() {
     if stopping != nil { wentDown() }
   }
 
-  /// One step further down. What still runs after the grace is ended honestly: its stream says `aborted` and not nothing.
+  /// One step further down. What still runs after the grace is left to the next process, or ended honestly: its stream says
+  /// `aborted` and not nothing.
   private func wentDown() {
     guard let stopping, stopping.openServers == 0 else { return }
-    if stopping.isGraceOver { runs.stopAll() }
+    if stopping.isGraceOver { runs.park() }
     if runs.count == 0 { world.loop.soon { [weak self] in self?.serversEnded() } }
   }
 

@@ -75,14 +75,25 @@ final class ProgramServer: Handle {
   func recover(_ answer: @escaping (StoreFailure?) -> Void) {
     guard let application else { return answer(nil) }
     let store = instance.store
-    application.load { [instance] failure in
-      if let failure { return answer(failure) }
+    application.load { [self] failure in
       // Where other processes write as well, a run that is open may be theirs.
-      guard store.isExclusive else { return answer(nil) }
-      var open = application.index.runs.reversed()[...]
-      var (resumed, interrupted) = (0, 0)
-      func next() {
-        guard let run = open.popFirst() else {
+      if failure != nil || !store.isExclusive { return answer(failure) }
+      let open = application.index.open.map(\.id)
+      var (left, resumed, interrupted) = (open.count, 0, 0)
+      if left == 0 { return answer(nil) }
+      for id in open {
+        instance.runs.recovery.add(id) { [self] result in
+          switch result {
+          case .success(.resumed): resumed += 1
+          case .success(.interrupted(let state)):
+            interrupted += 1
+            application.index.ended(id, state)
+          case .success(.ended): application.learnEnd(of: id)
+          case .success(.left): break
+          case .failure(let failure): instance.log("run \(id) could not be taken up: \(failure.message)")
+          }
+          left -= 1
+          if left > 0 { return }
           if resumed > 0 {
             instance.log("\(resumed) run\(resumed == 1 ? "" : "s") of an earlier process taken up again")
           }
@@ -90,23 +101,13 @@ final class ProgramServer: Handle {
             instance.log(
               "\(interrupted) run\(interrupted == 1 ? "" : "s") of an earlier process had not ended, and failed")
           }
-          return answer(nil)
-        }
-        // Started by this process meanwhile.
-        if instance.runs.runs[run.id] != nil { return next() }
-        instance.runs.recover(run.id) { result in
-          switch result {
-          case .success(.resumed): resumed += 1
-          case .success(.interrupted): interrupted += 1
-          case .success(.ended): break
-          case .failure(let failure): instance.log("run \(run.id) could not be taken up: \(failure.message)")
-          }
-          instance.world.loop.soon(next)
+          answer(nil)
         }
       }
-      next()
     }
   }
+
+  func ended(run id: String, _ state: EndState) { application?.index.ended(id, state) }
 
   private func announce(_ address: SocketAddress, _ serve: ServeConfiguration) {
     let scheme = instance.options.server.tls == nil ? "http" : "https"

@@ -14,12 +14,16 @@ final class RunTable {
 
   private unowned let instance: ProgramInstance
   private(set) var runs: [String: Run] = [:]
-  /// Told of every run that has ended.
-  var onEnd: ((_ run: String, _ state: EndState) -> Void)?
   /// Runs whose streams the store is making.
   private var beginning = 0
+  /// The process ends: nothing is begun any more.
+  private var isParked = false
+  private(set) var recovery: RunRecovery!
 
-  init(instance: ProgramInstance) { self.instance = instance }
+  init(instance: ProgramInstance) {
+    self.instance = instance
+    recovery = RunRecovery(self, instance: instance)
+  }
 
   var count: Int { runs.count + beginning }
 
@@ -56,16 +60,24 @@ final class RunTable {
         (instance.options.begun.members ?? []) + [
           JSONMember("workflow", .string(workflow.route.name)), JSONMember("arguments", .object(arguments)),
         ]
-      let run = self.add(DurableRun(id: ticket.id, begun: .object(begun), access: instance.access), ticket, workflow)
+      let durable = DurableRun(
+        id: ticket.id, begun: .object(begun), access: instance.access, lifetime: instance.options.retention.served)
+      let run = self.add(durable, ticket, workflow)
       // Before the answer: whoever asked may stop the run at once. The fiber runs in a later job.
       self.begin(run, workflow, values)
       answer(.success(ticket))
+      if self.isParked { self.park() }
     }
   }
 
+  func writer(of ticket: RunTicket) -> RunWriter {
+    RunWriter(
+      stream: ticket.stream, lifetime: instance.options.retention.served, store: instance.store,
+      loop: instance.world.loop)
+  }
+
   private func add(_ durable: DurableRun, _ ticket: RunTicket, _ workflow: Workflow) -> Run {
-    let run = Run(
-      durable, writer: RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop))
+    let run = Run(durable, writer: writer(of: ticket))
     runs[run.id] = run
     run.writer.onEnd = { [weak self] state, failure in self?.ended(run, workflow, state, failure) }
     return run
@@ -73,85 +85,26 @@ final class RunTable {
 
   // MARK: Runs of a process that died
 
-  package enum Recovery: Equatable {
-    /// Under way again: what it had answered before is void, what its steps had done is not.
-    case resumed
-    /// It kept nothing to be taken up from, so it has failed: its stream says so.
-    case interrupted
-    /// There is nothing to do.
-    case ended
+  /// Takes up a run from what its journal says. False: this process is about to end, and leaves it where it is. Throws what is
+  /// wrong with its arguments.
+  func resume(
+    _ journal: RunJournal, _ ticket: RunTicket, of workflow: Workflow, hasAnswered: Bool
+  ) throws(RunFailure) -> Bool {
+    let values = try workflow.values(for: journal.begun["arguments"]?.members ?? [], in: instance)
+    if isParked { return false }
+    let durable = DurableRun(
+      id: ticket.id, begun: journal.begun, access: instance.access, journal: journal,
+      lifetime: instance.options.retention.served)
+    let run = add(durable, ticket, workflow)
+    if hasAnswered { run.writer.runEvent(.restart) }
+    begin(run, workflow, values)
+    return true
   }
 
-  /// Takes up a run that another process has left, or ends it honestly.
-  func recover(_ id: String, _ answer: @escaping (Result<Recovery, RunFailure>) -> Void) {
-    let ticket: RunTicket
-    do throws(StoreFailure) { ticket = try RunTicket(id: id) } catch { return answer(.failure(Self.failure(error))) }
-    if runs[id] != nil { return answer(.success(.resumed)) }
-    instance.store.status(ticket.stream) { [self] result in
-      switch result {
-      case .failure(.notFound): answer(.success(.ended))
-      case .failure(let failure): answer(.failure(Self.failure(failure)))
-      case .success(let status) where status.ending != nil:
-        // Its process may have died between that and the end of what it wrote by name.
-        guard let journal = try? WorkflowStreams.journal(of: id) else { return answer(.success(.ended)) }
-        instance.store.status(journal) { [self] result in
-          guard case .success(let journal) = result, journal.ending == nil else { return answer(.success(.ended)) }
-          WorkflowStreams.end(workflow: id, status.ending ?? .closed, in: instance.store) { answer(.success(.ended)) }
-        }
-      case .success(let status):
-        RunJournal.read(run: id, store: instance.store) { [self] result in
-          switch result {
-          case .success(let journal): resume(journal, ticket, hasAnswered: status.tail > .start, answer)
-          case .failure(.notFound): interrupt(ticket, "it was under way when its process ended", answer)
-          case .failure(let failure): answer(.failure(Self.failure(failure)))
-          }
-        }
-      }
-    }
-  }
-
-  private static func failure(_ failure: StoreFailure) -> RunFailure {
-    RunFailure(code: failure.code, message: failure.message, hint: failure.hint, retryable: true, status: 503)
-  }
-
-  private func resume(
-    _ journal: RunJournal, _ ticket: RunTicket, hasAnswered: Bool,
-    _ answer: @escaping (Result<Recovery, RunFailure>) -> Void
-  ) {
-    guard journal.ending == nil, journal.begun != .null else {
-      return interrupt(ticket, "it was under way when its process ended", answer)
-    }
-    let name = journal.begun["workflow"]?.string ?? ""
-    guard let workflow = instance.declared.first(where: { $0.route.name == name }) else {
-      return interrupt(ticket, "this program has no workflow \"\(name)\" to take it up with", answer)
-    }
-    do throws(RunFailure) {
-      let values = try workflow.values(for: journal.begun["arguments"]?.members ?? [], in: instance)
-      let run = add(
-        DurableRun(id: ticket.id, begun: journal.begun, access: instance.access, journal: journal), ticket, workflow)
-      if hasAnswered { run.writer.runEvent(.restart) }
-      begin(run, workflow, values)
-      answer(.success(.resumed))
-    } catch {
-      interrupt(ticket, error.message, answer)
-    }
-  }
-
-  private func interrupt(
-    _ ticket: RunTicket, _ why: String, _ answer: @escaping (Result<Recovery, RunFailure>) -> Void
-  ) {
-    let writer = RunWriter(stream: ticket.stream, store: instance.store, loop: instance.world.loop)
-    writer.onEnd = { [instance] _, failure in
-      if let failure { return answer(.failure(Self.failure(failure))) }
-      WorkflowStreams.end(workflow: ticket.id, .aborted(reason: "RunInterrupted"), in: instance.store) {
-        answer(.success(.interrupted))
-      }
-    }
-    writer.fail(RunFailure(code: "RunInterrupted", message: "the run did not end: \(why)", retryable: true))
-  }
+  // MARK: Stopping
 
   func stop(run id: String) {
-    guard let run = runs[id] else { return }
+    guard let run = runs[id] else { return recovery.stop(id) }
     if let source = run.writer.source {
       source.stop()
     } else if let fiber = run.fiber {
@@ -161,6 +114,49 @@ final class RunTable {
 
   func stopAll() {
     for id in runs.keys.sorted() { stop(run: id) }
+  }
+
+  /// Why a run ends with its server that could not be left to the next one.
+  static let serverStopped = RunFailure(
+    code: "ServerStopped",
+    message: "the server was stopped, and this run kept nothing that another process could take it up from",
+    retryable: true)
+
+  /// This process is about to end. Runs that the next one takes up from their journals are left as they are: nothing of them runs
+  /// any more, their providers' connections are closed, and what they have kept is open. The others are stopped, and say why.
+  func park() {
+    isParked = true
+    recovery.close()
+    // Where others write as well nobody takes up what is open: it may be somebody's.
+    let isTakenUp = instance.store.isExclusive && instance.store.outlivesProcess
+    var count = 0
+    for id in runs.keys.sorted() {
+      guard let run = runs[id] else { continue }
+      if isTakenUp, run.durable.isResumable {
+        park(run)
+        count += 1
+      } else if run.writer.end == nil, !run.isStopped {
+        run.isStopped = true
+        run.writer.runEvent(.error(Self.serverStopped))
+        stop(run: id)
+      }
+    }
+    if count > 0 { instance.log("\(count) run\(count == 1 ? " is" : "s are") left to be taken up by the next process") }
+  }
+
+  private func park(_ run: Run) {
+    // Its answer is whole: only the store has to take it.
+    if run.writer.end != nil { return }
+    runs[run.id] = nil
+    let source = run.writer.source
+    run.writer.park()
+    run.fiber = nil
+    // What is said now will be said again.
+    instance.sessions.withoutRemembering {
+      instance.scheduler.abandon { ($0.attachment as? RunFrame)?.run === run.durable }
+      source?.stop()
+    }
+    run.durable.park()
   }
 
   private func begin(_ run: Run, _ workflow: Workflow, _ values: [Value]) {
@@ -209,8 +205,7 @@ final class RunTable {
     if let failure {
       instance.log("run \(run.id) of \(workflow.route.name): its stream could not be written: \(failure.message)")
     }
-    onEnd?(run.id, state)
-    instance.runsEnded()
+    instance.ended(run: run.id, state)
   }
 }
 
@@ -219,6 +214,8 @@ final class Run {
   let writer: RunWriter
   /// Until the workflow's body has returned.
   var fiber: Fiber?
+  /// With the process, and it has said so.
+  var isStopped = false
   var id: String { durable.id }
   init(_ durable: DurableRun, writer: RunWriter) {
     self.durable = durable

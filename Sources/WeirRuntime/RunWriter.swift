@@ -12,6 +12,8 @@ final class RunWriter: RunEventSink {
   static let pendingByteLimit = 1 << 20
 
   let stream: StreamName
+  /// Of the stream, from its end on. Nil: for ever.
+  private let lifetime: StreamLifetime?
   private let store: any StreamStore
   private let loop: any Loop
   private var pending: [[UInt8]] = []
@@ -20,14 +22,16 @@ final class RunWriter: RunEventSink {
   private var isFlushQueued = false
   private var isAppending = false
   private var isReadingPaused = false
+  private var isParked = false
   private(set) var end: EndState?
   /// What feeds this run, once it is known; released at the end.
   var source: (any RunSource)?
   /// Called once, when the end is in the store (or the store has refused it).
   var onEnd: ((EndState, StoreFailure?) -> Void)?
 
-  init(stream: StreamName, store: any StreamStore, loop: any Loop) {
+  init(stream: StreamName, lifetime: StreamLifetime? = nil, store: any StreamStore, loop: any Loop) {
     self.stream = stream
+    self.lifetime = lifetime
     self.store = store
     self.loop = loop
   }
@@ -50,6 +54,15 @@ final class RunWriter: RunEventSink {
     runEvent(.end(state))
   }
 
+  /// The run is left to another process: what the store has is all there is of it here.
+  func park() {
+    isParked = true
+    end = .aborted
+    pending = []
+    source = nil
+    onEnd = nil
+  }
+
   private func flushSoon() {
     guard !isFlushQueued, !isAppending, !pending.isEmpty else { return }
     isFlushQueued = true
@@ -58,13 +71,17 @@ final class RunWriter: RunEventSink {
 
   private func flush() {
     isFlushQueued = false
+    if pending.isEmpty { return }
     let items = pending
     pending = []
     isAppending = true
     let ended = end
     let bytes = items.reduce(0) { $0 + $1.count }
-    store.append(stream, items, ending: ended.map(Self.ending)) { result in
+    let append = StreamAppend(
+      items: items, ending: ended.map(Self.ending), lifetime: ended == nil ? nil : lifetime)
+    store.append(stream, append) { result in
       self.isAppending = false
+      if self.isParked { return }
       self.unansweredBytes -= bytes
       switch result {
       case .success:
@@ -83,7 +100,7 @@ final class RunWriter: RunEventSink {
     let source = self.source
     end = .error
     pending = []
-    store.append(stream, [], ending: .aborted(reason: failure.code)) { _ in }
+    store.append(stream, StreamAppend(items: [], ending: .aborted(reason: failure.code), lifetime: lifetime)) { _ in }
     finish(.error, failure)
     source?.stop()
   }

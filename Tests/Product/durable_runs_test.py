@@ -1,5 +1,5 @@
 """Durable runs: `weir run` and `weir serve` are killed, and what they had done is still there, once."""
-import json, os, pathlib, random, re, signal, subprocess, tempfile, time, unittest
+import contextlib, http.client, json, os, pathlib, random, re, signal, subprocess, tempfile, threading, time, unittest
 
 from harness import DEADLINE, Response, Weir, binary, free_port, until
 
@@ -53,8 +53,48 @@ workflow Plain(n: int) -> stream {
 '''
 
 
-def weir(*arguments, cwd, **more):
-    env = {k: v for k, v in os.environ.items() if k != "WEIR_STORE"}
+TWO = '''
+import std/streaming (StreamWriter, getWritable, write)
+
+provider eliza {
+  model: "eliza"
+}
+
+agent Listener {
+  provider: eliza
+  memory: conversation(max_turns: 5)
+}
+
+@post("/two")
+workflow Two(session_id: string) -> stream {
+  let tokens: StreamWriter[string] = getWritable("tokens")
+  let first = step "first" {
+    println("first step")
+    for word in ["a", "b", "c"] {
+      _ = tokens.write(word)
+    }
+    "tired"
+  }
+  let second = step "second" {
+    println("second step")
+    match Listener.ask("I am ${first}", session: session_id) {
+      Ok(text) => text
+      Err(_) => "failed"
+    }
+  }
+  _ = tokens.write(second)
+  return Listener.stream("And I am sad", session: session_id)
+}
+
+@post("/plain")
+workflow Plain(session_id: string) -> stream {
+  return Listener.stream("I am tired", session: session_id)
+}
+'''
+
+
+def weir(*arguments, cwd, set=None, **more):
+    env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")} | (set or {})
     return subprocess.run([str(binary()), *map(str, arguments)], capture_output=True, text=True, timeout=DEADLINE, cwd=cwd, env=env,
                           stdin=subprocess.DEVNULL, **more)
 
@@ -170,6 +210,144 @@ class KilledServers(Folder):
             text = steps.read().decode()
             self.assertIn('"finish":"completed"', text)
             self.assertNotIn("doubling", server.said())
+
+
+class ParkedRuns(Folder):
+    """SIGTERM leaves what can be taken up to the next process."""
+
+    def test_a_reader_goes_on_at_the_next_server_with_each_token_once(self):
+        self.write("two.weir", TWO)
+        port = free_port()
+
+        def serve(delay):
+            return Weir("serve", "--caps", "all", "--grace", "0s", "--port", port, "two.weir", port=port, cwd=self.folder,
+                        env={"WEIR_ELIZA_DELAY": delay}).wait_listening()
+
+        def read(stream, last, tokens):
+            """To its end, or to where the server cuts it: whether it was the end, and the last id."""
+            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+            response = Response(port, "GET", f"/streams/{stream}", headers=headers)
+            if response.status == 204:
+                return True, last
+            self.assertEqual(response.status, 200, f"{stream} {last}: {b"" if response.status == 200 else response.read()}")
+            with contextlib.suppress(ConnectionError, http.client.HTTPException):
+                for identifier, name, data, _ in response.events():
+                    if identifier:
+                        last = identifier
+                    tokens.append((name, data))
+            return False, last
+
+        def in_background(stream):
+            tokens, result = [], []
+            thread = threading.Thread(target=lambda: result.append(read(stream, None, tokens)), daemon=True)
+            thread.start()
+            return tokens, result, thread
+
+        # A word an hour: the model is slow.
+        with serve("1h") as server:
+            started = {}
+            for path in ("/two", "/plain"):
+                response = Response(port, "POST", path, {"session_id": "s" + path[1:]})
+                started[path] = response.headers["stream-id"]
+                response.close()
+            two, plain = started["/two"], started["/plain"]
+            tokens, result, thread = in_background(f"{two}/tokens")
+            answer, answered, second = in_background(two)
+            until(lambda: len(tokens) == 3 and "second step" in server.said(), "the first step")
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0, server.said())
+            self.assertIn("1 run is left to be taken up by the next process", server.said())
+            thread.join(DEADLINE)
+            second.join(DEADLINE)
+        shown = json.loads(weir("runs", "show", two.split("/")[1], "--json", cwd=self.folder).stdout)
+        self.assertEqual((shown["state"], list(shown["steps"])), ("unfinished", ["first"]))
+        with serve("1ms") as server:
+            until(lambda: "1 run of an earlier process taken up again" in server.said(), "the run")
+            (_, last), (_, place) = result[0], answered[0]
+            for stream, at, into in ((f"{two}/tokens", last, tokens), (two, place, answer)):
+                over = False
+                while not over:
+                    over, at = read(stream, at, into)
+                    over = over or any(name in ("done", "end") for name, _ in into)
+            self.assertEqual([data for name, data in tokens if name == "message"][:3], ['"a"', '"b"', '"c"'])
+            self.assertEqual(len([data for name, data in tokens if name == "message"]), 4, tokens)
+            kept = weir("streams", "cat", f"{two}/tokens", cwd=self.folder).stdout.splitlines()
+            self.assertEqual([data for name, data in tokens if name == "message"], kept)
+            said = "".join(json.loads(data)["delta"] for name, data in answer if name == "message")
+            whole = "".join(json.loads(line)["text"] for line in weir("streams", "cat", two, cwd=self.folder).stdout.splitlines()
+                            if json.loads(line)["type"] == "text")
+            self.assertEqual(said, whole)
+            self.assertTrue(said)
+            self.assertNotIn("restart", [name for name, _ in answer])
+            self.assertNotIn("first step", server.said())
+            self.assertIn("second step", server.said())
+            # What could not be left says why it ended.
+            text = Response(port, "GET", f"/streams/{plain}", headers={"Accept": "text/event-stream"}).read().decode()
+            self.assertIn("ServerStopped", text)
+            self.assertIn('"finish":"aborted"', text)
+
+    def test_sigterm_leaves_what_a_program_does_and_ctrl_c_ends_it(self):
+        program = self.write("steps.weir", STEPS.replace("sleep(1)", 'if name == "b" { sleep(3600000) }'))
+        env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")}
+        for number, status, state in ((signal.SIGTERM, 143, "unfinished"), (signal.SIGINT, 130, "exit status 130")):
+            identifier = f"run-{status}"
+            process = subprocess.Popen([str(binary()), "run", "--caps", "all", "--run-id", identifier, program], cwd=self.folder, env=env,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            until(lambda: any(run["id"] == identifier and "step-a" in run["steps"] for run in self.runs()), "the first step")
+            process.send_signal(number)
+            out, err = process.communicate(timeout=DEADLINE)
+            self.assertEqual(process.returncode, status, err)
+            shown = json.loads(weir("runs", "show", identifier, "--json", cwd=self.folder).stdout)
+            self.assertEqual(shown["state"], state)
+            if number == signal.SIGTERM:
+                self.assertIn(f"weir runs resume {identifier}", err)
+                self.write("steps.weir", STEPS)
+                done = weir("runs", "resume", identifier, cwd=self.folder)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                kept = weir("streams", "cat", f"runs/{identifier}/tokens", cwd=self.folder).stdout.splitlines()
+                self.assertEqual(kept, [f'"{name}{i}"' for name in "abcd" for i in range(5)])
+                self.write("steps.weir", STEPS.replace("sleep(1)", 'if name == "b" { sleep(3600000) }'))
+
+
+class KeptRuns(Folder):
+    def files(self):
+        return [path.name for path in (self.folder / ".weir/streams").iterdir() if "@" in path.name]
+
+    def test_what_ended_goes_when_its_time_is_over(self):
+        program = self.write("steps.weir", STEPS)
+        for identifier, words, set in [("flag", ("--keep", "1s"), {"WEIR_KEEP": "30d"}), ("variable", (), {"WEIR_KEEP": "1s"}), ("ever", (), {})]:
+            done = weir("run", "--caps", "all", "--run-id", identifier, *words, program, cwd=self.folder, set=set)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.write("weir.toml", 'keep = "1s"\n')
+        self.assertEqual(weir("run", "--caps", "all", "--run-id", "toml", program, cwd=self.folder).returncode, 0)
+        (self.folder / "weir.toml").unlink()
+        until(lambda: [run["id"] for run in self.runs()] == ["ever"], "the end of three runs")
+        self.assertIn("no stream", weir("runs", "show", "flag", cwd=self.folder).stderr)
+        self.assertTrue(any("flag" in name and name.endswith(".kept") for name in self.files()))
+        # Whoever opens the store next removes them, without being asked for them.
+        self.write("served.weir", SERVED)
+        port = free_port()
+        with Weir("serve", "--caps", "all", "--port", port, "served.weir", port=port, cwd=self.folder).wait_listening():
+            until(lambda: not any(name.endswith(".kept") for name in self.files()), "their files")
+        self.assertEqual([run["id"] for run in self.runs()], ["ever"])
+        checked = weir("streams", "fsck", cwd=self.folder)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+
+    def test_times_that_are_none(self):
+        program = self.write("steps.weir", STEPS)
+        for text in ("0", "-1d", "1y2", "99999999999d", "367d", "soon", "", "10ms", "1h1d"):
+            refused = weir("run", "--caps", "all", f"--keep={text}", program, cwd=self.folder)
+            self.assertEqual(refused.returncode, 2, text)
+            self.assertIn(f'--keep needs a time from 1s to 366d, or "forever", not "{text}"', refused.stderr)
+            self.assertIn("hint: ", refused.stderr)
+        self.assertIn("--store memory", weir("serve", "--caps", "all", "--keep", "0", program, cwd=self.folder).stderr)
+        refused = weir("run", "--caps", "all", program, cwd=self.folder, set={"WEIR_KEEP": "never"})
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("WEIR_KEEP needs a time", refused.stderr)
+        for line, said in (('keep = "never"', "keep of weir.toml needs a time"), ("keep = 30", "keep must be a text")):
+            self.write("weir.toml", line + "\n")
+            self.assertIn(said, weir("run", "--caps", "all", program, cwd=self.folder).stderr)
+        self.assertFalse((self.folder / ".weir").exists())
 
 
 class Links(Folder):

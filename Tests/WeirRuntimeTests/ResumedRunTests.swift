@@ -288,6 +288,9 @@ final class Mortal: StreamStore {
   var store: (any StreamStore)!
   var left = Int.max
   var performsLast = false
+  /// Other processes write to it.
+  var isShared = false
+  var isExclusive: Bool { !isShared }
 
   /// What to do with this call.
   private func call(_ perform: (_ isAnswered: Bool) -> Void) {

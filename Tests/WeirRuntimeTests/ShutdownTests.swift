@@ -38,6 +38,7 @@ import WeirTesting
     #expect(client.isEnded && !client.isWhole, "cut, so that it comes back to the next process")
     #expect(bench.asked[0].isCancelled)
     #expect(try bench.events(client).ends == [.aborted])
+    #expect(try bench.events(client).failure?.code == "ServerStopped", "why it could not go on elsewhere")
     bench.simulation.loop.advance(by: .seconds(60))
     #expect(bench.exits == [0], "once")
     bench.expectQuiet()

@@ -121,6 +121,22 @@ package final class Scheduler {
     }
   }
 
+  /// Drops fibers as the end of the process would: nothing of them runs any more, not even what they have deferred, and nobody is
+  /// told how they ended. What they wait for is told that nobody waits. Not for a fiber that is running.
+  package func abandon(where isChosen: (Fiber) -> Bool) {
+    let chosen = live.filter { $0.state != .running && $0.state != .suspending && isChosen($0) }
+    let hooks = chosen.map(\.cancelHook)
+    // What one of them has held may have ended another.
+    for fiber in chosen where fiber.state != .finished {
+      fiber.park &+= 1
+      fiber.completion = nil
+      fiber.drop()
+      remove(fiber)
+    }
+    // All are gone before the first is told: a group of tasks gives up its own fibers then.
+    for hook in hooks { hook?() }
+  }
+
   package func cancelAll() {
     for fiber in live.sorted(by: { $0.id < $1.id }) { cancel(fiber) }
   }
@@ -191,12 +207,16 @@ package final class Scheduler {
     let completion = fiber.completion
     fiber.completion = nil
     fiber.drop()
-    // The last one takes its place.
+    remove(fiber)
+    completion?(result)
+  }
+
+  /// The last one takes its place.
+  private func remove(_ fiber: Fiber) {
     let last = live.removeLast()
     if last !== fiber {
       live[fiber.place] = last
       last.place = fiber.place
     }
-    completion?(result)
   }
 }
