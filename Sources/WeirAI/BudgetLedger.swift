@@ -23,6 +23,8 @@ package final class BudgetLedger {
   /// USD for the whole run (`--max-cost`); nil: no limit.
   private let limit: Double?
   private let wallClock: () -> Int64
+  /// Where the day's spending outlives the process. Nil: it does not.
+  private let log: SpendingLog?
   package private(set) var rows: [Row] = []
   private var whole = Account()
   private var perProvider: [String: Account] = [:]
@@ -35,10 +37,11 @@ package final class BudgetLedger {
     func left(of limit: Double) -> Double { limit - spent - reserved }
   }
 
-  package init(limit: Double? = nil, wallClock: @escaping () -> Int64) {
+  package init(limit: Double? = nil, log: SpendingLog? = nil, wallClock: @escaping () -> Int64) {
     self.limit = limit
+    self.log = log
     self.wallClock = wallClock
-    day = wallClock() / 86_400_000
+    day = SpendingLog.day(of: wallClock())
   }
 
   /// USD of everything that has ended.
@@ -47,6 +50,14 @@ package final class BudgetLedger {
   package var reserved: Double { whole.reserved }
 
   // MARK: Reserving
+
+  /// Before something is set aside for a provider with `usd_per_day`: answers when it is known what the day has cost, inside the call
+  /// if it is, or with the failure that the call ends with because it cannot be known.
+  func prepare(_ provider: ProviderConfig, _ answer: @escaping (RunFailure?) -> Void) {
+    guard let log, provider.budget.usdPerDay != nil else { return answer(nil) }
+    turnDay()
+    log.refresh(on: day, answer)
+  }
 
   func reserve(_ chat: PreparedChat) throws(RunFailure) -> Reservation {
     let provider = chat.provider
@@ -76,20 +87,22 @@ package final class BudgetLedger {
   private func available(_ provider: ProviderConfig) -> (left: Double, what: String) {
     turnDay()
     var least = (left: Double.infinity, what: "")
-    func ask(_ limit: Double?, _ account: Account?, _ what: String) {
+    func ask(_ limit: Double?, _ account: Account?, others: Double = 0, _ what: String) {
       guard let limit else { return }
-      let left = (account ?? Account()).left(of: limit)
+      let left = (account ?? Account()).left(of: limit) - others
       if left < least.left { least = (left, what) }
     }
     ask(limit, whole, "the budget of this run (\(Self.shown(limit ?? 0)) USD)")
     ask(provider.budget.usdPerRun, perProvider[provider.name], "provider \"\(provider.name)\" (usd_per_run)")
-    ask(provider.budget.usdPerDay, perDay[provider.name], "provider \"\(provider.name)\" (usd_per_day)")
+    ask(
+      provider.budget.usdPerDay, perDay[provider.name], others: log?.others(of: provider.name, on: day) ?? 0,
+      "provider \"\(provider.name)\" (usd_per_day)")
     return least
   }
 
   /// UTC days.
   private func turnDay() {
-    let now = wallClock() / 86_400_000
+    let now = SpendingLog.day(of: wallClock())
     if now != day { perDay = perDay.mapValues { Account(spent: 0, reserved: $0.reserved) } }
     day = now
   }
@@ -114,6 +127,7 @@ package final class BudgetLedger {
   fileprivate func settle(_ reservation: Reservation, _ usage: Usage?, usd: Double) {
     turnDay()
     add(spent: usd, reserved: -(reservation.granted ?? 0), reservation.provider)
+    if reservation.provider.budget.usdPerDay != nil { log?.add(usd, by: reservation.provider.name, on: day) }
     let name = (reservation.provider.name, reservation.chat.model)
     let index =
       rows.firstIndex { ($0.provider, $0.model) == name }

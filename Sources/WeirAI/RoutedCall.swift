@@ -73,10 +73,39 @@ final class RoutedCall: ChatCall, RunEventSink {
     tries += 1
     allTries += 1
     failure = nil
+    let preparation = Preparation()
+    phase = .waiting(preparation)
+    client.budget.prepare(provider) { [self] failure in
+      guard !preparation.isOver else { return }
+      preparation.cancel()
+      attempt(refusal: failure)
+    }
+    if preparation.isOver { return }
+    preparation.timer = client.world.loop.after(min(max(remaining, .milliseconds(1)), SpendingLog.waitLimit)) {
+      preparation.cancel()
+      self.attempt(
+        refusal: RunFailure(
+          .timeout, "what \"\(self.provider.name)\" has cost today (usd_per_day): the store did not answer in time"))
+    }
+  }
+
+  /// Waits for what the day has cost.
+  private final class Preparation: Cancellable {
+    var timer: (any Cancellable)?
+    private(set) var isOver = false
+    func cancel() {
+      isOver = true
+      timer?.cancel()
+      timer = nil
+    }
+  }
+
+  private func attempt(refusal: RunFailure?) {
     var config = provider
     config.timeouts.total = min(config.timeouts.total, max(remaining, .milliseconds(1)))
     let call: any ChatCall
     do throws(RunFailure) {
+      if let refusal { throw refusal }
       if allTries == 1 { try checkFallbacks() }
       var prepared = try ChatPreflight.prepare(request, config, client.world.environment)
       prepared.ratios = client.calibration.ratios(config.name, prepared.model)

@@ -115,9 +115,13 @@ package final class ProgramInstance {
     var models = world
     if let recorder { models.http = RecordedTransport(world.http, recorder) }
     if let replay { models.http = ReplayedTransport(replay, loop: world.loop) }
+    // What a replay seems to spend is nobody's money.
+    let log =
+      options.replay == nil ? SpendingLog(store) { [random = world.random] in random.identifier() } : nil
     client = ChatClient(
       world: models, registry: providers,
-      budget: BudgetLedger(limit: options.maxCost, wallClock: { [unowned loop = world.loop] in loop.wallClock }),
+      budget: BudgetLedger(
+        limit: options.maxCost, log: log, wallClock: { [unowned loop = world.loop] in loop.wallClock }),
       spans: traces)
     sessions = AgentSessions(client: client, registry: providers, store: store)
     streams = StreamTable(world: world, limits: options.streams, recorder: recorder, replay: replay)

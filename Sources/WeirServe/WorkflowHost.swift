@@ -104,8 +104,10 @@ package struct RunTicket: Equatable, Sendable {
     try StreamName("runs/\(id)")
   }
 
-  /// The run that a stream belongs to by its name.
+  /// The run whose answer a stream is, by its name. What a run writes by name besides is nobody's answer.
   static func run(of stream: StreamName) -> String? {
-    stream.path.hasPrefix("runs/") ? String(stream.path.dropFirst("runs/".count)) : nil
+    guard stream.path.hasPrefix("runs/") else { return nil }
+    let id = stream.path.dropFirst("runs/".count)
+    return id.contains("/") ? nil : String(id)
   }
 }

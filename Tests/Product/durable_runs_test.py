@@ -1,7 +1,7 @@
 """Durable runs: `weir run` and `weir serve` are killed, and what they had done is still there, once."""
 import contextlib, http.client, json, os, pathlib, random, re, signal, subprocess, tempfile, threading, time, unittest
 
-from harness import DEADLINE, Response, Weir, binary, free_port, until
+from harness import DEADLINE, Model, Response, Weir, binary, chunk, free_port, until
 
 STEPS = '''
 import std/streaming (StreamWriter, close, getWritable, write)
@@ -229,7 +229,7 @@ class ParkedRuns(Folder):
             response = Response(port, "GET", f"/streams/{stream}", headers=headers)
             if response.status == 204:
                 return True, last
-            self.assertEqual(response.status, 200, f"{stream} {last}: {b"" if response.status == 200 else response.read()}")
+            self.assertEqual(response.status, 200, f"{stream} {last}: {response.status == 200 or response.read()}")
             with contextlib.suppress(ConnectionError, http.client.HTTPException):
                 for identifier, name, data, _ in response.events():
                     if identifier:
@@ -274,8 +274,8 @@ class ParkedRuns(Folder):
             kept = weir("streams", "cat", f"{two}/tokens", cwd=self.folder).stdout.splitlines()
             self.assertEqual([data for name, data in tokens if name == "message"], kept)
             said = "".join(json.loads(data)["delta"] for name, data in answer if name == "message")
-            whole = "".join(json.loads(line)["text"] for line in weir("streams", "cat", two, cwd=self.folder).stdout.splitlines()
-                            if json.loads(line)["type"] == "text")
+            events = json.loads("[" + weir("streams", "cat", two, cwd=self.folder).stdout.replace("}{", "},{") + "]")
+            whole = "".join(event["delta"] for event in events if event["type"] == "text")
             self.assertEqual(said, whole)
             self.assertTrue(said)
             self.assertNotIn("restart", [name for name, _ in answer])
@@ -348,6 +348,67 @@ class KeptRuns(Folder):
             self.write("weir.toml", line + "\n")
             self.assertIn(said, weir("run", "--caps", "all", program, cwd=self.folder).stderr)
         self.assertFalse((self.folder / ".weir").exists())
+
+
+class DayBudgets(Folder):
+    """What a day has cost is known to the processes that come later."""
+
+    TOML = '''caps = ["all"]
+[[ai_provider]]
+schema_version = 1
+name = "paid"
+endpoint = "http://127.0.0.1:PORT/v1/chat/completions"
+request_shape = "openai_chat"
+allow_http = true
+auth = { type = "none" }
+cost = { input_per_1m_usd = 0.0, output_per_1m_usd = 1000.0 }
+budget = { usd_per_day = 0.0205 }
+retry = { max = 0 }
+streaming = { enabled = true, delta_path = "$.choices[0].delta.content", done_sentinel = "[DONE]" }
+'''
+    PROGRAM = '''
+agent Paid { max_tokens: 10 }
+match Paid.ask("hello") {
+  Ok(text) => println(text),
+  Err(why) => println("${why.code}: ${why.message}")
+}
+'''
+
+    def test_a_day_is_counted_over_processes(self):
+        def answer(exchange):
+            exchange.head_ok()
+            for _ in range(10):
+                exchange.event(chunk(" word"))
+            exchange.event(chunk(finish="stop"))
+            exchange.event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 10}})
+            exchange.event("[DONE]")
+            exchange.end()
+
+        with Model(answer) as model:
+            self.write("weir.toml", self.TOML.replace("PORT", str(model.port)))
+            program = self.write("paid.weir", self.PROGRAM)
+
+            def ask():
+                done = weir("run", "--ai", "paid", "--model", "m", program, cwd=self.folder)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return done.stdout
+
+            # 0.01 USD each; a process each.
+            self.assertEqual([ask().count("word") for _ in range(2)], [10, 10])
+            self.assertIn("BudgetExhausted", ask())
+            self.assertEqual(len(model.requests), 2)
+            day = [line.split("\t")[0] for line in weir("streams", "ls", "_weir/budget", cwd=self.folder).stdout.splitlines()][-1]
+            self.assertEqual(len(weir("streams", "cat", day, cwd=self.folder).stdout.splitlines()), 2)
+            # What cannot be added up is not nothing.
+            self.assertEqual(weir("streams", "append", day, "--item", '{"usd": "none"}', cwd=self.folder).returncode, 0)
+            self.assertIn(f'position 2 of stream "{day}" is no amount', ask())
+            self.assertEqual(weir("streams", "rm", day, cwd=self.folder).returncode, 0)
+            self.assertEqual(ask().count("word"), 10)
+            # Nor is a store that somebody else holds.
+            with Weir("serve", "--public-streams", "--port", port := free_port(), program, port=port, cwd=self.folder).wait_listening():
+                self.assertEqual(Response(port, "PUT", "/streams/x").status, 201)
+                self.assertIn("what was spent today is kept in the store (usd_per_day), and that fails", ask())
+            self.assertEqual(len(model.requests), 3)
 
 
 class Links(Folder):

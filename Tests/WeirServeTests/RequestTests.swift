@@ -464,6 +464,21 @@ import WeirWire
     }
   }
 
+  /// A stream that a run writes by name is nobody's answer: its event ids are places in it, and lead back to it.
+  @Test func aStreamOfARunIsGoneOnWith() throws {
+    let bench = try Bench()
+    bench.chat()
+    let name = try StreamName("runs/run1/tokens")
+    bench.store.create(name, contentType: "application/json") { _ in }
+    bench.store.append(name, [Array("1".utf8), Array("2".utf8)], ending: nil) { _ in }
+    let first = bench.ask("GET", "/streams/runs/run1/tokens", Bench.events)
+    #expect(first.text.contains("id: 0000000000000002\n"), "\(first.text)")
+    bench.store.append(name, [Array("3".utf8)], ending: .closed) { _ in }
+    let next = bench.ask(
+      "GET", "/streams/runs/run1/tokens", Bench.events + [("Last-Event-ID", "0000000000000002")])
+    #expect(next.status == 200 && next.text.contains("data: 3\n") && !next.text.contains("data: 2\n"))
+  }
+
   @Test func whatIsGoneIsNotShown() throws {
     let bench = try Bench()
     for number in 1...3 {
