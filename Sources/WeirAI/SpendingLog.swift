@@ -169,11 +169,11 @@ package final class SpendingLog {
     }
     let creation = StreamCreation(
       contentType: StreamContentType.json, lifetime: .until((day + 2) * Self.dayLength), finds: .sameContentType)
-    store.create(name, creation) { [store] result in
-      if case .failure(let failure) = result { return written(failure) }
-      store.append(name, entries, ending: nil) { result in
-        if case .failure(let failure) = result { written(failure) } else { written(nil) }
-      }
+    // Both at once, in this order: a process that ends now waits for all that was asked of its store.
+    var refusal: StoreFailure?
+    store.create(name, creation) { if case .failure(let failure) = $0 { refusal = failure } }
+    store.append(name, entries, ending: nil) { result in
+      if case .failure(let failure) = result { written(refusal ?? failure) } else { written(nil) }
     }
   }
 }

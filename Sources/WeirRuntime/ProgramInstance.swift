@@ -359,21 +359,21 @@ package final class ProgramInstance {
   }
 
   private func synchronize(_ code: Int) {
-    store.synchronize { [self] failure in
-      if let failure { log("what was written last may be lost: \(failure.message)", hint: failure.hint) }
-      closeTraces(failure == nil ? code : max(code, 1))
+    // A call that was stopped just now tells its end, and what it has cost, in a later job.
+    world.loop.soon { [self] in
+      store.synchronize { [self] failure in
+        if let failure { log("what was written last may be lost: \(failure.message)", hint: failure.hint) }
+        closeTraces(failure == nil ? code : max(code, 1))
+      }
     }
   }
 
   /// The last calls have ended with their fibers; their spans go out before the process does.
   private func closeTraces(_ code: Int) {
     guard let traces else { return closeRecording(code) }
-    // A call that was stopped just now tells its end in a later job.
-    world.loop.soon { [self] in
-      traces.close { [self] complaint in
-        if let complaint { log(complaint) }
-        closeRecording(code)
-      }
+    traces.close { [self] complaint in
+      if let complaint { log(complaint) }
+      closeRecording(code)
     }
   }
 
