@@ -100,7 +100,7 @@ package final class DurableRun {
     if let journal { return answer(.success(journal)) }
     opening.append(answer)
     guard opening.count == 1 else { return }
-    RunJournal.open(run: id, begun: begun, store: access.store) { [self] result in
+    RunJournal.open(run: id, begun: begun, expectsLifetime: lifetime != nil, store: access.store) { [self] result in
       var result = result
       if case .success(let journal) = result {
         if let ending = journal.ending {
@@ -138,7 +138,7 @@ package final class DurableRun {
         } catch { return opened(.failure(error)) }
         DurableWriter.open(
           name, contentType: contentType, in: access, highWaterMark: highWaterMark,
-          repeating: journal.isResumed ? 0 : nil
+          repeating: journal.isResumed ? 0 : nil, expectsLifetime: lifetime != nil
         ) { [self] result in
           if case .success(let writer) = result { writer.skipRepeats(passed.removeValue(forKey: namespace) ?? 0) }
           opened(result)

@@ -50,7 +50,10 @@ final class RunTable {
       return answer(.failure(RunFailure(code: error.code, message: error.message)))
     }
     beginning += 1
-    instance.store.create(ticket.stream, contentType: RunTicket.contentType) { [instance] result in
+    let creation = StreamCreation(
+      contentType: RunTicket.contentType, finds: .sameContentType,
+      expectsLifetime: instance.options.retention.served != nil)
+    instance.store.create(ticket.stream, creation) { [instance] result in
       self.beginning -= 1
       if case .failure(let failure) = result {
         instance.runsEnded()

@@ -61,7 +61,8 @@ extension FileStreamStore {
       stream,
       work: {
         StreamLog.create(
-          stream.name, header, base: point.base, first: first, expectsLifetime: creation.expectsLifetime, self.files, $0)
+          stream.name, header, base: point.base, first: first, expectsLifetime: creation.expectsLifetime, self.files, $0
+        )
       }, then: created)
   }
 

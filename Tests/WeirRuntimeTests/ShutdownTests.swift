@@ -62,6 +62,7 @@ import WeirTesting
     let (bench, _) = try streaming()
     #expect(bench.instance.shutDown())
     #expect(bench.instance.shutDown())
+    bench.simulation.loop.settle()
     #expect(bench.exits == [130])
     bench.simulation.loop.advance(by: .seconds(60))
     #expect(bench.exits == [130])
@@ -71,6 +72,7 @@ import WeirTesting
     let bench = try Bench(Programs.agent + #"func main() { _ = A.ask("x"); () }"#).run()
     #expect(!bench.instance.shutDown())
     bench.instance.exit(143)
+    bench.simulation.loop.settle()
     #expect(bench.exits == [143])
   }
 

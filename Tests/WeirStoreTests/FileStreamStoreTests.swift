@@ -275,7 +275,8 @@ import WeirTesting
       let bench = Bench(seed: seed)
       var under = try bench.open()
       under.isTimed = true
-      try under.create("a")
+      // One that was made for it, or one that is made fit for it then.
+      try under.create("a", StreamCreation(expectsLifetime: random.chance(0.5)))
       try under.create("b")
       for _ in 0..<random.int(1...40) { try under.append("a", [String(repeating: "x", count: 100)]) }
       if random.chance(0.5) { try under.append("a", [], ending: .closed) }

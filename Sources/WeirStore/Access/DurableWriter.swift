@@ -59,9 +59,11 @@ package final class DurableWriter {
   /// Makes the stream, or goes on with it. `repeating`: the place from which on this run's next writes repeat what is there.
   package static func open(
     _ name: StreamName, contentType: String, in access: StreamAccess, highWaterMark: Int = DurableWriter.highWaterMark,
-    repeating: UInt64?, _ answer: @escaping Answer<DurableWriter>
+    repeating: UInt64?, expectsLifetime: Bool = false, _ answer: @escaping Answer<DurableWriter>
   ) {
-    access.store.create(name, contentType: contentType) { result in
+    let creation = StreamCreation(
+      contentType: contentType, finds: .sameContentType, expectsLifetime: expectsLifetime)
+    access.store.create(name, creation) { result in
       switch result {
       case .success(let status):
         let tail = status.tail.value

@@ -53,9 +53,10 @@ package final class RunJournal {
     self.store = store
   }
 
-  /// Takes up the journal of a run, or begins it with `begun`.
+  /// Takes up the journal of a run, or begins it with `begun`. `expectsLifetime`: it will be ended with one.
   package static func open(
-    run: String, begun: JSONValue, store: any StreamStore, _ answer: @escaping Answer<RunJournal>
+    run: String, begun: JSONValue, expectsLifetime: Bool = false, store: any StreamStore,
+    _ answer: @escaping Answer<RunJournal>
   ) {
     read(run: run, store: store) { result in
       switch result {
@@ -65,7 +66,9 @@ package final class RunJournal {
       case .failure(.notFound(let stream)):
         // In one step: a journal that does not say how its run was begun is of no use.
         let entry: JSONValue = ["begun": begun]
-        store.create(stream, StreamCreation(contentType: StreamContentType.json, items: [entry.encoded()])) { result in
+        let creation = StreamCreation(
+          contentType: StreamContentType.json, items: [entry.encoded()], expectsLifetime: expectsLifetime)
+        store.create(stream, creation) { result in
           answer(
             result.map { _ in
               let journal = RunJournal(run, stream, store)
