@@ -525,8 +525,14 @@ package final class FileStreamStore: StreamStore {
     ask(
       name,
       .expire { [weak self] in
-        self?.isExpiring = false
-        self?.loop.soon { self?.expireNext() }
+        guard let self else { return }
+        isExpiring = false
+        if due.isEmpty {
+          due = []
+        } else {
+          // What is asked for goes before: after a restart there may be a hundred thousand to look at.
+          _ = loop.after(.milliseconds(2)) { [weak self] in self?.expireNext() }
+        }
       })
   }
 }
