@@ -3,14 +3,18 @@
 /// Whatever is given, the receiver gets exactly one event with these fields: line ends inside `data` become several
 /// `data` lines (CR and CRLF arrive as LF, the format knows no other), and line ends or NUL inside `event` and `id`,
 /// where they would start a new field, are left out.
+///
+/// The id stands first, so that `event` and `data` are neighbours, and data follows its colon at once: receivers that look for
+/// `event: control` and `data:{` (the Durable Streams Protocol's own suite does) find them, and by the standard it is the same
+/// event. A line that begins with a space needs one more, which the receiver takes off.
 package enum SSEWriter {
   package static func append(
     data: Span<UInt8>, event: String? = nil, id: String? = nil, retry: Duration? = nil, to output: inout [UInt8]
   ) {
-    if let event { appendField("event: ", event, to: &output) }
     if let id { appendField("id: ", id, to: &output) }
     if let retry { appendField("retry: ", String(retry.wholeMilliseconds), to: &output) }
-    appendLines("data: ", data, to: &output)
+    if let event { appendField("event: ", event, to: &output) }
+    appendLines("data:", data, to: &output)
     output.append(.lineFeed)
   }
 
@@ -49,6 +53,7 @@ package enum SSEWriter {
         if nextCR < start { nextCR = text.firstIndex(of: .carriageReturn, in: start..<text.count) }
         let end = min(nextLF, nextCR)
         output.append(contentsOf: name.bytes)
+        if start < end, text[start] == UInt8(ascii: " ") { output.append(UInt8(ascii: " ")) }
         output.append(contentsOf: text.slice(start..<end))
         output.append(.lineFeed)
         if end == text.count { return }

@@ -190,10 +190,17 @@ class Protocol(unittest.TestCase):
                 curl("-H", "Content-Type: text/plain", "--data-binary", letter, url)
             self.assertEqual(curl(url), "abc")
             self.assertEqual(curl(url + "?offset=0000000000000001"), "bc")
+            # A body that comes in chunks is one item, however they are cut.
+            pieces = subprocess.run(
+                ["curl", "-sS", "-m", str(DEADLINE), "-i", "-H", "Content-Type: text/plain", "-H", "Transfer-Encoding: chunked", "--data-binary", "@-", url],
+                input=b"d" * 100_000, capture_output=True, timeout=DEADLINE + 5)
+            self.assertIn(b"Stream-Next-Offset: 0000000000000004", pieces.stdout)
+            self.assertEqual(curl(url + "?offset=0000000000000003"), "d" * 100_000)
             curl("-X", "POST", "-H", "Stream-Closed: true", url)
             self.assertEqual(curl(url + "?offset=-1&live=sse").count("event: data"), 1)
             plain = curl("-N", "-H", "Accept: text/event-stream", url)
             self.assertIn("id: 0000000000000003\ndata: c\n\n", plain)
+            self.assertIn("id: 0000000000000004\ndata: ddd", plain)
             self.assertIn('event: end\ndata: {"state":"closed"}', plain)
 
     def test_httpx_sse(self):
@@ -345,7 +352,7 @@ class Cuts(unittest.TestCase):
         data = b""
         for event in body.split(b"\n\n")[:-1]:
             lines = event.split(b"\n")
-            text = b"\n".join(line[6:] for line in lines if line.startswith(b"data: "))
+            text = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
             if b"event: data" in lines:
                 data += text
             elif b"event: control" in lines:

@@ -74,7 +74,8 @@ struct StreamBench {
       let isBinary = responder["Stream-SSE-Data-Encoding"] == "base64"
       for event in responder.text.split(separator: "\n\n", omittingEmptySubsequences: true) {
         let lines = event.split(separator: "\n", omittingEmptySubsequences: false)
-        let text = lines.filter { $0.hasPrefix("data: ") }.map { $0.dropFirst(6) }.joined(separator: "\n")
+        let text = lines.filter { $0.hasPrefix("data:") }.map { $0.dropFirst($0.hasPrefix("data: ") ? 6 : 5) }
+          .joined(separator: "\n")
         if lines.contains("event: data") {
           texts.append(text)
           data += isBinary ? Base64.decode(text) ?? [] : Array(text.utf8)

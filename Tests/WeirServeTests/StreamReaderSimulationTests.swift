@@ -67,13 +67,16 @@ import WeirTesting
           let lines = rest[..<end].split(separator: 10, omittingEmptySubsequences: false)
           rest = rest[(end + 2)...]
           func field(_ name: String) -> [ArraySlice<UInt8>] {
-            lines.filter { $0.starts(with: name.utf8) }.map { $0.dropFirst(name.utf8.count) }
+            lines.filter { $0.starts(with: name.utf8) }.map {
+              let value = $0.dropFirst(name.utf8.count)
+              return value.first == UInt8(ascii: " ") ? value.dropFirst() : value
+            }
           }
-          let event = field("event: ").first.map { String(decoding: $0, as: UTF8.self) }
-          let text = Array(field("data: ").joined(separator: [10]))
+          let event = field("event:").first.map { String(decoding: $0, as: UTF8.self) }
+          let text = Array(field("data:").joined(separator: [10]))
           if event == "data" { data += isBinary ? Base64.decode(String(decoding: text, as: UTF8.self)) ?? [] : text }
-          if way == .plain, event == nil, !field("data: ").isEmpty { found += text }
-          if let id = field("id: ").first { offset = String(decoding: id, as: UTF8.self) }
+          if way == .plain, event == nil, !field("data:").isEmpty { found += text }
+          if let id = field("id:").first { offset = String(decoding: id, as: UTF8.self) }
           // Data counts once the control event behind it says where to go on.
           if event == "control" {
             found += data

@@ -11,14 +11,16 @@ import WeirTesting
   }
 
   @Test func frames() {
-    #expect(text { SSEWriter.append(data: "hi", to: &$0) } == "data: hi\n\n")
-    #expect(text { SSEWriter.append(data: "", to: &$0) } == "data: \n\n")
+    #expect(text { SSEWriter.append(data: "hi", to: &$0) } == "data:hi\n\n")
+    #expect(text { SSEWriter.append(data: "", to: &$0) } == "data:\n\n")
     #expect(
       text { SSEWriter.append(data: "{}", event: "usage", id: "0000000000000007", retry: .seconds(2), to: &$0) }
-        == "event: usage\nid: 0000000000000007\nretry: 2000\ndata: {}\n\n")
+        == "id: 0000000000000007\nretry: 2000\nevent: usage\ndata:{}\n\n")
     #expect(
-      text { SSEWriter.append(data: "a\nb\r\nc\rd\n", to: &$0) } == "data: a\ndata: b\ndata: c\ndata: d\ndata: \n\n")
-    #expect(text { SSEWriter.append(data: "\r\n\n\r", to: &$0) } == "data: \ndata: \ndata: \ndata: \n\n")
+      text { SSEWriter.append(data: "a\nb\r\nc\rd\n", to: &$0) } == "data:a\ndata:b\ndata:c\ndata:d\ndata:\n\n")
+    #expect(text { SSEWriter.append(data: "\r\n\n\r", to: &$0) } == "data:\ndata:\ndata:\ndata:\n\n")
+    // The receiver takes one space off.
+    #expect(text { SSEWriter.append(data: " a\n\n  b", to: &$0) } == "data:  a\ndata:\ndata:   b\n\n")
     #expect(text { SSEWriter.append(comment: "keep\nalive", to: &$0) } == ": keep\n: alive\n\n")
     #expect(text { SSEWriter.append(retry: .milliseconds(250), to: &$0) } == "retry: 250\n\n")
   }
@@ -26,7 +28,7 @@ import WeirTesting
   @Test func nothingCanStartAnotherField() {
     #expect(
       text { SSEWriter.append(data: "x", event: "a\ndata: evil", id: "1\r\n\n\u{0}2", to: &$0) }
-        == "event: adata: evil\nid: 12\ndata: x\n\n")
+        == "id: 12\nevent: adata: evil\ndata:x\n\n")
   }
 
   /// Whatever is written comes back as one event, for random text.

@@ -16,7 +16,8 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
 
   private let status: StreamStatus
   var stream: StreamName { status.name }
-  private let cursor: Int64?
+  /// What `streamCursor` is at least: what the client had, and more.
+  private let cursor: Int64
   private let exchange: StreamExchange
   private let isJSON: Bool
   private let isText: Bool
@@ -50,8 +51,9 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   init(_ status: StreamStatus, from start: Offset, cursor: Int64?, _ exchange: StreamExchange) {
     self.status = status
     next = start
-    self.cursor = cursor
     self.exchange = exchange
+    let loop = exchange.application.loop
+    self.cursor = StreamCursor.next(after: cursor, now: loop.wallClock, jitter: loop.now.nanoseconds / 1000)
     isJSON = StreamBody.isJSON(status.contentType)
     isText = StreamBody.isText(status.contentType)
   }
@@ -174,8 +176,8 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private func control(isUpToDate: Bool, ending: StreamEnding?) {
     var members = [JSONMember("streamNextOffset", .string(next.description))]
     if ending == nil {
-      let cursor = StreamCursor.next(after: cursor, now: loop.wallClock, jitter: loop.now.nanoseconds / 1000)
-      members.append(JSONMember("streamCursor", .string(cursor)))
+      let now = StreamCursor.next(after: nil, now: loop.wallClock, jitter: 0)
+      members.append(JSONMember("streamCursor", .string("\(max(cursor, now))")))
     }
     if isUpToDate { members.append(JSONMember("upToDate", .bool(true))) }
     switch ending {

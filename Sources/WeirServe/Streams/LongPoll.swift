@@ -8,6 +8,8 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
   private let status: StreamStatus
   var stream: StreamName { status.name }
   private let start: Offset
+  /// The client asked for the tail, wherever that is.
+  private let isNow: Bool
   private let cursor: Int64?
   private let exchange: StreamExchange
   private var watch: (any Cancellable)?
@@ -18,9 +20,10 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
 
   private var application: ServeApplication { exchange.application }
 
-  init(_ status: StreamStatus, from start: Offset, cursor: Int64?, _ exchange: StreamExchange) {
+  init(_ status: StreamStatus, from start: Offset, isNow: Bool, cursor: Int64?, _ exchange: StreamExchange) {
     self.status = status
     self.start = start
+    self.isNow = isNow
     self.cursor = cursor
     self.exchange = exchange
   }
@@ -59,10 +62,7 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
         exchange.send(failure)
       case .success(let batch) where !batch.items.isEmpty:
         leave()
-        var headers = StreamChunk(batch, from: start, of: status).headers
-        if batch.ending == nil { headers.append(("Stream-Cursor", nextCursor)) }
-        headers.append(("Cache-Control", "no-store"))
-        exchange.send(200, headers, StreamBody.joined(batch.items, status.contentType))
+        StreamChunk(batch, from: start, of: status).sendNews(cursor: nextCursor, isNow: isNow, exchange)
       case .success(let batch):
         if batch.ending != nil { return sendNothing(batch.ending) }
         if wokeWhileReading {
@@ -86,8 +86,8 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
   }
 
   private var nextCursor: String {
-    StreamCursor.next(
-      after: cursor, now: application.loop.wallClock, jitter: application.loop.now.nanoseconds / 1000)
+    let loop = application.loop
+    return "\(StreamCursor.next(after: cursor, now: loop.wallClock, jitter: loop.now.nanoseconds / 1000))"
   }
 
   private func leave() {

@@ -35,7 +35,7 @@ extension ServeApplication {
       case nil: catchUp(status, from: start, isNow: place == .now, exchange)
       case .longPoll?:
         guard hasRoomForReader else { return exchange.send(.tooManyReaders(limit: fanout.limits.readers)) }
-        LongPoll(status, from: start, cursor: asked.cursor, exchange).begin()
+        LongPoll(status, from: start, isNow: place == .now, cursor: asked.cursor, exchange).begin()
       case .events?:
         guard hasRoomForReader else { return exchange.send(.tooManyReaders(limit: fanout.limits.readers)) }
         LiveEvents(status, from: start, cursor: asked.cursor, exchange).begin()
@@ -60,7 +60,9 @@ extension ServeApplication {
       if client.isGone { return }
       switch result {
       case .failure(let failure): exchange.send(failure)
-      case .success(let batch): StreamChunk(batch, from: start, of: status).send(isNow: isNow, exchange)
+      case .success(let batch):
+        let chunk = StreamChunk(batch, from: start, of: status)
+        if isNow { chunk.sendTail(exchange) } else { chunk.sendPage(exchange) }
       }
     }
   }
@@ -106,22 +108,37 @@ struct StreamChunk {
     "\"\(status.createdAt):\(start.value):\(batch.next.value)\(batch.ending == nil ? "" : ":c")\""
   }
 
-  func send(isNow: Bool, _ exchange: StreamExchange) {
-    var headers = self.headers
-    if isNow {
-      headers.append(("Cache-Control", "no-store"))
-      return exchange.send(200, headers, StreamBody.joined(batch.items, status.contentType))
-    }
-    headers.append(("ETag", tag))
+  /// The answer to `offset=now`: the tail and nothing else, even if something came while it was looked for (8).
+  func sendTail(_ exchange: StreamExchange) {
+    let tail = StreamBatch(items: [], next: batch.next, ending: batch.ending)
+    let headers = StreamChunk(tail, from: tail.next, of: status).headers
+    exchange.send(200, headers + [("Cache-Control", "no-store")], StreamBody.joined([], status.contentType))
+  }
+
+  func sendPage(_ exchange: StreamExchange) {
     // A chunk with more behind it never changes. At the tail only asking again tells whether it still is.
     let isForGood = !isAtTail || batch.ending != nil
-    headers.append(
-      ("Cache-Control", isForGood ? "private, max-age=60, stale-while-revalidate=300" : "private, no-cache"))
+    send(
+      [("Cache-Control", isForGood ? "private, max-age=60, stale-while-revalidate=300" : "private, no-cache")], exchange
+    )
+  }
+
+  /// What a long-poll waited for. Its address has a cursor, and nobody asks there again.
+  func sendNews(cursor: String, isNow: Bool, _ exchange: StreamExchange) {
+    var own = [(name: "Cache-Control", value: "no-store")]
+    if batch.ending == nil { own.append(("Stream-Cursor", cursor)) }
+    if isNow { return exchange.send(200, headers + own, StreamBody.joined(batch.items, status.contentType)) }
+    send(own, exchange)
+  }
+
+  /// With a tag, or 304 to who has it already (10.1).
+  private func send(_ own: [(name: String, value: String)], _ exchange: StreamExchange) {
+    let headers = self.headers + own + [("ETag", tag)]
     if Self.matches(exchange.request["If-None-Match"], tag) { return exchange.send(304, headers) }
     exchange.send(200, headers, StreamBody.joined(batch.items, status.contentType))
   }
 
-  var headers: [(name: String, value: String)] {
+  private var headers: [(name: String, value: String)] {
     var headers = [
       (name: "Content-Type", value: status.contentType), ("Stream-Next-Offset", batch.next.description),
       ("Stream-Id", status.name.path),
@@ -148,10 +165,10 @@ enum StreamCursor {
   private static let interval: Int64 = 20_000
 
   /// At least the interval that `now` lies in, and more than the client has.
-  static func next(after client: Int64?, now: Int64, jitter: Int64) -> String {
+  static func next(after client: Int64?, now: Int64, jitter: Int64) -> Int64 {
     let current = max(0, (now - epoch) / interval)
-    guard let client, client >= current else { return "\(current)" }
+    guard let client, client >= current else { return current }
     // Up to an hour ahead.
-    return "\(client + 1 + abs(jitter) % 179)"
+    return client + 1 + abs(jitter) % 179
   }
 }

@@ -107,7 +107,9 @@ extension ServeApplication {
           headers += [("Producer-Epoch", "\(stamp.epoch)"), ("Producer-Seq", "\(sequence)")]
         }
         headers += StreamHeaders.ending(appended.ending)
-        exchange.send(append.producer == nil || appended.isRepeat ? 204 : 200, headers)
+        // 200 says that a producer's data is new (5.2.1): an end without data has none (5.3).
+        let isNewData = append.producer != nil && !appended.isRepeat && !append.items.isEmpty
+        exchange.send(isNewData ? 200 : 204, headers)
       case .failure(.ended(_, let ending)):
         // The end of the stream goes with it, so that the client knows where it stands.
         withStatus(of: stream, exchange) { status, _ in
