@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -52,6 +53,13 @@ typedef struct {
   int (*BIO_read)(BIO *, void *, int);
   int (*BIO_write)(BIO *, const void *, int);
   size_t (*BIO_ctrl_pending)(BIO *);
+  EVP_PKEY *(*EVP_PKEY_new_raw_private_key)(int, ENGINE *, const unsigned char *, size_t);
+  int (*EVP_PKEY_get_raw_public_key)(const EVP_PKEY *, unsigned char *, size_t *);
+  void (*EVP_PKEY_free)(EVP_PKEY *);
+  EVP_MD_CTX *(*EVP_MD_CTX_new)(void);
+  void (*EVP_MD_CTX_free)(EVP_MD_CTX *);
+  int (*EVP_DigestSignInit)(EVP_MD_CTX *, EVP_PKEY_CTX **, const EVP_MD *, ENGINE *, EVP_PKEY *);
+  int (*EVP_DigestSign)(EVP_MD_CTX *, unsigned char *, size_t *, const unsigned char *, size_t);
   unsigned long (*ERR_get_error)(void);
   void (*ERR_clear_error)(void);
   const char *(*ERR_reason_error_string)(unsigned long);
@@ -99,6 +107,13 @@ static inline const char *weir_openssl_load(void *library, weir_openssl *table) 
   WEIR_LOAD(BIO_read)
   WEIR_LOAD(BIO_write)
   WEIR_LOAD(BIO_ctrl_pending)
+  WEIR_LOAD(EVP_PKEY_new_raw_private_key)
+  WEIR_LOAD(EVP_PKEY_get_raw_public_key)
+  WEIR_LOAD(EVP_PKEY_free)
+  WEIR_LOAD(EVP_MD_CTX_new)
+  WEIR_LOAD(EVP_MD_CTX_free)
+  WEIR_LOAD(EVP_DigestSignInit)
+  WEIR_LOAD(EVP_DigestSign)
   WEIR_LOAD(ERR_get_error)
   WEIR_LOAD(ERR_clear_error)
   WEIR_LOAD(ERR_reason_error_string)
@@ -119,6 +134,6 @@ static inline void weir_ssl_announce_host(const weir_openssl *o, SSL *ssl, const
   o->SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)name);
 }
 
-enum { WEIR_PEM = SSL_FILETYPE_PEM };
+enum { WEIR_PEM = SSL_FILETYPE_PEM, WEIR_ED25519 = EVP_PKEY_ED25519 };
 
 #endif

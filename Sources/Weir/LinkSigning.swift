@@ -20,15 +20,20 @@ package enum LinkSigning {
     }
   }
 
+  /// Another secret beside that of the links: what webhooks are signed with.
+  package static let webhookFile = "webhook-key"
+
   /// The secret of a store. `mayMake`: one is made where there is none, with the folder; else the answer is nil then.
-  package static func secret(in store: StoreOptions, mayMake: Bool) throws -> [UInt8]? {
+  package static func secret(
+    in store: StoreOptions, mayMake: Bool, file name: String = LinkSecret.fileName
+  ) throws -> [UInt8]? {
     guard case .folder(let path) = store.choice else { return nil }
-    guard mayMake || HostProcess.isFile(path + "/" + LinkSecret.fileName) else { return nil }
-    let file = path + "/" + LinkSecret.fileName
+    let file = path + "/" + name
+    guard mayMake || HostProcess.isFile(file) else { return nil }
     let result: Result<[UInt8], DiskFailure> = Awaited.value { world, answer in
       StoreChoice.makeFolders(above: file, world.disk) { failure in
         if let failure { return answer(.failure(failure)) }
-        LinkSecret.open(directory: path, disk: world.disk, random: world.random, answer)
+        LinkSecret.open(name, directory: path, disk: world.disk, random: world.random, answer)
       }
     }
     return try result.get()

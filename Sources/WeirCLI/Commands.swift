@@ -41,6 +41,9 @@ enum Commands {
     .init(
       "public-streams",
       "let whoever reaches the server create, append to and delete streams; with --token its owners may"),
+    .init(
+      "subscriptions", "let whoever may write streams subscribe to them: webhooks and pull-wake (docs/subscriptions.md)"
+    ),
     .init("streams-root", value: "PATH", "serve streams below this path as well as below /streams"),
     .init(
       "long-poll-timeout", value: "TIME", "how long a request waits for something to come to a stream (default 25s)"),

@@ -84,6 +84,10 @@ enum RunCommand {
       if options.server.serve.linkSecret == nil {
         options.server.serve.linkSecret = try LinkSigning.secret(in: store, mayMake: mode == .serve)
       }
+      if options.server.serve.subscriptions {
+        options.server.serve.webhookSeed = try LinkSigning.secret(
+          in: store, mayMake: mode == .serve, file: LinkSigning.webhookFile)
+      }
       return try ProgramRun(file, project: project, options: options, store: store, color: color).run(
         mode, arguments, granted: granted)
     } catch let failure as EntryArgumentFailure {

@@ -12,6 +12,12 @@ enum ServerFlags {
     options.serve.ui = command.has("ui")
     options.serve.publicStreams = command.has("public-streams")
     options.serve.token = command["token"]
+    options.serve.subscriptions = command.has("subscriptions")
+    if options.serve.subscriptions, options.serve.token == nil, !options.serve.publicStreams {
+      throw UsageFailure(
+        "--subscriptions needs --token or --public-streams: whoever may write streams may subscribe",
+        command: command.name)
+    }
     if let bytes = try command.number("max-body", in: 1...(1 << 30)) { options.serve.bodyLimit = bytes }
     if let grace = try command.duration("grace") { options.grace = grace }
     if let silence = try command.duration("heartbeat") { options.serve.fanout.heartbeat = silence }

@@ -14,10 +14,11 @@ package struct World {
   package var random: any RandomSource
   package var console: any Console
   package var environment: any Environment
+  package var signing: any Signing
 
   package init(
     loop: any Loop, network: any Network, http: any HTTPTransport, disk: any Disk, processes: any Processes,
-    random: any RandomSource, console: any Console, environment: any Environment
+    random: any RandomSource, console: any Console, environment: any Environment, signing: any Signing
   ) {
     self.loop = loop
     self.network = network
@@ -27,7 +28,18 @@ package struct World {
     self.random = random
     self.console = console
     self.environment = environment
+    self.signing = signing
   }
+}
+
+// MARK: Signing
+
+/// Ed25519 (RFC 8032): signatures that everybody can check and only who has the seed can make.
+package protocol Signing: AnyObject {
+  /// 32 bytes, of a seed of 32.
+  func publicKey(seed: [UInt8]) throws(NetworkFailure) -> [UInt8]
+  /// 64 bytes.
+  func signature(of message: [UInt8], seed: [UInt8]) throws(NetworkFailure) -> [UInt8]
 }
 
 /// Something under way that can be given up. Cancelling twice, or after it ended, does nothing.

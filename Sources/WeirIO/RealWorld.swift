@@ -22,6 +22,7 @@ package enum RealWorld {
       processes: SystemProcesses(loop, threads: starts),
       random: SystemRandom(),
       console: console,
-      environment: environment)
+      environment: environment,
+      signing: OpenSSLSigning())
   }
 }

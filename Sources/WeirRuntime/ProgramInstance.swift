@@ -99,6 +99,8 @@ package final class ProgramInstance {
     self.program = program
     let world = options.replay == nil ? world : world.offline()
     self.world = world
+    // Whoever subscribes hears of what the program writes, too.
+    let store: any StreamStore = options.server.serve.subscriptions ? ObservedStore(store) : store
     self.store = store
     access = StreamAccess(store: store, loop: world.loop)
     self.options = options

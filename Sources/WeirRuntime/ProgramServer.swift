@@ -53,7 +53,9 @@ final class ProgramServer: Handle {
     if Self.isLoopback(options.host), serve.token == nil { serve.hosts = ServeConfiguration.loopbackHosts }
     serve.isSecure = options.tls != nil
     do {
-      let application = try ServeApplication(serve, host: workflows, store: instance.store, loop: instance.world.loop)
+      let application = try ServeApplication(
+        serve, host: workflows, store: instance.store, loop: instance.world.loop,
+        subscriptions: try subscriptions(serve))
       var limits = HTTPServer.Limits()
       limits.request.bodyBytes = serve.bodyLimit
       let http = HTTPServer(world: instance.world, limits: limits) { application.handle($0, $1) }
@@ -68,6 +70,20 @@ final class ProgramServer: Handle {
     } catch {
       throw ListenFailure(message: "\(error)", hint: nil)
     }
+  }
+
+  private func subscriptions(_ serve: ServeConfiguration) throws -> Subscriptions? {
+    guard let store = instance.store as? ObservedStore else { return nil }
+    guard store.isExclusive else {
+      throw ListenFailure(
+        message: "subscriptions need a store that one process writes: each of several servers would call the webhooks",
+        hint: "keep streams in a folder, or leave --subscriptions out")
+    }
+    let random = instance.world.random
+    let seed = serve.webhookSeed ?? (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
+    let options = Subscriptions.Options(
+      seed: seed, allowsThisMachine: Self.isLoopback(instance.options.server.host))
+    return try Subscriptions(options, store: store, world: instance.world) { [instance] in instance.log($0) }
   }
 
   /// Remembers the runs of earlier processes, and takes up or ends those that a process left when it died. Requests are served
@@ -127,6 +143,7 @@ final class ProgramServer: Handle {
     let cut = instance.world.loop.after(grace) { [application] in application?.disconnectReaders() }
     http.close(grace: grace) { [self] in
       cut.cancel()
+      application?.subscriptions?.stop()
       self.http = nil
       application = nil
       done()

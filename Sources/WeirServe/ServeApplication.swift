@@ -21,6 +21,8 @@ package final class ServeApplication {
   let loop: any Loop
   let access: AccessPolicy
   var liveReaders = LiveReaders()
+  /// Nil: there are none (`--subscriptions`).
+  package let subscriptions: Subscriptions?
   private let routes: [String: [WorkflowRoute]]
   private let routesByName: [String: WorkflowRoute]
 
@@ -28,8 +30,10 @@ package final class ServeApplication {
   package private(set) var isReady = true
 
   package init(
-    _ configuration: ServeConfiguration, host: any WorkflowHost, store: any StreamStore, loop: any Loop
+    _ configuration: ServeConfiguration, host: any WorkflowHost, store: any StreamStore, loop: any Loop,
+    subscriptions: Subscriptions? = nil
   ) throws(StoreFailure) {
+    self.subscriptions = subscriptions
     self.configuration = configuration
     self.host = host
     self.store = store
@@ -43,13 +47,19 @@ package final class ServeApplication {
   }
 
   /// Remembers the runs of earlier processes. Serving may begin before it is done. Answers why the store cannot be used.
-  package func load(_ done: @escaping (StoreFailure?) -> Void = { _ in }) { index.load(done) }
+  package func load(_ done: @escaping (StoreFailure?) -> Void = { _ in }) {
+    index.load { [subscriptions] failure in
+      guard failure == nil, let subscriptions else { return done(failure) }
+      subscriptions.load(done)
+    }
+  }
 
   /// Says not-ready and refuses new runs; readers stay until `disconnectReaders`.
   package func beginShutdown() { isReady = false }
 
   /// Cuts all readers off; they resume at the next process.
   package func disconnectReaders() {
+    subscriptions?.stop()
     fanout.stop()
     for reader in liveReaders.all { reader.stop() }
   }

@@ -17,6 +17,10 @@ package struct ServeConfiguration: Sendable {
   package var chunkLimit = 256 << 10
   /// Signs links to one stream (`WEIR_LINK_SECRET`). nil: there are none.
   package var linkSecret: [UInt8]?
+  /// Clients may subscribe to streams (`--subscriptions`).
+  package var subscriptions = false
+  /// 32 bytes that webhooks and the tokens of workers are signed with, the same after a restart. nil: random ones.
+  package var webhookSeed: [UInt8]?
   /// Clients reach the server by https.
   package var isSecure = false
   /// Everything but `/healthz` and `/readyz` needs it. nil: no check.

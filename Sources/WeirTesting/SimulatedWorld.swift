@@ -41,7 +41,7 @@ package final class SimulatedWorld: CustomStringConvertible {
   package var world: World {
     World(
       loop: loop, network: network, http: http, disk: disk, processes: processes, random: random, console: console,
-      environment: environment)
+      environment: environment, signing: SimulatedSigning())
   }
 
   package var description: String { "seed \(seed) at \(loop.elapsed)\n\(trace.tail)" }
@@ -159,4 +159,14 @@ package final class FixedEnvironment: Environment {
   package init(_ values: [String: String] = [:]) { self.values = values }
   package subscript(_ name: String) -> String? { values[name] }
   package var all: [EnvironmentVariable] { values.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+}
+
+/// Signatures that only a test can check: the hash of the public key and the message, twice.
+package final class SimulatedSigning: Signing {
+  package init() {}
+  package func publicKey(seed: [UInt8]) -> [UInt8] { SHA256.hash(seed) }
+  package func signature(of message: [UInt8], seed: [UInt8]) -> [UInt8] {
+    let half = SHA256.hash(publicKey(seed: seed) + message)
+    return half + half
+  }
 }

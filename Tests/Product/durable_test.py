@@ -1,8 +1,8 @@
 """Streams over HTTP: the real server against the protocol's Python client, curl, httpx-sse, Chromium, and connections that are cut."""
-import contextlib, http.client, json, pathlib, random, shutil, socket, subprocess, tempfile, threading, time, unittest
+import contextlib, http.client, http.server, json, pathlib, random, shutil, socket, subprocess, tempfile, threading, time, unittest
 
 from browser import BrowserTest
-from harness import DEADLINE, Response, Weir, free_port, until
+from harness import DEADLINE, Response, Weir, binary, free_port, until
 
 TEXT = {"Content-Type": "text/plain"}
 JSON = {"Content-Type": "application/json"}
@@ -265,6 +265,73 @@ class Protocol(unittest.TestCase):
             self.assertLess(grown, 20 * 256, f"{grown} KB for 20 readers")
             for reader in readers:
                 reader.close()
+
+
+class Subscriptions(unittest.TestCase):
+    """A webhook and a worker against the real server, which is killed in between."""
+
+    def setUp(self):
+        self.calls = calls = []
+        self.answer = b"{}"
+        test = self
+
+        class Hook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                calls.append((self.headers["Webhook-Signature"], json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(test.answer)))
+                self.end_headers()
+                self.wfile.write(test.answer)
+
+            def log_message(self, *words):
+                pass
+
+        self.hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=self.hook.serve_forever, daemon=True).start()
+        self.addCleanup(self.hook.server_close)
+        self.addCleanup(self.hook.shutdown)
+
+    def test_a_webhook_outlives_a_crash(self):
+        with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
+            flags = ("--subscriptions", "--store", str(pathlib.Path(folder) / "kept"))
+            with streams(*flags) as weir:
+                ask = lambda method, path, body, headers=JSON: Response(weir.port, method, path, body, headers)
+                plan = {"type": "webhook", "pattern": "events/*", "lease_ttl_ms": 1000, "webhook": {"url": f"http://127.0.0.1:{self.hook.server_port}/"}}
+                self.assertEqual(ask("PUT", "/v1/stream/__ds/subscriptions/s", json.dumps(plan).encode()).status, 201)
+                self.assertEqual(ask("PUT", "/v1/stream/events/a", b"[1,2]").status, 201)
+                until(lambda: self.calls, "the first wake")
+                signature, first = self.calls[0]
+                self.assertRegex(signature, r"^t=\d+,kid=ds_[\w-]{43},ed25519=[\w-]{86}$")
+                self.assertEqual(first["callback_url"], f"http://127.0.0.1:{weir.port}/v1/stream/__ds/subscriptions/s/callback")
+                bearer = {**JSON, "Authorization": "Bearer " + first["callback_token"]}
+                ack = {"wake_id": first["wake_id"], "generation": 1, "acks": [{"stream": "events/a", "offset": "0000000000000001"}]}
+                self.assertEqual(json.loads(ask("POST", "/v1/stream/__ds/subscriptions/s/callback", json.dumps(ack).encode(), bearer).read()), {"ok": True, "next_wake": False})
+                keys = ask("GET", "/v1/stream/__ds/jwks.json", None).read()
+                weir.process.kill()
+                weir.process.wait()
+            # The lease is over, whoever has it: the work is given out again.
+            self.answer = b'{"done": true}'
+            with streams(*flags) as weir:
+                until(lambda: len(self.calls) > 1, "the wake after the crash")
+                signature, second = self.calls[-1]
+                self.assertGreater(second["generation"], 1)
+                self.assertEqual(second["streams"][0]["acked_offset"], "0000000000000001")
+                show = lambda: json.loads(Response(weir.port, "GET", "/v1/stream/__ds/subscriptions/s").read())
+                until(lambda: show()["streams"][0]["acked_offset"] == "0000000000000002", "what the webhook has done")
+                self.assertEqual(Response(weir.port, "GET", "/v1/stream/__ds/jwks.json").read(), keys)
+
+    def test_who_may_not(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "streams.weir"
+            path.write_text("// only streams\n")
+            refused = subprocess.run([binary(), "serve", "--caps", "all", "--subscriptions", path], capture_output=True, text=True, timeout=DEADLINE)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("--token or --public-streams", refused.stderr)
+            shared = subprocess.run(
+                [binary(), "serve", "--caps", "all", "--subscriptions", "--public-streams", "--port", "0", "--store", "redis://127.0.0.1:1", path],
+                capture_output=True, text=True, timeout=DEADLINE)
+            self.assertNotEqual(shared.returncode, 0)
+            self.assertIn("one process", shared.stderr)
 
 
 class Cuts(unittest.TestCase):

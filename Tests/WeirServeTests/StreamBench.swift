@@ -9,19 +9,35 @@ import WeirWire
 
 /// The streams' HTTP face over a real memory store, in virtual time.
 struct StreamBench {
-  let simulation = SimulatedWorld(seed: 1)
+  let simulation: SimulatedWorld
   let store: MemoryStreamStore
   let host: ScriptedHost
   let app: ServeApplication
 
-  init(_ configure: (inout ServeConfiguration) -> Void = { _ in }) throws {
-    store = MemoryStreamStore(loop: simulation.loop)
+  /// `after`: another server over the same store, as after a restart.
+  init(
+    after other: StreamBench? = nil, subscriptions options: Subscriptions.Options? = nil,
+    _ configure: (inout ServeConfiguration) -> Void = { _ in }
+  ) throws {
+    let simulation = other?.simulation ?? SimulatedWorld(seed: 1)
+    self.simulation = simulation
+    store = other?.store ?? MemoryStreamStore(loop: simulation.loop)
     host = ScriptedHost([Bench.chat], store)
     var configuration = ServeConfiguration()
     configuration.publicStreams = true
     configuration.streamRoots.append("/v1/stream")
     configure(&configuration)
-    app = try ServeApplication(configuration, host: host, store: store, loop: simulation.loop)
+    let observed = ObservedStore(store)
+    let subscriptions = try options.map {
+      try Subscriptions($0, store: observed, world: simulation.world) { simulation.trace.note($0) }
+    }
+    app = try ServeApplication(
+      configuration, host: host, store: options == nil ? store : observed, loop: simulation.loop,
+      subscriptions: subscriptions)
+    if subscriptions != nil {
+      app.load()
+      loop.settle()
+    }
   }
 
   var loop: SimulatedLoop { simulation.loop }

@@ -19,6 +19,35 @@ import WeirTesting
     #expect(memory.watcherCount == 0)
   }
 
+  @Test(arguments: StreamStoreConformance.checks) func conformsObserved(_ check: StreamStoreConformance) throws {
+    let (loop, memory, _) = store()
+    try check.run(StoreUnderTest(ObservedStore(memory), loop))
+    #expect(memory.watcherCount == 0)
+  }
+
+  @Test func anObserverHearsOfWhatChangesAndOfNothingElse() throws {
+    let (loop, memory, _) = store()
+    let observed = ObservedStore(memory)
+    let store = StoreUnderTest(observed, loop)
+    var heard: [String] = []
+    observed.observer = { change in
+      switch change {
+      case .made(let status): heard.append("made \(status.name) \(status.tail.value)")
+      case .grew(let name, let from, let to): heard.append("grew \(name) \(from.value) \(to.value)")
+      case .deleted(let name): heard.append("deleted \(name)")
+      }
+    }
+    try store.create("a")
+    try store.create("a")
+    try store.append("a", ["1", "2"])
+    try store.append("a", ["3"], ending: .closed)
+    _ = store.failure { try $0.append("a", ["4"]) }
+    _ = try store.readAll("a")
+    _ = try store.fork("b", of: "a")
+    try store.delete("a")
+    #expect(heard == ["made a 0", "grew a 0 2", "grew a 2 3", "made b 3", "deleted a"])
+  }
+
   @Test func itemsPerStreamAreLimitedAllOrNone() throws {
     var limits = MemoryStreamStore.Limits()
     limits.itemsPerStreamLimit = 3

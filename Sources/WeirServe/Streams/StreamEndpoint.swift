@@ -41,6 +41,11 @@ extension ServeApplication {
     // A browser asks before it sends what it was given: without a token.
     if request.method == "OPTIONS" { return exchange.sendOptions(Self.streamMethods) }
     let query = try request.queryItems()
+    // Reserved for subscriptions (protocol, section 6).
+    if text == Self.reserved || text.hasPrefix(Self.reserved + "/") {
+      guard let subscriptions else { throw .notFound(path: request.path) }
+      return try serveSubscriptions(text, query, subscriptions, exchange)
+    }
     let parsed: Result<StreamName, StoreFailure>
     do { parsed = .success(try StreamName(text)) } catch { parsed = .failure(error) }
     let caller = try access.caller(request, query, try? parsed.get(), now: loop.wallClock)
@@ -48,8 +53,6 @@ extension ServeApplication {
       if case .failure(let failure) = parsed { throw .badStreamName(failure.message) }
       return
     }
-    // Reserved for subscriptions (protocol, section 6), which are not served.
-    if stream.path == "__ds" || stream.path.hasPrefix("__ds/") { throw .notFound(path: request.path) }
     let isOwned = stream.isInternal || isWrittenByOwner(stream)
     switch request.method {
     case "GET", "HEAD":
@@ -74,7 +77,7 @@ extension ServeApplication {
   }
 
   /// A run's host writes it, an agent its memory: for everybody else they are to be read.
-  private func isWrittenByOwner(_ stream: StreamName) -> Bool {
+  func isWrittenByOwner(_ stream: StreamName) -> Bool {
     index.run(of: stream) != nil || stream.path.hasPrefix("runs/") || stream.path.hasPrefix("memory/")
   }
 

@@ -81,10 +81,10 @@ package enum LinkSecret {
 
   /// Reads it from a store's folder, or makes it there: 32 random bytes, for the owner's eyes alone.
   package static func open(
-    directory: String, disk: any Disk, random: any RandomSource,
+    _ name: String = fileName, directory: String, disk: any Disk, random: any RandomSource,
     _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void
   ) {
-    let path = directory + "/" + fileName
+    let path = directory + "/" + name
     disk.read(path, limit: 1024) { result in
       switch result {
       case .success(let secret) where secret.count >= StreamLink.secretLimit: return answer(.success(secret))

@@ -1,0 +1,37 @@
+import Testing
+import WeirCore
+
+@testable import WeirIO
+
+/// RFC 8032 7.1: seed, public key, message, signature.
+@Suite struct SigningTests {
+  static let vectors = [
+    (
+      "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+      "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+      "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
+    ),
+    (
+      "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+      "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
+      "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    ),
+  ]
+
+  private func bytes(_ hex: String) -> [UInt8] {
+    let digits = Array(hex.utf8).map { $0 < 0x3A ? $0 - 0x30 : $0 - 0x57 }
+    return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+  }
+
+  @Test(arguments: vectors) func ed25519(seed: String, key: String, message: String, signature: String) throws {
+    let signing = OpenSSLSigning()
+    #expect(try signing.publicKey(seed: bytes(seed)) == bytes(key))
+    #expect(try signing.signature(of: bytes(message), seed: bytes(seed)) == bytes(signature))
+  }
+
+  @Test func aSeedOfAnotherLengthIsRefused() {
+    for count in [0, 31, 33] {
+      #expect(throws: NetworkFailure.self) { try OpenSSLSigning().publicKey(seed: [UInt8](repeating: 1, count: count)) }
+    }
+  }
+}
