@@ -18,6 +18,7 @@ package final class ObservedStore: StreamStore {
   package init(_ store: any StreamStore) { self.store = store }
 
   package var isExclusive: Bool { store.isExclusive }
+  package var outlivesProcess: Bool { store.outlivesProcess }
 
   package func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
     store.create(name, creation) { [self] result in
