@@ -70,6 +70,8 @@ package final class TestRun {
         }
         made.perform(function) { result in
           timer.cancel()
+          // `onExit` says so.
+          if made.isLeaving { return }
           guard case .failure(var trap) = result else { return end(nil) }
           if trap.span.isNone { trap.span = function.span }
           end(trap)

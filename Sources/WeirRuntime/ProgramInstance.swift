@@ -86,7 +86,8 @@ package final class ProgramInstance {
   var declared: [Workflow] = []
   private var servers: [ProgramServer] = []
   private var stopping: Stopping?
-  private var isLeaving = false
+  /// It has been asked to end: what its functions answer from now on was cut off.
+  package private(set) var isLeaving = false
   /// What the program does itself is left to be taken up.
   private var isParked = false
   /// The run that `resume` waits for.
