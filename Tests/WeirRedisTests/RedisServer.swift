@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 import WeirCore
 import WeirIO
 
@@ -70,14 +71,20 @@ final class RedisServer {
   func pause() { _ = Glibc.kill(pid, SIGSTOP) }
   func resume() { _ = Glibc.kill(pid, SIGCONT) }
 
+  /// Ports that were given once: two tests that begin together would find the same one free, and share one server.
+  private static let taken = Mutex<Set<Int>>([])
+
   static func freePort() -> Int {
     let loop = EventLoop()
     let world = RealWorld.make(loop: loop)
-    guard
-      let listener = try? world.network.listen(
-        SocketAddress(host: "127.0.0.1", port: 0), tls: nil, accept: { $0.close() })
-    else { return 0 }
-    defer { listener.close() }
-    return listener.address.port
+    while true {
+      guard
+        let listener = try? world.network.listen(
+          SocketAddress(host: "127.0.0.1", port: 0), tls: nil, accept: { $0.close() })
+      else { return 0 }
+      defer { listener.close() }
+      let port = listener.address.port
+      if taken.withLock({ $0.insert(port).inserted }) { return port }
+    }
   }
 }
