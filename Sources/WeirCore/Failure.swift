@@ -94,6 +94,8 @@ package enum DiskFailure: Failure, Equatable {
   case tooLarge(String, limit: Int)
   /// Another process has it (`DiskMode.lock`), of that number if it is known.
   case locked(String, by: Int?)
+  /// Too much waits for the disk: nothing was tried.
+  case busy(String)
   case other(String, String)
 
   package var code: String {
@@ -104,6 +106,7 @@ package enum DiskFailure: Failure, Equatable {
     case .full: "DiskFull"
     case .tooLarge: "FileTooLarge"
     case .locked: "FileLocked"
+    case .busy: "DiskBusy"
     case .other: "DiskError"
     }
   }
@@ -117,6 +120,7 @@ package enum DiskFailure: Failure, Equatable {
     case .tooLarge(let path, let limit): "\(path) is larger than \(limit) bytes"
     case .locked(let path, let holder):
       "\(path): another process\(holder.map { " (\($0))" } ?? "") holds this lock"
+    case .busy(let path): "\(path): too many operations are waiting for the disk"
     case .other(let path, let why): "\(path): \(why)"
     }
   }

@@ -57,6 +57,12 @@ package enum HostProcess {
   package static func isFile(_ path: String) -> Bool { kind(path) == .file }
   package static func isFolder(_ path: String) -> Bool { kind(path) == .folder }
 
+  /// What is made there belongs to whom it belongs to.
+  package static func isOwn(_ path: String) -> Bool {
+    var status = stat()
+    return isWhole(path) && stat(path, &status) == 0 && status.st_uid == geteuid()
+  }
+
   /// The same for every path that leads to one file or folder; nil when there is none.
   package static func identity(_ path: String) -> [UInt64]? {
     var status = stat()

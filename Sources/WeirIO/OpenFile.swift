@@ -141,7 +141,7 @@ final class DiskLane: Sendable {
       let result = Result { () throws(DiskFailure) in try work() }
       loop.post { box.take()?(result) }
     }
-    if !isTaken { loop.soon { answer(.failure(.other(path, "too many operations are waiting for the disk"))) } }
+    if !isTaken { loop.soon { answer(.failure(.busy(path))) } }
   }
 
   private func add(_ job: @escaping @Sendable () -> Void) -> Bool {

@@ -51,6 +51,11 @@ package final class FileStreamStore: StreamStore {
   var index = StreamNameIndex()
   var watchers: [StreamName: WatcherList] = [:]
   var active: [StreamName: ActiveStream] = [:]
+  /// Streams that wait to be made durable in their own files, and how many are at it.
+  var settling: [(name: StreamName, done: (StoreFailure?) -> Void)] = []
+  /// The same, in the order in which they were asked for from the end.
+  var settlingNext: [(name: StreamName, done: (StoreFailure?) -> Void)] = []
+  var settlingCount = 0
   /// When streams that rest are next looked for.
   var nextClearing = Instant(nanoseconds: 0)
   /// How many streams are being made durable, to be closed.
@@ -61,10 +66,10 @@ package final class FileStreamStore: StreamStore {
   private var isExpiring = false
 
   /// Makes the folder if there is none (its parent must exist), and takes its lock: `.unavailable` says that another process
-  /// has it. `synchronization` is the promise made for every append.
+  /// has it. `synchronization` is the promise made for every append. Nobody may guess the `key` (`JournalEntry`).
   package static func open(
     directory: String, disk: any Disk, loop: any Loop, synchronization: Synchronization = .always,
-    limits: Limits = Limits(), _ answer: @escaping Answer<FileStreamStore>
+    limits: Limits = Limits(), key: UInt64 = .random(in: .min ... .max), _ answer: @escaping Answer<FileStreamStore>
   ) {
     StoreFolder.open(directory, disk) { result in
       answer(
@@ -76,7 +81,8 @@ package final class FileStreamStore: StreamStore {
             StreamLog.Files(
               disk: disk, directory: directory, segmentLimit: limits.segmentLimit, folder: names,
               synchronizesAppends: isDurable,
-              journal: isDurable ? CommitJournal(disk, directory, names, limit: limits.journalLimit) : nil), loop,
+              journal: isDurable ? CommitJournal(disk, directory, names, limit: limits.journalLimit, key: key) : nil),
+            loop,
             synchronization, limits)
         })
     }
@@ -96,17 +102,11 @@ package final class FileStreamStore: StreamStore {
     if folder.lock == nil { return }
     files.journal?.checkpoint = { [weak self] done in
       guard let self else { return done(false) }
-      synchronizeStreams { done($0 == nil) }
+      settleAll { done($0 == nil) }
     }
+    for (name, header) in folder.headers { if let fork = header.fork { forks.add(name, of: fork.source) } }
     // When these are over is known to their last segments alone, which are read one after the other, behind the opening.
-    for (name, files) in known where files.first == .kept && !gone.contains(name) { schedule.note(name, at: 0) }
-    for (name, header) in folder.headers {
-      if let fork = header.fork { forks.add(name, of: fork.source) }
-      if !gone.contains(name), let lifetime = header.lifetime {
-        // At the earliest: how it was used is in its last segment, which is read then.
-        schedule.note(name, at: StreamLease(lifetime, mark: header.createdAt).expiresAt ?? .max)
-      }
-    }
+    for (name, files) in known where files.first != .log && !gone.contains(name) { schedule.note(name, at: 0) }
     // The last fork of these went just before a crash.
     for name in gone where forks.count(of: name) == 0 { ask(name, .purge) }
   }
@@ -193,29 +193,6 @@ package final class FileStreamStore: StreamStore {
       }
     }
     next(index.names(prefix: prefix, after: after, limit: limit))
-  }
-
-  /// Makes everything that was answered durable in the streams' own files, and answers when it is: before the process ends.
-  package func synchronize(_ answer: @escaping (StoreFailure?) -> Void) {
-    synchronizeStreams { [self] failure in
-      guard failure == nil, let journal = files.journal else { return answer(failure) }
-      journal.remove(answer)
-    }
-  }
-
-  private func synchronizeStreams(_ answer: @escaping (StoreFailure?) -> Void) {
-    var waiting = 1
-    var first: StoreFailure?
-    func done(_ failure: StoreFailure?) {
-      first = first ?? failure
-      waiting -= 1
-      if waiting == 0 { answer(first) }
-    }
-    for stream in active.values where stream.log?.isDirty == true || stream.isBusy {
-      waiting += 1
-      ask(stream.name, .synchronize(done))
-    }
-    done(nil)
   }
 
   // MARK: One stream's turn
@@ -531,7 +508,7 @@ package final class FileStreamStore: StreamStore {
           due = []
         } else {
           // What is asked for goes before: after a restart there may be a hundred thousand to look at.
-          _ = loop.after(.milliseconds(2)) { [weak self] in self?.expireNext() }
+          _ = loop.after(.microseconds(500)) { [weak self] in self?.expireNext() }
         }
       })
   }

@@ -29,9 +29,10 @@ extension FileStreamStore {
     }
   }
 
-  /// The streams in a folder that is there. `.unavailable`: it is not, or cannot be read.
+  /// The streams in a folder that is there. `.unavailable`: it is not, or cannot be read. `settles`: a journal that was left behind is
+  /// written to the streams first; files that makes are the user's who asks.
   package static func follow(
-    directory: String, disk: any Disk, loop: any Loop, limits: Limits = Limits(),
+    directory: String, disk: any Disk, loop: any Loop, limits: Limits = Limits(), settles: Bool = true,
     _ answer: @escaping Answer<FileStreamStore>
   ) {
     let following = Following()
@@ -58,6 +59,7 @@ extension FileStreamStore {
             answer(.success(store))
           }
         }
+        guard settles else { return StoreFolder.look(directory, disk, looked) }
         StoreFolder.settle(directory, disk) { StoreFolder.look(directory, disk, looked) }
       }
     }

@@ -63,7 +63,7 @@ extension FileStreamStore {
   // MARK: Rest
 
   func synchronizeLater(_ stream: ActiveStream) {
-    guard stream.log?.isDirty == true, stream.synchronization == nil,
+    guard let log = stream.log, log.isDirty, log.damage == nil, stream.synchronization == nil,
       case .everyMilliseconds(let interval) = synchronization
     else { return }
     stream.synchronization = loop.after(.milliseconds(interval)) { [weak self] in
@@ -73,11 +73,6 @@ extension FileStreamStore {
   }
 
   func rest(_ stream: ActiveStream) {
-    if stream.isLeaving {
-      leaving -= 1
-      stream.isLeaving = false
-      if stream.log?.isDirty == false { stream.log = nil }
-    }
     guard stream.log != nil else {
       if active[stream.name] === stream { active[stream.name] = nil }
       return
@@ -86,8 +81,8 @@ extension FileStreamStore {
     let open = active.count - leaving
     let isTooMany = open > limits.openLimit
     // The search is not made for every stream that is used.
-    guard isTooMany || (open > limits.restLimit && loop.now >= nextClearing) else { return }
-    nextClearing = loop.now + .seconds(1)
+    guard isTooMany || open > limits.restLimit, loop.now >= nextClearing else { return }
+    nextClearing = loop.now + (isTooMany ? .milliseconds(10) : .seconds(1))
     let resting = loop.now + (isTooMany ? .zero : .seconds(-1))
     // A log that lost a write stays: opened again it would read from the system what never reached the disk.
     let idle = active.values.filter { stream in
@@ -101,7 +96,78 @@ extension FileStreamStore {
       } else if files.journal != nil {
         leaving += 1
         stream.isLeaving = true
-        loop.soon { self.ask(stream.name, .synchronize { _ in }) }
+        settle(stream.name) { [self] _ in
+          leaving -= 1
+          stream.isLeaving = false
+          loop.soon { self.leave(stream) }
+        }
+      }
+    }
+  }
+
+  private func leave(_ stream: ActiveStream) {
+    guard !stream.isBusy, stream.waiting.isEmpty, stream.log?.isDirty == false, stream.log?.damage == nil else {
+      return
+    }
+    if active[stream.name] === stream { active[stream.name] = nil }
+  }
+
+  // MARK: Settling
+
+  /// Synchronisations of streams' own files at a time: what is appended meanwhile must not wait behind thousands.
+  private static let settlingLimit = 3
+
+  /// Makes a stream durable in its own files.
+  private func settle(_ name: StreamName, _ done: @escaping (StoreFailure?) -> Void) {
+    settling.append((name, done))
+    settleNext()
+  }
+
+  private func settleNext() {
+    while settlingCount < Self.settlingLimit {
+      if settlingNext.isEmpty { (settlingNext, settling) = (settling.reversed(), []) }
+      guard let (name, done) = settlingNext.popLast() else { return }
+      settlingCount += 1
+      ask(
+        name,
+        .synchronize { [self] failure in
+          settlingCount -= 1
+          done(failure)
+          settleNext()
+        })
+    }
+  }
+
+  /// Everything that was answered is durable in the streams' own files.
+  func settleAll(_ answer: @escaping (StoreFailure?) -> Void) {
+    var waiting = 1
+    var first: StoreFailure?
+    func done(_ failure: StoreFailure?) {
+      first = first ?? failure
+      waiting -= 1
+      if waiting == 0 { answer(first) }
+    }
+    for stream in active.values where stream.log?.isDirty == true || stream.isBusy {
+      waiting += 1
+      settle(stream.name, done)
+    }
+    done(nil)
+  }
+
+  /// Makes everything that was answered durable in the streams' own files, and answers when it is: before the process ends.
+  package func synchronize(_ answer: @escaping (StoreFailure?) -> Void) { synchronize(tries: 10, answer) }
+
+  private func synchronize(tries: Int, _ answer: @escaping (StoreFailure?) -> Void) {
+    let writes = files.journal?.writeCount ?? 0
+    settleAll { [self] failure in
+      guard failure == nil, let journal = files.journal else { return answer(failure) }
+      journal.remove(unless: writes) { [self] result in
+        switch result {
+        case .failure(let failure): answer(failure)
+        // Who writes on and on has a journal.
+        case .success(let isRemoved) where isRemoved || tries == 1: answer(nil)
+        case .success: synchronize(tries: tries - 1, answer)
+        }
       }
     }
   }

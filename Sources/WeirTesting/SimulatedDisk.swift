@@ -36,6 +36,8 @@ package final class SimulatedDisk: Disk {
 
   // MARK: For the test
 
+  /// Files that fail to synchronise, by their paths.
+  package var failsToSynchronize: (String) -> Bool = { _ in false }
   /// How often a file was synchronised.
   package internal(set) var synchronizations = 0
 

@@ -50,7 +50,7 @@ package final class SimulatedFile: DiskFile {
   package func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
     let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
     perform("synchronize", isFaulty: false, told) { () throws(DiskFailure) in
-      if !isUnsynchronizable, disk.random.chance(disk.faults.diskError) {
+      if !isUnsynchronizable, disk.random.chance(disk.faults.diskError) || disk.failsToSynchronize(path) {
         isUnsynchronizable = true
         inode.forget()
       }

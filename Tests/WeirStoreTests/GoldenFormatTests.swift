@@ -29,9 +29,9 @@ import WeirTesting
     -> (FileStreamStore, StoreUnderTest)
   {
     var result: Result<FileStreamStore, StoreFailure>?
-    FileStreamStore.open(directory: folder, disk: simulation.disk, loop: simulation.loop, limits: limits) {
-      result = $0
-    }
+    FileStreamStore.open(
+      directory: folder, disk: simulation.disk, loop: simulation.loop, limits: limits, key: 0x0123_4567_89ab_cdef
+    ) { result = $0 }
     simulation.loop.advance(by: .milliseconds(20))
     let store = try #require(result).get()
     let under = StoreUnderTest(store, simulation.loop)

@@ -38,7 +38,7 @@ final class CommitJournal {
     case forget(stem: String, (StoreFailure?) -> Void)
     case done(round: UInt64)
 
-    func write(round: UInt64, synced: Int) -> DiskWrite {
+    func write(key: UInt64, round: UInt64, synced: Int) -> DiskWrite {
       var write = DiskWrite(file: nil, bytes: [], at: 0, entry: [])
       let body: JournalEntry.Body
       switch self {
@@ -48,9 +48,17 @@ final class CommitJournal {
       case .forget(let stem, _): body = .forget(stem: stem)
       case .done(let round): body = .done(round: round)
       }
-      JournalEntry(round: round, synced: UInt64(synced), body: body).append(to: &write.entry)
+      JournalEntry(key: key, round: round, synced: UInt64(synced), body: body).append(to: &write.entry)
       return write
     }
+  }
+
+  private enum State: Equatable {
+    case working
+    /// Its file failed: what is in it counts, and nothing more is written. All of it is being made durable elsewhere (`heal`).
+    case broken
+    /// There is no journal, until so many writes have gone around it.
+    case resting(Int)
   }
 
   private let disk: any Disk
@@ -69,17 +77,28 @@ final class CommitJournal {
   private var end = 0
   /// The last round in which each stream had something here, of this round and the one before.
   private var rounds: [String: UInt64] = [:]
+  /// What the full file has is being made durable where it belongs, or could not be.
   private var isCheckpointing = false
-  /// Nothing more is written here; what is there counts when the store is next opened.
-  private var isBroken = false
-  private var onRest: (() -> Void)?
+  private var state = State.working
+  private var isHealing = false
+  /// Writes that go around the journal before it is tried again.
+  private var pause = CommitJournal.firstPause
+  private static let firstPause = 64
+  private static let longestPause = 1 << 16
+  /// Writes that it took: who wants to remove it looks whether there was one meanwhile.
+  private(set) var writeCount = 0
+  private var whenIdle: [() -> Void] = []
+  private let key: UInt64
 
-  /// - Parameter limit: Bytes after which the other file is begun.
-  init(_ disk: any Disk, _ directory: String, _ folder: FolderSync, limit: Int) {
+  /// - Parameters:
+  ///   - limit: Bytes after which the other file is begun.
+  ///   - key: That nobody can guess.
+  init(_ disk: any Disk, _ directory: String, _ folder: FolderSync, limit: Int, key: UInt64) {
     self.disk = disk
     self.directory = directory
     self.folder = folder
     self.limit = limit
+    self.key = key
   }
 
   static func fileName(_ side: Int) -> String { "journal-\(side)" }
@@ -105,60 +124,63 @@ final class CommitJournal {
     next()
   }
 
-  /// Removes the journal: everything it has was made durable where it belongs, and nothing is written meanwhile.
-  func remove(_ answer: @escaping (StoreFailure?) -> Void) {
-    if isBusy || isCheckpointing {
-      onRest = { self.remove(answer) }
-      return
-    }
-    guard !isBroken, sides.contains(where: { $0.file != nil }) else { return answer(nil) }
-    for side in sides { side.file?.close() }
-    (sides, side, end, rounds) = ([Side(), Side()], 0, 0, [:])
-    isBusy = true
-    Self.remove(Self.fileNames[...], directory, disk, folder) { [self] failure in
-      isBusy = false
-      if failure != nil { isBroken = true }
-      answer(failure.map(StoreFailure.init))
-      next()
+  /// Removes the journal: everything it has was made durable where it belongs. Answers false when there were more writes than
+  /// `count` since.
+  func remove(unless count: Int, _ answer: @escaping (Result<Bool, StoreFailure>) -> Void) {
+    if isBusy { return whenIdle.append { self.remove(unless: count, answer) } }
+    guard waiting.isEmpty, writeCount == count else { return answer(.success(false)) }
+    drop { [self] failure in
+      if failure != nil { state = .broken }
+      answer(failure.map { .failure(StoreFailure($0)) } ?? .success(true))
     }
   }
 
-  /// Durably: what came back would be written over what has changed since.
-  static func remove(
-    _ names: ArraySlice<String>, _ directory: String, _ disk: any Disk, _ folder: FolderSync,
-    _ answer: @escaping (DiskFailure?) -> Void
-  ) {
-    guard let name = names.first else { return folder.synchronize(answer) }
-    disk.remove(directory + "/" + name) { failure in
-      if let failure, failure.code != "FileNotFound" { return answer(failure) }
-      remove(names.dropFirst(), directory, disk, folder, answer)
+  /// The files go, the older one first and durably: what is in the newer one makes void what the older one has.
+  private func drop(_ answer: @escaping (DiskFailure?) -> Void) {
+    isBusy = true
+    let dropped = { [self] (failure: DiskFailure?) in
+      isBusy = false
+      if failure == nil {
+        (sides, side, end, rounds, round) = ([Side(), Side()], 0, 0, [:], round + 1)
+        isCheckpointing = false
+      }
+      answer(failure)
+      next()
     }
+    func remove(_ rest: ArraySlice<Int>) {
+      guard let number = rest.first else { return dropped(nil) }
+      guard let file = sides[number].file else { return remove(rest.dropFirst()) }
+      disk.remove(directory + "/" + Self.fileName(number)) { [self] failure in
+        if let failure, failure.code != "FileNotFound" { return dropped(failure) }
+        file.close()
+        folder.synchronize { failure in if let failure { dropped(failure) } else { remove(rest.dropFirst()) } }
+      }
+    }
+    remove([1 - side, side])
   }
 
   // MARK: One write after the other
 
   private func next() {
+    while !isBusy, !whenIdle.isEmpty { whenIdle.removeFirst()() }
     guard !isBusy else { return }
-    if let onRest, !isCheckpointing {
-      self.onRest = nil
-      return onRest()
-    }
     // Beyond this the files are not made durable as fast as they are written.
-    if isBroken || (isCheckpointing && end >= 4 * limit) { goAround() }
-    guard !waiting.isEmpty else { return }
+    if state != .working || (isCheckpointing && end >= 4 * limit) { goAround() }
+    guard state == .working, !waiting.isEmpty else { return }
     guard let file = sides[side].file else { return begin() }
     if end >= limit, !isCheckpointing { return turn() }
     var writes: [DiskWrite] = []
     var size = 0
     for one in waiting {
       if size >= Self.groupLimit { break }
-      writes.append(one.write(round: round, synced: end))
+      writes.append(one.write(key: key, round: round, synced: end))
       size += writes[writes.count - 1].entry.count
     }
     let group = waiting.prefix(writes.count)
     waiting = Array(waiting.dropFirst(writes.count))
     let padding = end + size > sides[side].size ? Self.step - (end + size) % Self.step : 0
     isBusy = true
+    writeCount += group.count
     disk.commit(writes, to: file, at: end, padding: padding) { [self] commit in
       func finish() {
         isBusy = false
@@ -166,13 +188,14 @@ final class CommitJournal {
         next()
       }
       if commit.logFailure != nil {
-        isBroken = true
+        fail()
         // What it took of a full disk is for the streams.
         return file.truncate(to: end) { _ in finish() }
       }
       if commit.length > 0 {
         end += commit.length
         sides[side].size = max(sides[side].size, end + padding)
+        pause = Self.firstPause
       }
       finish()
     }
@@ -186,9 +209,15 @@ final class CommitJournal {
       rounds[stem] = round
       answer(logFailure == nil ? .durable : .unjournaled)
     case .forget(let stem, let answer):
-      if logFailure == nil { rounds[stem] = nil }
-      answer(logFailure.map(StoreFailure.init))
-    case .done: if logFailure == nil { isCheckpointing = false }
+      let failure = failure ?? logFailure
+      if failure == nil { rounds[stem] = nil }
+      answer(failure.map(StoreFailure.init))
+    case .done(let round):
+      if failure ?? logFailure == nil {
+        isCheckpointing = false
+      } else if state == .working {
+        waiting.append(.done(round: round))
+      }
     }
   }
 
@@ -197,12 +226,51 @@ final class CommitJournal {
     let all = waiting
     waiting = []
     for one in all {
-      if case .write(let file, _, _, _, let place, let bytes, let answer) = one {
+      switch one {
+      case .write(let file, _, _, _, let place, let bytes, let answer):
+        if case .resting(let left) = state { state = left > 1 ? .resting(left - 1) : .working }
         file.write(bytes, at: place) { answer($0.map { .unwritten($0) } ?? .unjournaled) }
-      } else if isBroken {
-        answer(one, nil, .other(directory, "its journal cannot be written any more"))
+      case .forget(let stem, let answer):
+        if rounds[stem] == nil { answer(nil) } else { waiting.append(one) }
+      case .done: if state == .working { waiting.append(one) }
+      }
+    }
+    if state == .broken, !waiting.isEmpty { heal() }
+  }
+
+  /// Its file cannot be written.
+  private func fail() {
+    state = .broken
+    heal()
+  }
+
+  /// Makes everything durable where it belongs and removes the journal: it may begin anew. Who waits for `forget` waits for that.
+  private func heal() {
+    guard !isHealing else { return }
+    isHealing = true
+    guard let checkpoint else { preconditionFailure("nobody makes the files durable") }
+    checkpoint { [self] isDone in
+      let healed = { [self] (failure: DiskFailure?) in
+        isHealing = false
+        if failure == nil {
+          state = .resting(pause)
+          pause = min(2 * pause, Self.longestPause)
+        } else {
+          let asked = waiting
+          waiting = []
+          for one in asked {
+            if case .forget(_, let answer) = one { answer(failure.map(StoreFailure.init)) } else { waiting.append(one) }
+          }
+        }
+      }
+      let drop = { self.drop(healed) }
+      if !isDone {
+        healed(.other(directory, "its journal cannot be written, and not all streams could be made durable without it"))
+        next()
+      } else if isBusy {
+        whenIdle.append(drop)
       } else {
-        waiting.append(one)
+        drop()
       }
     }
   }
@@ -211,19 +279,21 @@ final class CommitJournal {
     isBusy = true
     disk.open(directory + "/" + Self.fileName(side), .create) { [self] result in
       guard case .success(let file) = result else {
-        (isBusy, isBroken) = (false, true)
+        isBusy = false
+        fail()
         return next()
       }
       sides[side] = Side(file: file)
       folder.synchronize { [self] failure in
         isBusy = false
-        if failure != nil { isBroken = true }
+        if failure != nil { fail() }
         next()
       }
     }
   }
 
-  /// The other file takes over. It is written over only when its last round is known to be done, on disk.
+  /// The other file takes over. It is written over only when its last round is known to be done, on disk. When not all of it can be
+  /// made durable, nothing is written over any more: this file is the last.
   private func turn() {
     let full = round
     (side, round, end) = (1 - side, round + 1, 0)
@@ -231,7 +301,9 @@ final class CommitJournal {
     isCheckpointing = true
     guard let checkpoint else { preconditionFailure("nobody makes the files durable") }
     checkpoint { [self] isDone in
-      if isDone { waiting.append(.done(round: full)) } else { isBroken = true }
+      // It may have been removed since.
+      guard isDone, isCheckpointing, round == full + 1 else { return }
+      waiting.append(.done(round: full))
       next()
     }
     next()

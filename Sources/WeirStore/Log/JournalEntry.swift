@@ -7,7 +7,10 @@ import WeirCore
 ///      8  round     of the journal: the files are written over, and what an earlier round left is not this one's
 ///     16  synced    bytes of this file that were known to be on disk when this was written
 ///     24  checksum  CRC-32C of bytes 4 to 24 and of the body
-///     28  body
+///     28  key       of the journal, drawn anew each time a store is opened
+///     36  body
+///
+/// The key is what nobody outside knows: what a client appends stands in entries as it is, and may look like entries itself.
 struct JournalEntry: Equatable {
   enum Body: Equatable {
     /// These bytes are at `place` in a file of the folder. `isNew`: the file itself may not be there after power loss.
@@ -18,13 +21,18 @@ struct JournalEntry: Equatable {
     case done(round: UInt64)
   }
 
+  var key: UInt64
   var round: UInt64
   var synced: UInt64
   var body: Body
 
   private static let marker: [UInt8] = Array("WJnl".utf8)
-  private static let headLength = 28
+  private static let headLength = 36
+  /// The part of the head before the key, which is a record's.
+  private static let keyPlace = LogRecord.headLength
   private static let bodyLimit = 1 << 20
+  /// No segment is that long.
+  private static let placeLimit: UInt64 = 1 << 32
   private enum Kind { static let write: UInt8 = 1, create: UInt8 = 2, forget: UInt8 = 3, done: UInt8 = 4 }
 
   func append(to out: inout [UInt8]) {
@@ -34,6 +42,7 @@ struct JournalEntry: Equatable {
     out.append(little: round)
     out.append(little: synced)
     out.append(little: UInt32(0))
+    out.append(little: key)
     switch body {
     case .write(let file, let isNew, let place, let bytes):
       out.append(isNew ? Kind.create : Kind.write)
@@ -69,7 +78,7 @@ struct JournalEntry: Equatable {
     switch bytes[at + headLength] {
     case Kind.write, Kind.create:
       // Only a file of this folder, wherever the bytes come from.
-      guard LogFileName.parse(text) != nil, !text.utf8.contains(UInt8(ascii: "/")), number <= Offset.limit else {
+      guard LogFileName.parse(text) != nil, !text.utf8.contains(UInt8(ascii: "/")), number <= placeLimit else {
         return nil
       }
       body = .write(
@@ -79,7 +88,9 @@ struct JournalEntry: Equatable {
     default: return nil
     }
     return (
-      JournalEntry(round: bytes.little64(at: at + 8), synced: bytes.little64(at: at + 16), body: body), end
+      JournalEntry(
+        key: bytes.little64(at: at + keyPlace), round: bytes.little64(at: at + 8),
+        synced: bytes.little64(at: at + 16), body: body), end
     )
   }
 
@@ -89,27 +100,34 @@ struct JournalEntry: Equatable {
     var entries: [JournalEntry] = []
     /// Where they end.
     var end = 0
-    /// Good ones behind that, wherever they come from, which say that everything up to `end` had been on disk.
-    var stranded: [JournalEntry] = []
 
     init(_ bytes: [UInt8]) {
-      while let (entry, next) = JournalEntry.read(bytes, at: end), entry.round == entries.first?.round ?? entry.round {
+      while let (entry, next) = JournalEntry.read(bytes, at: end),
+        entry.round == entries.first?.round ?? entry.round, entry.key == entries.first?.key ?? entry.key
+      {
         entries.append(entry)
         end = next
       }
+    }
+
+    /// Good entries behind `end` which say that everything up to there had been on disk. Nil: of whatever key.
+    func stranded(_ bytes: [UInt8], key: UInt64?) -> [JournalEntry] {
+      var found: [JournalEntry] = []
       var at = end
-      // Bytes that look like entries over and over would be checksummed over and over.
-      var worth = 4 * bytes.count
-      while worth > 0, let first = bytes[min(at, bytes.count)...].firstIndex(of: marker[0]) {
+      // Without a key anybody's bytes may look like entries, over and over.
+      var checks = key == nil ? 1000 : Int.max
+      while checks > 0, let first = bytes[min(at, bytes.count)...].firstIndex(of: marker[0]) {
         at = first + 1
         guard first + headLength <= bytes.count, bytes[first..<first + 4].elementsEqual(marker),
-          bytes.little64(at: first + 16) > UInt64(end)
+          key == nil || bytes.little64(at: first + keyPlace) == key,
+          (UInt64(end) + 1...UInt64(max(first, end + 1))).contains(bytes.little64(at: first + 16))
         else { continue }
-        worth -= Int(bytes.little32(at: first + 4))
+        checks -= 1
         guard let (entry, next) = JournalEntry.read(bytes, at: first) else { continue }
-        stranded.append(entry)
+        found.append(entry)
         at = next
       }
+      return found
     }
   }
 }

@@ -8,18 +8,18 @@ struct JournalContent {
   private(set) var made: Set<String> = []
   /// Journal files in which something that had been on disk is no entry any more.
   private(set) var damaged: [String] = []
-  /// Journal files that are there.
+  /// Journal files that are there, in the order in which they may go: what is in a newer one makes void what an older one has.
   private(set) var files: [String] = []
 
   static func read(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<JournalContent>) {
-    var scans: [(file: String, scan: JournalEntry.Scan)] = []
+    var found: [(file: String, bytes: [UInt8])] = []
     func next(_ rest: ArraySlice<String>) {
-      guard let file = rest.first else { return answer(.success(JournalContent(scans))) }
+      guard let file = rest.first else { return answer(.success(JournalContent(found))) }
       disk.read(directory + "/" + file, limit: sizeLimit) { result in
         switch result {
         case .failure(.notFound): break
         case .failure(let failure): return answer(.failure(StoreFailure(failure)))
-        case .success(let bytes): scans.append((file, JournalEntry.Scan(bytes)))
+        case .success(let bytes): found.append((file, bytes))
         }
         next(rest.dropFirst())
       }
@@ -30,21 +30,25 @@ struct JournalContent {
   /// More than a journal's file ever has.
   private static let sizeLimit = 128 << 20
 
-  init(_ scans: [(file: String, scan: JournalEntry.Scan)] = []) {
+  init(_ found: [(file: String, bytes: [UInt8])] = []) {
+    let scans = found.map { (file: $0.file, bytes: $0.bytes, scan: JournalEntry.Scan($0.bytes)) }
+      .sorted { ($0.scan.entries.first?.round ?? 0) < ($1.scan.entries.first?.round ?? 0) }
     files = scans.map(\.file)
+    let key = scans.last?.scan.entries.first?.key
     var done: UInt64 = 0
-    for (_, scan) in scans {
-      for entry in scan.entries + scan.stranded {
+    for (_, _, scan) in scans {
+      for entry in scan.entries where entry.key == key {
         if case .done(let round) = entry.body { done = max(done, round) }
       }
     }
     var live: [JournalEntry] = []
-    for (file, scan) in scans {
+    for (file, bytes, scan) in scans {
       // Behind what is not whole stands what an earlier round left, or, if that had been on disk, the rest of this one.
       let round = scan.entries.first?.round
-      let stranded = scan.stranded.filter { $0.round > done && $0.round == round ?? $0.round }
+      let stranded = scan.stranded(bytes, key: key).filter { $0.round > done && $0.round == round ?? $0.round }
       if !stranded.isEmpty { damaged.append(file) }
-      live += scan.entries.filter { $0.round > done } + stranded
+      // Nobody knows whose they are when no key is known.
+      live += (scan.entries + (key == nil ? [] : stranded)).filter { $0.round > done && $0.key == key }
     }
     var files: [String: Set<String>] = [:]
     // Entries of one round stand in their order, in one file.
@@ -156,17 +160,23 @@ final class JournalRecovery {
   private func settle() {
     disk.synchronizeDirectory(directory) { [self] failure in
       if let failure { return answer(failure) }
-      keep(content.damaged[...])
+      keep(content.files[...])
     }
   }
 
-  private func keep(_ damaged: ArraySlice<String>) {
-    guard let name = damaged.first else {
-      return CommitJournal.remove(content.files[...], directory, disk, FolderSync(disk, directory), answer)
-    }
+  private func keep(_ rest: ArraySlice<String>) {
+    guard let name = rest.first else { return answer(nil) }
     let path = directory + "/" + name
-    disk.rename(path, path + Self.damagedSuffix) { [self] failure in
-      if let failure { answer(failure) } else { keep(damaged.dropFirst()) }
+    let gone = { [self] (failure: DiskFailure?) in
+      if let failure { return answer(failure) }
+      disk.synchronizeDirectory(directory) { [self] failure in
+        if let failure { answer(failure) } else { keep(rest.dropFirst()) }
+      }
+    }
+    if content.damaged.contains(name) {
+      disk.rename(path, path + Self.damagedSuffix, gone)
+    } else {
+      disk.remove(path, gone)
     }
   }
 }

@@ -3,7 +3,8 @@ import WeirCore
 /// The name of a segment's file: the stream's name, escaped, `@`, and the position of its first item in 16 digits.
 ///
 /// What a store must know of every stream before it is asked for any is in the names: the first segment of a stream that is a
-/// fork or was made with a lifetime ends in `.origin`, that of one which is given a lifetime later in `.kept`, and `<stream>.gone` says that the stream was deleted and is kept for its forks.
+/// fork or was made with a lifetime ends in `.origin`, that of one which is given a lifetime later in `.kept`, and
+/// `<stream>.gone` says that the stream was deleted and is kept for its forks.
 ///
 /// Lower-case letters, digits, `-`, `_` and inner dots stand for themselves, every other byte is `%` and two hexadecimal
 /// digits, so names that differ in case or in Unicode's composition are different files everywhere. What would be too long for
@@ -15,8 +16,9 @@ enum LogFileName {
     case kept = ".kept"
     case gone = ".gone"
 
-    /// Whether a first segment of this kind begins with a header of that one.
-    func holds(_ header: Kind) -> Bool { self == header || (self == .kept && header == .log) }
+    /// Whether the segments of a stream whose first one is of this kind begin with headers of that one: a lifetime that was given
+    /// later is in the headers of the segments behind it.
+    func holds(_ header: Kind) -> Bool { self == header || self == .kept }
   }
 
   /// With the rest of the name this stays below the 255 bytes that file systems take.

@@ -49,6 +49,8 @@ final class StreamLog {
   private(set) var isDirty = false
   /// Its last file may not be in the folder after power loss.
   private var isNew = false
+  /// A synchronisation failed.
+  private var isLost = false
 
   private let files: Files
   private let stem: String
@@ -351,7 +353,10 @@ final class StreamLog {
           return answer(StoreFailure(failure))
         }
         self.fileName = self.streamFiles.name(self.stem, self.segments[self.segments.count - 1].base)
-        self.files.folder.synchronize { answer($0.map(StoreFailure.init)) }
+        self.files.folder.synchronize { failure in
+          // By which name it will be found nobody knows.
+          if let failure { self.lost(failure, answer) } else { answer(nil) }
+        }
       }
     }
   }
@@ -389,7 +394,8 @@ final class StreamLog {
 
   /// Makes everything appended so far durable in the stream's own files.
   func synchronize(_ answer: @escaping (StoreFailure?) -> Void) {
-    guard isDirty, damage == nil else { return answer(damage) }
+    if isLost { return answer(damage) }
+    guard isDirty else { return answer(nil) }
     synchronize(upTo: segments[segments.count - 1].end, answer)
   }
 
@@ -402,8 +408,7 @@ final class StreamLog {
         return answer(nil)
       }
       self.files.folder.synchronize { failure in
-        // The journal still has all of it.
-        if let failure { return answer(StoreFailure(failure)) }
+        if let failure { return self.lost(failure, answer) }
         (self.isNew, self.isDirty) = (false, false)
         answer(nil)
       }
@@ -412,15 +417,20 @@ final class StreamLog {
 
   /// A write that failed may have left a part: it goes, or nothing is written here any more.
   private func takeBack(to place: Int, _ failure: DiskFailure, _ answer: @escaping (StoreFailure?) -> Void) {
+    // Nothing was tried.
+    if case .busy = failure { return answer(StoreFailure(failure)) }
     file.truncate(to: place) { second in
       if second != nil { self.damage = .unavailable("stream \"\(self.name)\": \(failure.message)") }
       answer(StoreFailure(failure))
     }
   }
 
-  /// After a failed synchronisation nobody knows what is on disk, not even the system: only opening it again tells.
+  /// After a failed synchronisation nobody knows what is on disk, not even the system: only opening it again tells. Until then it
+  /// stays dirty, so that what the journal has of it is kept.
   private func lost(_ failure: DiskFailure, _ answer: @escaping (StoreFailure?) -> Void) {
-    isDirty = false
+    // Nothing was tried.
+    if case .busy = failure { return answer(StoreFailure(failure)) }
+    isLost = true
     damage = .unavailable("stream \"\(name)\" takes nothing more until it is opened again: \(failure.message)")
     answer(damage)
   }
