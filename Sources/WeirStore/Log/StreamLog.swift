@@ -6,20 +6,6 @@ import WeirCore
 /// Appends go to the last segment, which begins anew when it has reached `segmentLimit`. Its tail is what has been acknowledged:
 /// nobody reads beyond it. The newest items stay in memory, so that readers at the tail cost no file operation.
 final class StreamLog {
-  struct Files {
-    var disk: any Disk
-    var directory: String
-    var segmentLimit: Int
-    /// Makes names of the folder durable.
-    var folder: FolderSync
-    /// False: an append is answered when the system has it, and `synchronize` is called later.
-    var synchronizesAppends: Bool
-    /// What makes small appends durable, if they are to be.
-    var journal: CommitJournal?
-    /// Another process writes: nothing is changed here, and what it has not finished is not there yet.
-    var isReadOnly = false
-  }
-
   /// Items kept in memory: of one stream, the bytes of the newest.
   static let recentBytesLimit = 64 << 10
   /// Read at once when looking for items.

@@ -2,6 +2,20 @@ import WeirCore
 
 /// What is written to a stream's files, and what makes it durable.
 extension StreamLog {
+  struct Files {
+    var disk: any Disk
+    var directory: String
+    var segmentLimit: Int
+    /// Makes names of the folder durable.
+    var folder: FolderSync
+    /// False: an append is answered when the system has it, and `synchronize` is called later.
+    var synchronizesAppends: Bool
+    /// What makes small appends durable, if they are to be.
+    var journal: CommitJournal?
+    /// Another process writes: nothing is changed here, and what it has not finished is not there yet.
+    var isReadOnly = false
+  }
+
   /// A file with a header and, with `first`, the record of a stream's first items. Answers what was written, and whether it is
   /// the journal that keeps it.
   static func begin(
