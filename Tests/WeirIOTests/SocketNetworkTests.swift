@@ -232,14 +232,25 @@ import WeirCore
     }
   }
 
-  @Test func dialFailuresSayWhatHappened() throws {
-    var free = 0
-    try onLoop { loop, done in
-      let listener = try makeNetwork(loop).listen(loopback, tls: nil) { _ in }
-      free = listener.address.port
-      listener.close()
-      done()
+  /// Bound, so that no other test gets it, and not listening.
+  private static func portThatNobodyListensOn() throws -> (descriptor: Int32, port: Int) {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+      }
     }
+    try #require(isBound)
+    return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
+  }
+
+  @Test func dialFailuresSayWhatHappened() throws {
+    let (held, free) = try Self.portThatNobodyListensOn()
+    defer { close(held) }
     let nobody = SocketAddress(host: "127.0.0.1", port: free)
     expectDial(nobody) { #expect($0 == .refused(nobody)) }
     expectDial(SocketAddress(host: "localhost", port: free)) {
