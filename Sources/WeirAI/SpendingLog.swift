@@ -23,6 +23,9 @@ package final class SpendingLog {
   private var others: [String: Double] = [:]
   private var next = Offset.start
   private var isRead = false
+  /// It was read for those that wait now.
+  private var isFresh = false
+  /// A read is under way: never two, each would add the same.
   private var isReading = false
   private var isWriting = false
   private var waiting: [(RunFailure?) -> Void] = []
@@ -50,13 +53,24 @@ package final class SpendingLog {
   /// call if it is. A failure: it cannot be known.
   func refresh(on day: Int64, _ answer: @escaping (RunFailure?) -> Void) {
     turn(to: day)
-    if isRead, store.isExclusive, unwritten.isEmpty { return answer(nil) }
     waiting.append(answer)
-    guard !isReading else { return }
+    goOn()
+  }
+
+  /// What is being written is waited for, what the store did not take before is tried again, and then it is read.
+  private func goOn() {
+    guard !waiting.isEmpty, !isWriting, !isReading else { return }
+    if !unwritten.isEmpty { return write() }
+    if isRead, store.isExclusive || isFresh { return answer(nil) }
     isReading = true
-    // What is being written is waited for, and what the store did not take before is tried again.
-    if isWriting { return }
-    if unwritten.isEmpty { read() } else { write() }
+    read()
+  }
+
+  private func answer(_ failure: RunFailure?) {
+    isFresh = false
+    let told = waiting
+    waiting = []
+    for answer in told { answer(failure) }
   }
 
   private func turn(to day: Int64) {
@@ -64,7 +78,7 @@ package final class SpendingLog {
     self.day = day
     // When a clock goes back the ledger has forgotten what was its own on that day: it is somebody else's then.
     turns += 1
-    (others, next, isRead) = ([:], .start, false)
+    (others, next, isRead, isFresh) = ([:], .start, false, false)
   }
 
   private var writer: String {
@@ -74,12 +88,12 @@ package final class SpendingLog {
   }
 
   private func read() {
-    let day = day
+    let turn = turns
     let name: StreamName
     do throws(StoreFailure) { name = try Self.name(of: day) } catch { return finish(Self.failure(error)) }
     store.read(name, from: next, byteLimit: Self.batchBytes) { [self] result in
       // The day has turned meanwhile.
-      guard day == self.day else { return read() }
+      guard turn == turns else { return read() }
       switch result {
       case .failure(.notFound):
         (others, next) = ([:], .start)
@@ -120,9 +134,8 @@ package final class SpendingLog {
   private func finish(_ failure: RunFailure?) {
     isReading = false
     isRead = failure == nil
-    let told = waiting
-    waiting = []
-    for answer in told { answer(failure) }
+    isFresh = isRead
+    if let failure { answer(failure) } else { goOn() }
   }
 
   private static func failure(_ failure: StoreFailure) -> RunFailure {
@@ -150,7 +163,7 @@ package final class SpendingLog {
   private func write() {
     guard let (day, amounts) = unwritten.min(by: { $0.key < $1.key }) else { return }
     let name: StreamName
-    do throws(StoreFailure) { name = try Self.name(of: day) } catch { return finish(Self.failure(error)) }
+    do throws(StoreFailure) { name = try Self.name(of: day) } catch { return answer(Self.failure(error)) }
     isWriting = true
     unwritten[day] = nil
     let entries = amounts.sorted { $0.key < $1.key }.map { provider, usd in
@@ -161,11 +174,10 @@ package final class SpendingLog {
       if let failure {
         for (provider, usd) in amounts { unwritten[day, default: [:]][provider, default: 0] += usd }
         // Whoever waits for a call learns why it cannot be made; everybody else is not kept from anything.
-        if isReading { finish(Self.failure(failure)) }
-        return
+        return answer(Self.failure(failure))
       }
       if !unwritten.isEmpty { return write() }
-      if isReading { read() }
+      goOn()
     }
     let creation = StreamCreation(
       contentType: StreamContentType.json, lifetime: .until((day + 2) * Self.dayLength), finds: .sameContentType)

@@ -75,6 +75,10 @@ package final class DurableRun {
   /// Of namespaces that this life has not opened yet: items that passed-over steps wrote.
   private var passed: [String: UInt64] = [:]
   private var uses: [String: Int] = [:]
+  /// Its end was asked for: nothing more is opened.
+  private var isEnding = false
+  /// The end, while it waits for what is being opened.
+  private var onOpened: (() -> Void)?
 
   package init(
     id: String, begun: JSONValue, access: StreamAccess, journal: RunJournal? = nil, lifetime: StreamLifetime? = nil
@@ -96,7 +100,9 @@ package final class DurableRun {
     passed = [:]
   }
 
+  /// `.ended` once the run has.
   package func withJournal(_ answer: @escaping WeirStore.Answer<RunJournal>) {
+    if isEnding { return answer(.failure(over)) }
     if let journal { return answer(.success(journal)) }
     opening.append(answer)
     guard opening.count == 1 else { return }
@@ -112,7 +118,23 @@ package final class DurableRun {
       let waiting = opening
       opening = []
       for answer in waiting { answer(result) }
+      opened()
     }
+  }
+
+  private var over: StoreFailure {
+    do throws(StoreFailure) {
+      return .ended(try WorkflowStreams.journal(of: id), journal?.ending ?? .closed)
+    } catch { return error }
+  }
+
+  private var isOpening: Bool { !opening.isEmpty || !openingWriters.isEmpty }
+
+  /// Something was opened, or could not be.
+  private func opened() {
+    guard !isOpening, let end = onOpened else { return }
+    onOpened = nil
+    end()
   }
 
   // MARK: Streams by name
@@ -121,12 +143,14 @@ package final class DurableRun {
   package func writer(
     _ namespace: String, contentType: String, highWaterMark: Int, _ answer: @escaping WeirStore.Answer<DurableWriter>
   ) {
+    if isEnding { return answer(.failure(over)) }
     if let writer = writers[namespace] { return answer(.success(writer)) }
     openingWriters[namespace, default: []].append(answer)
     guard openingWriters[namespace]?.count == 1 else { return }
     func opened(_ result: Result<DurableWriter, StoreFailure>) {
       if case .success(let writer) = result { writers[namespace] = writer }
       for answer in openingWriters.removeValue(forKey: namespace) ?? [] { answer(result) }
+      self.opened()
     }
     withJournal { [self] result in
       switch result {
@@ -186,9 +210,16 @@ package final class DurableRun {
   // MARK: The end
 
   /// The run is over: what it still writes is closed, or aborted with the reason, and nobody takes it up again. The journal ends
-  /// last: while it is open, what the run has kept stays.
+  /// last: while it is open, what the run has kept stays. What is being opened just now is waited for, and ended as well; whatever
+  /// is asked of the run afterwards is refused.
   package func end(failure: String?, _ done: @escaping () -> Void = {}) {
+    isEnding = true
     scope.close()
+    guard isOpening else { return endWriters(failure, done) }
+    onOpened = { [self] in endWriters(failure, done) }
+  }
+
+  private func endWriters(_ failure: String?, _ done: @escaping () -> Void) {
     let namespaces = writers.keys
     var open = 1
     func one() {

@@ -390,6 +390,7 @@ package final class ProgramInstance {
   }
 
   private func left(_ code: Int) {
+    runs.tellParked()
     if options.reportsBudget {
       let report = client.budget.report
       world.console.write(report.isEmpty ? "weir: no model was called\n" : report, to: .error)

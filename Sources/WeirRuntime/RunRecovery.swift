@@ -39,10 +39,13 @@ final class RunRecovery {
 
   /// Each in its turn, in the order of the calls. What is under way or waits already is left as it is.
   func add(_ id: String, _ answer: @escaping Answer) {
-    guard !isClosed, table.runs[id] == nil, known.insert(id).inserted else { return answer(.success(.left)) }
+    guard !isClosed, !table.isHere(id), known.insert(id).inserted else { return answer(.success(.left)) }
     waiting.append((id, answer))
     next()
   }
+
+  /// It waits, or is being looked at.
+  func isKnown(_ id: String) -> Bool { known.contains(id) }
 
   /// A run that waits ends as `aborted`, at once.
   func stop(_ id: String) {
@@ -58,7 +61,10 @@ final class RunRecovery {
     isClosed = true
     let left = waiting
     waiting = []
-    for entry in left { entry.answer(.success(.left)) }
+    for entry in left {
+      known.remove(entry.id)
+      entry.answer(.success(.left))
+    }
   }
 
   private func next() {

@@ -14,8 +14,12 @@ final class RunTable {
 
   private unowned let instance: ProgramInstance
   private(set) var runs: [String: Run] = [:]
-  /// Runs whose streams the store is making.
-  private var beginning = 0
+  /// Runs that are being registered, or whose streams the store is making.
+  private var beginning: Set<String> = []
+  /// Runs whose answers have ended, and that have something else to end.
+  private var ending: Set<String> = []
+  /// Runs that were left to the next process, and nobody was told.
+  private var parkedCount = 0
   /// The process ends: nothing is begun any more.
   private var isParked = false
   private(set) var recovery: RunRecovery!
@@ -25,10 +29,19 @@ final class RunTable {
     recovery = RunRecovery(self, instance: instance)
   }
 
-  var count: Int { runs.count + beginning }
+  var count: Int { runs.count + beginning.count + ending.count }
 
+  /// It is being begun, runs, waits to be taken up, or something of it has yet to end.
+  func isUnderWay(_ id: String) -> Bool { isHere(id) || recovery.isKnown(id) }
+
+  /// The same, of those that are this process's own.
+  func isHere(_ id: String) -> Bool { runs[id] != nil || beginning.contains(id) || ending.contains(id) }
+
+  /// `register` is told of the run before anything of it is made, and waited for.
   func start(
-    _ workflow: Workflow, arguments: [JSONMember], answer: @escaping (Result<RunTicket, RunFailure>) -> Void
+    _ workflow: Workflow, arguments: [JSONMember],
+    register: (_ ticket: RunTicket, _ done: @escaping (RunFailure?) -> Void) -> Void,
+    answer: @escaping (Result<RunTicket, RunFailure>) -> Void
   ) {
     guard count < Self.runLimit else {
       return answer(
@@ -49,16 +62,36 @@ final class RunTable {
     } catch {
       return answer(.failure(RunFailure(code: error.code, message: error.message)))
     }
-    beginning += 1
+    beginning.insert(ticket.id)
+    register(ticket) { [self, instance] failure in
+      withExtendedLifetime(instance) {
+        if let failure = failure ?? (isParked ? Self.serverStopped : nil) { return refuse(ticket, failure, answer) }
+        make(ticket, workflow, arguments, values, answer)
+      }
+    }
+  }
+
+  private func refuse(
+    _ ticket: RunTicket, _ failure: RunFailure, _ answer: (Result<RunTicket, RunFailure>) -> Void
+  ) {
+    beginning.remove(ticket.id)
+    instance.runsEnded()
+    answer(.failure(failure))
+  }
+
+  private func make(
+    _ ticket: RunTicket, _ workflow: Workflow, _ arguments: [JSONMember], _ values: [Value],
+    _ answer: @escaping (Result<RunTicket, RunFailure>) -> Void
+  ) {
     let creation = StreamCreation(
       contentType: RunTicket.contentType, finds: .sameContentType,
       expectsLifetime: instance.options.retention.served != nil)
     instance.store.create(ticket.stream, creation) { [instance] result in
-      self.beginning -= 1
       if case .failure(let failure) = result {
-        instance.runsEnded()
-        return answer(.failure(RunFailure(code: failure.code, message: failure.message, retryable: true, status: 503)))
+        return self.refuse(
+          ticket, RunFailure(code: failure.code, message: failure.message, retryable: true, status: 503), answer)
       }
+      self.beginning.remove(ticket.id)
       let begun =
         (instance.options.begun.members ?? []) + [
           JSONMember("workflow", .string(workflow.route.name)), JSONMember("arguments", .object(arguments)),
@@ -132,24 +165,29 @@ final class RunTable {
     recovery.close()
     // Where others write as well nobody takes up what is open: it may be somebody's.
     let isTakenUp = instance.store.isExclusive && instance.store.outlivesProcess
-    var count = 0
     for id in runs.keys.sorted() {
-      guard let run = runs[id] else { continue }
+      // An answer that is whole has only to be taken by the store.
+      guard let run = runs[id], run.writer.end == nil else { continue }
       if isTakenUp, run.durable.isResumable {
         park(run)
-        count += 1
-      } else if run.writer.end == nil, !run.isStopped {
+        parkedCount += 1
+      } else if !run.isStopped {
         run.isStopped = true
         run.writer.runEvent(.error(Self.serverStopped))
         stop(run: id)
       }
     }
-    if count > 0 { instance.log("\(count) run\(count == 1 ? " is" : "s are") left to be taken up by the next process") }
+  }
+
+  /// Once, when the process ends: runs are left one after the other.
+  func tellParked() {
+    guard parkedCount > 0 else { return }
+    let runs = parkedCount == 1 ? "1 run is" : "\(parkedCount) runs are"
+    instance.log("\(runs) left to be taken up by the next process")
+    parkedCount = 0
   }
 
   private func park(_ run: Run) {
-    // Its answer is whole: only the store has to take it.
-    if run.writer.end != nil { return }
     runs[run.id] = nil
     let source = run.writer.source
     run.writer.park()
@@ -200,15 +238,17 @@ final class RunTable {
 
   private func ended(_ run: Run, _ workflow: Workflow, _ state: EndState, _ failure: StoreFailure?) {
     runs[run.id] = nil
-    if case .aborted(let reason) = RunWriter.ending(of: state) {
-      run.durable.end(failure: reason)
-    } else {
-      run.durable.end(failure: nil)
-    }
+    ending.insert(run.id)
     if let failure {
       instance.log("run \(run.id) of \(workflow.route.name): its stream could not be written: \(failure.message)")
     }
-    instance.ended(run: run.id, state)
+    var reason: String?
+    if case .aborted(let why) = RunWriter.ending(of: state) { reason = why }
+    // What it wrote by name may wait for readers. Until it has ended, the run has not: the next process would end it.
+    run.durable.end(failure: reason) { [weak self] in
+      self?.ending.remove(run.id)
+      self?.instance.ended(run: run.id, state)
+    }
   }
 }
 

@@ -26,13 +26,17 @@ final class ServedWorkflows: WorkflowHost {
   }
 
   func start(
-    _ route: WorkflowRoute, arguments: [JSONMember], answer: @escaping (Result<RunTicket, RunFailure>) -> Void
+    _ route: WorkflowRoute, arguments: [JSONMember],
+    register: @escaping (_ ticket: RunTicket, _ done: @escaping (RunFailure?) -> Void) -> Void,
+    answer: @escaping (Result<RunTicket, RunFailure>) -> Void
   ) {
     guard let workflow = workflows.first(where: { $0.route.name == route.name }) else {
       return answer(.failure(RunFailure(code: "WorkflowNotFound", message: "no workflow \"\(route.name)\"")))
     }
-    runs.start(workflow, arguments: arguments, answer: answer)
+    runs.start(workflow, arguments: arguments, register: register, answer: answer)
   }
+
+  func isUnderWay(run id: String) -> Bool { runs.isUnderWay(id) }
 
   func stop(run id: String) { runs.stop(run: id) }
 }

@@ -82,10 +82,10 @@ extension ServeApplication {
     if let run = index[id] { learnEnds(of: [run]) {} }
   }
 
-  /// Looks at the streams of runs that are not known to have ended, and of those that may be gone by now.
+  /// Looks at the streams of runs that are not known to be over, and of those that may be gone by now.
   private func learnEnds(of runs: ArraySlice<RunIndex.Run>, _ done: @escaping () -> Void) {
     let now = loop.wallClock
-    guard let place = runs.firstIndex(where: { $0.end == nil || $0.expiresAt.map { $0 <= now } ?? true }) else {
+    guard let place = runs.firstIndex(where: { !$0.isOver || $0.expiresAt.map { $0 <= now } ?? true }) else {
       return done()
     }
     let run = runs[place]
@@ -95,23 +95,37 @@ extension ServeApplication {
     store.status(run.stream) { [self] result in
       switch result {
       case .failure(.notFound), .failure(.gone):
-        index.delete(run.id)
+        // One that is being begun has no stream yet.
+        if !host.isUnderWay(run: run.id) { index.delete(run.id) }
         next()
       case .success(let status):
         if status.ending != nil { index.looked(at: run.id, expiresAt: status.expiresAt) }
-        guard run.end == nil, let ending = status.ending, status.tail > .start else { return next() }
+        guard !run.isOver, let ending = status.ending else { return next() }
+        if let end = run.end { return learnWhetherOver(run, end, next) }
+        guard status.tail > .start else { return learnWhetherOver(run, ending.state, next) }
         store.read(run.stream, from: Offset(status.tail.value - 1), byteLimit: 1) { [self] result in
-          if case .success(let batch) = result {
-            var end = ending == .closed ? EndState.truncated : .aborted
-            if let item = batch.items.last, case .end(let state)? = try? RunEventCodec.decode(item.bytes) {
-              end = state
-            }
-            index.ended(run.id, end)
-          }
-          next()
+          guard case .success(let batch) = result else { return next() }
+          var end = ending.state
+          if let item = batch.items.last, case .end(let state)? = try? RunEventCodec.decode(item.bytes) { end = state }
+          learnWhetherOver(run, end, next)
         }
       case .failure: next()
       }
+    }
+  }
+
+  /// Its answer has ended. As long as its journal has not, or somebody here is about to end it, it is not over: a process may have
+  /// died in between, and what it wrote by name would stay open.
+  private func learnWhetherOver(_ run: RunIndex.Run, _ end: EndState, _ done: @escaping () -> Void) {
+    index.answered(run.id, end)
+    guard !host.isUnderWay(run: run.id), let journal = try? WorkflowStreams.journal(of: run.id) else { return done() }
+    store.status(journal) { [self] result in
+      switch result {
+      case .success(let status) where status.ending == nil: break
+      case .success, .failure(.notFound), .failure(.gone): index.ended(run.id, end)
+      case .failure: break
+      }
+      done()
     }
   }
 
@@ -122,14 +136,14 @@ extension ServeApplication {
     RunDrain(store, run.stream, follows: false, limit: limit).start { [self] result in
       guard case .object(var members) = run.json else { return }
       if case .failure(.notFound) = result {
-        index.delete(run.id)
+        if !host.isUnderWay(run: run.id) { index.delete(run.id) }
         return answer(nil, 0)
       }
       guard case .success(let outcome) = result else {
         members.append(JSONMember("state", "unknown"))
         return answer(.object(members), 0)
       }
-      if let end = outcome.end { index.ended(run.id, end) }
+      if let end = outcome.end { index.answered(run.id, end) }
       members.append(JSONMember("state", .string(outcome.end?.rawValue ?? "running")))
       members.append(JSONMember("reply", .string(outcome.text)))
       if !outcome.reasoning.isEmpty { members.append(JSONMember("reasoning", .string(outcome.reasoning))) }
@@ -171,7 +185,9 @@ extension ServeApplication {
     let client = waiting(responder)
     learnEnds(of: runs[...]) { [self] in
       // A run under way would go on writing to a stream that is gone.
-      let isBusy = runs.contains { index[$0.id].map { $0.end == nil } ?? false }
+      let isBusy = runs.contains { run in
+        index[run.id].map { $0.end == nil || host.isUnderWay(run: run.id) } ?? false
+      }
       if !isBusy {
         for run in runs {
           store.delete(run.stream) { _ in }
@@ -209,6 +225,11 @@ extension ServeApplication {
       ]
     }
   }
+}
+
+extension StreamEnding {
+  /// What an answer is whose stream has ended without saying how.
+  fileprivate var state: EndState { self == .closed ? .truncated : .aborted }
 }
 
 extension WorkflowRoute {

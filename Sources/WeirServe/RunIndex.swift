@@ -5,7 +5,10 @@ import WeirStore
 /// show, and what the next process must take up. It is kept as a stream of the same store, so it outlives the process; what a
 /// run said is in the run's own stream and is looked up there.
 ///
-/// It is bounded where it can be: runs that have ended are forgotten, oldest end first, beyond the limits. **A run that has not
+/// **It is the first to know of a run and the last to forget it**: a run is made when the store has its record, and has ended here when
+/// everything of it has.
+///
+/// It is bounded where it can be: runs that are over are forgotten, oldest end first, beyond the limits. **A run that has not
 /// ended is never forgotten**; beyond `Limits.bytes` it is remembered without its arguments, which is some hundred bytes.
 ///
 ///     {"id", "workflow", "stream_id", "started_at", "arguments", "session_id"?, "ended"?}   a run
@@ -28,8 +31,10 @@ package final class RunIndex {
     package var session: String?
     /// Milliseconds since 1970.
     package var startedAt: Int64
-    /// nil while it runs, as far as anyone has looked.
+    /// How its answer has ended; nil while it runs, as far as anyone has looked.
     package var end: EndState?
+    /// All of it has ended, what it wrote by name and its journal as well: it may be forgotten, and nobody takes it up.
+    package var isOver = false
     /// Its stream may be over then, and is looked at again; milliseconds since 1970. nil: nobody has looked since it ended.
     package var expiresAt: Int64?
   }
@@ -61,13 +66,18 @@ package final class RunIndex {
   private var ended: ArraySlice<String> = []
   /// Runs that still have their arguments.
   private var whole: ArraySlice<String> = []
+  /// Places of the lists above: in proportion to the runs that are remembered.
+  var placeCount: Int { order.count + ended.count + whole.count }
   private var lastNumber = 0
   private var byteCount = 0
 
+  /// Where it is written: `name`, or `copy` while that one has everything and `name` has not.
+  private var place: StreamName
   private var isMade = false
-  /// The stream is being made, or written anew.
+  /// It is being loaded, or written anew.
   private var isBusy = false
-  private var waiting: [[UInt8]] = []
+  /// What was written since the snapshot from which a stream is being made. Nil: none is.
+  private var late: [[UInt8]]?
   private var unwrittenEnds: [[UInt8]] = []
   /// In the index's own stream since it was last written anew, to know when that is worth it.
   private var written = (items: 0, bytes: 0)
@@ -77,14 +87,15 @@ package final class RunIndex {
     self.limits = limits
     name = try StreamName("_weir/runs")
     copy = try StreamName("_weir/runs-copy")
+    place = name
   }
 
   package subscript(_ id: String) -> Run? { byID[id]?.run }
   package func run(of stream: StreamName) -> Run? { byStream[stream].flatMap { byID[$0]?.run } }
   /// Newest first.
   package var runs: [Run] { order.reversed().compactMap { entry($0)?.run } }
-  /// Those that have not ended, as far as anyone has looked; oldest first.
-  package var open: [Run] { order.compactMap { entry($0)?.run }.filter { $0.end == nil } }
+  /// Those that are not over, as far as anyone has looked; oldest first.
+  package var open: [Run] { order.compactMap { entry($0)?.run }.filter { !$0.isOver } }
   package var count: Int { byID.count }
   /// Of all that is remembered, as it is written down.
   package var bytes: Int { byteCount }
@@ -93,16 +104,25 @@ package final class RunIndex {
     byID[place.id].flatMap { $0.number == place.number ? $0 : nil }
   }
 
-  /// Adds a run that has just started. What can't be written down is still remembered by this process.
-  package func add(_ run: Run) {
+  /// Adds a run of which nothing is made yet, and answers when the store has it: a run that is made after that is never one that
+  /// nobody knows. With a failure it is not added.
+  package func add(_ run: Run, _ done: @escaping (StoreFailure?) -> Void) {
     let bytes = run.written
     remember(run, size: bytes.count)
-    write([bytes])
+    write([bytes]) { [self] failure in
+      if failure != nil { drop(run.id) }
+      done(failure)
+    }
   }
 
-  /// It has ended, whoever found out.
+  /// Its answer has ended. What it writes besides may not have.
+  package func answered(_ id: String, _ end: EndState) {
+    if byID[id]?.run.end == nil { byID[id]?.run.end = end }
+  }
+
+  /// It is over, with all that it wrote, whoever found out.
   package func ended(_ id: String, _ end: EndState) {
-    guard let entry = byID[id], entry.run.end == nil else { return }
+    guard let entry = byID[id], !entry.run.isOver else { return }
     noteEnd(id, end)
     unwrittenEnds.append((["ended": .string(id), "state": .string(end.rawValue)] as JSONValue).encoded())
     if unwrittenEnds.count >= Self.endsLimit { write([]) }
@@ -122,20 +142,27 @@ package final class RunIndex {
   // MARK: Remembering
 
   private func remember(_ run: Run, size: Int) {
-    if byID[run.id] != nil { return }
+    if let known = byID[run.id]?.run {
+      if run.isOver, !known.isOver, let end = run.end { noteEnd(run.id, end) }
+      return
+    }
     lastNumber += 1
     byID[run.id] = Entry(run: run, size: size, number: lastNumber)
     byStream[run.stream] = run.id
     byteCount += size
-    if order.count > 2 * byID.count + 16 { order.removeAll { entry($0) == nil } }
+    let limit = 2 * byID.count + 16
+    if order.count > limit { order.removeAll { entry($0) == nil } }
+    if whole.count > limit { whole.removeAll { byID[$0] == nil } }
+    if ended.count > limit { ended.removeAll { byID[$0] == nil } }
     order.append((run.id, lastNumber))
     whole.append(run.id)
-    if run.end != nil { ended.append(run.id) }
+    if run.isOver { ended.append(run.id) }
     trim()
   }
 
   private func noteEnd(_ id: String, _ end: EndState) {
     byID[id]?.run.end = end
+    byID[id]?.run.isOver = true
     ended.append(id)
   }
 
@@ -162,47 +189,77 @@ package final class RunIndex {
 
   // MARK: Writing down
 
-  private func write(_ entries: [[UInt8]]) {
-    waiting += unwrittenEnds + entries
+  /// Answered when the store has it. What it does not take is not tried again: the next process looks at a run whose end it does
+  /// not know.
+  private func write(_ entries: [[UInt8]], _ done: @escaping (StoreFailure?) -> Void = { _ in }) {
+    let items = unwrittenEnds + entries
     unwrittenEnds = []
-    guard !isBusy, !waiting.isEmpty else { return }
-    guard isMade else {
-      isBusy = true
-      store.create(name, contentType: Self.contentType) { [self] result in
-        if case .success = result { isMade = true } else { waiting = [] }
-        isBusy = false
-        write([])
-      }
-      return
-    }
-    if written.items > 4 * limits.runs || written.bytes > 4 * limits.bytes { return writeAnew() }
-    let items = waiting
-    waiting = []
+    guard !items.isEmpty else { return done(nil) }
     written.items += items.count
     written.bytes += items.reduce(0) { $0 + $1.count }
-    store.append(name, items, ending: nil) { _ in }
-  }
-
-  /// Most of it speaks of runs that are forgotten. What is remembered is first written to another stream, so that a process which
-  /// dies on the way leaves one of the two whole.
-  private func writeAnew() {
-    isBusy = true
-    waiting = []
-    let kept = order.compactMap { entry($0)?.run.written }
-    func done(isMade: Bool) {
-      self.isMade = isMade
-      isBusy = false
-      write([])
-    }
-    written = (0, 0)
-    make(copy, kept) { [self] isCopied in
-      guard isCopied else { return done(isMade: true) }
-      store.delete(name) { [self] _ in
-        make(name, kept) { [self] isMade in
-          if isMade { store.delete(copy) { _ in } }
-          done(isMade: isMade)
+    late? += items
+    var refusal: StoreFailure?
+    if !isMade {
+      store.create(place, contentType: Self.contentType) { [self] result in
+        switch result {
+        case .success: isMade = true
+        case .failure(let failure): refusal = failure
         }
       }
+    }
+    store.append(place, items, ending: nil) { result in
+      if case .failure(let failure) = result { done(refusal ?? failure) } else { done(nil) }
+    }
+    if !isBusy, written.items > 4 * limits.runs || written.bytes > 4 * limits.bytes { writeAnew() }
+  }
+
+  private var kept: [[UInt8]] { order.compactMap { entry($0)?.run.written } }
+
+  /// Most of it speaks of runs that are forgotten. What is remembered is first written to another stream, and what comes meanwhile
+  /// is written at once to the one of the two that has everything: a process which dies on the way leaves nothing out.
+  private func writeAnew() {
+    isBusy = true
+    written = (0, 0)
+    // It could not be made the last time.
+    if place == copy { return makeAnew() }
+    late = []
+    make(copy, kept) { [self] isCopied in
+      guard isCopied else { return rest() }
+      catchUp(copy) { [self] isWhole in
+        guard isWhole else { return rest() }
+        place = copy
+        store.delete(name) { _ in }
+        makeAnew()
+      }
+    }
+  }
+
+  private func makeAnew() {
+    late = []
+    make(name, kept) { [self] isMade in
+      // The copy has everything then, and goes on.
+      guard isMade else { return rest() }
+      catchUp(name) { [self] isWhole in
+        if isWhole {
+          place = name
+          store.delete(copy) { _ in }
+        }
+        rest()
+      }
+    }
+  }
+
+  private func rest() {
+    late = nil
+    isBusy = false
+  }
+
+  /// What was written since the snapshot from which this stream was made.
+  private func catchUp(_ stream: StreamName, _ done: @escaping (Bool) -> Void) {
+    guard let items = late, !items.isEmpty else { return done(true) }
+    late = []
+    store.append(stream, items, ending: nil) { [self] result in
+      if case .failure = result { done(false) } else { catchUp(stream, done) }
     }
   }
 
@@ -210,41 +267,53 @@ package final class RunIndex {
     store.create(name, StreamCreation(contentType: Self.contentType, items: items)) { [store] result in
       switch result {
       // Another process has made it since, or it was left over.
-      case .success(let status) where status.existed:
-        store.append(name, items, ending: nil) { done((try? $0.get()) != nil) }
+      case .success(let status) where status.existed: append()
       case .success: done(true)
+      case .failure(.conflict): append()
       case .failure: done(false)
+      }
+      func append() {
+        if items.isEmpty { return done(true) }
+        store.append(name, items, ending: nil) { done((try? $0.get()) != nil) }
       }
     }
   }
 
   // MARK: Reading back
 
-  /// Reads back what an earlier process wrote.
+  /// Reads back what an earlier process wrote. Runs may be added meanwhile.
   package func load(_ done: @escaping (StoreFailure?) -> Void) {
     isBusy = true
     func finish(_ failure: StoreFailure?) {
       isBusy = false
-      write([])
       done(failure)
     }
-    read(name, from: .start) { [self] failure in
+    // The copy first: the other one was made from it, or has what came after.
+    read(copy, from: .start) { [self] failure in
+      var isCopied = true
       switch failure {
-      case nil:
-        isMade = true
-        // Whatever is in the copy is here as well.
-        store.delete(copy) { _ in finish(nil) }
-      case .notFound?:
-        // It was being written anew, or there is none.
-        read(copy, from: .start) { [self] failure in
-          guard failure == nil else { return finish(failure?.code == StoreFailure.notFound(copy).code ? nil : failure) }
-          make(name, order.compactMap { entry($0)?.run.written }) { [self] isMade in
-            self.isMade = isMade
-            if isMade { store.delete(copy) { _ in } }
-            finish(nil)
-          }
+      case nil: break
+      case .notFound?: isCopied = false
+      case let failure?: return finish(failure)
+      }
+      read(name, from: .start) { [self] failure in
+        switch failure {
+        case nil: isMade = true
+        case .notFound?: break
+        case let failure?: return finish(failure)
         }
-      case let failure?: finish(failure)
+        guard isCopied else { return finish(nil) }
+        // It was being written anew: either may have what the other has not.
+        make(name, kept) { [self] isWhole in
+          if isWhole {
+            isMade = true
+            store.delete(copy) { _ in }
+          } else if !isMade {
+            place = copy
+            isMade = true
+          }
+          finish(nil)
+        }
       }
     }
   }
@@ -265,7 +334,7 @@ package final class RunIndex {
           drop(id)
         } else if let run = Run(value) {
           remember(run, size: item.bytes.count)
-        } else if let id = value["ended"]?.string, let run = byID[id]?.run, run.end == nil {
+        } else if let id = value["ended"]?.string, let run = byID[id]?.run, !run.isOver {
           noteEnd(id, value["state"]?.string.flatMap { EndState(rawValue: $0) } ?? .error)
           trim()
         }
@@ -288,7 +357,7 @@ extension RunIndex.Run {
 
   /// As the index's stream has it.
   fileprivate var written: [UInt8] {
-    guard let end, case .object(let members) = json else { return json.encoded() }
+    guard isOver, let end, case .object(let members) = json else { return json.encoded() }
     return JSONValue.object(members + [JSONMember("ended", .string(end.rawValue))]).encoded()
   }
 
@@ -300,5 +369,6 @@ extension RunIndex.Run {
     self.init(
       id: id, workflow: workflow, stream: stream, arguments: arguments, session: value["session_id"]?.string,
       startedAt: Int64(startedAt), end: value["ended"]?.string.flatMap { EndState(rawValue: $0) })
+    isOver = end != nil
   }
 }

@@ -106,15 +106,23 @@ extension ServeApplication {
   ) {
     let client = WaitingClient()
     responder.observer = client
-    host.start(route, arguments: arguments) { [self] result in
+    var run: RunIndex.Run?
+    host.start(route, arguments: arguments) { [self] ticket, done in
+      let entry = RunIndex.Run(
+        id: ticket.id, workflow: route.name, stream: ticket.stream, arguments: arguments, session: session,
+        startedAt: loop.wallClock)
+      run = entry
+      index.add(entry) { failure in
+        done(failure.map { RunFailure(code: $0.code, message: $0.message, retryable: true, status: 503) })
+      }
+    } answer: { [self] result in
       switch result {
       case .failure(let failure):
+        // Usually nothing was made of it.
+        if let run { learnEnd(of: run.id) }
         if !client.isGone { responder.send(Reply(failure)) }
       case .success(let ticket):
-        let run = RunIndex.Run(
-          id: ticket.id, workflow: route.name, stream: ticket.stream, arguments: arguments, session: session,
-          startedAt: loop.wallClock)
-        index.add(run)
+        guard let run else { preconditionFailure("a host has started a run that it has not registered") }
         if client.isGone {
           if route.onDisconnect == .cancel { host.stop(run: ticket.id) }
           return
@@ -229,7 +237,7 @@ extension ServeApplication {
       case .failure(let failure):
         responder.send(Reply(.storeUnavailable(failure.message)))
       case .success(let outcome):
-        if let end = outcome.end { index.ended(run.id, end) }
+        if let end = outcome.end { index.answered(run.id, end) }
         responder.send(reply(to: run, outcome))
       }
     }

@@ -4,7 +4,7 @@ import WeirStore
 /// What the server needs from whoever runs workflows (the runtime, or a test): a list of routes, and the two verbs
 /// start and stop. Everything else goes through the store.
 ///
-/// The contract, which is law 1: `start` makes the run's stream (of `RunTicket.contentType`), answers with its name, and from then on writes
+/// The contract, which is law 1: `start` has the run registered, makes its stream (of `RunTicket.contentType`), answers with its name, and from then on writes
 /// `RunEvent`s to it (`RunEventCodec`, one item each) and ends it after exactly one `.end`. The server never asks the
 /// host for output: it tails the stream, so any number of readers may come, go and come back without the run
 /// noticing. This file knows no HTTP beyond a method and a path.
@@ -14,8 +14,16 @@ package protocol WorkflowHost: AnyObject {
 
   /// Starts one run with arguments that were checked against `route.parameters`: every parameter without a default
   /// is there with its type (absent options are there as null), defaults are filled in, in declared order.
-  /// Answered once, inside the call or later. A failure means that nothing runs and no stream was made.
-  func start(_ route: WorkflowRoute, arguments: [JSONMember], answer: @escaping (Result<RunTicket, RunFailure>) -> Void)
+  /// Once the run has a name, and before anything of it is made, it calls `register` and waits for its answer, so that a run that
+  /// is there is one that is known, whenever the process ends. A failure of `register` is the start's.
+  /// Answered once, inside the call or later. A failure means that nothing runs; whether a stream was made is for the store to say.
+  func start(
+    _ route: WorkflowRoute, arguments: [JSONMember],
+    register: @escaping (_ ticket: RunTicket, _ done: @escaping (RunFailure?) -> Void) -> Void,
+    answer: @escaping (Result<RunTicket, RunFailure>) -> Void)
+
+  /// It is being begun, runs, waits to be taken up, or something of it has yet to end.
+  func isUnderWay(run id: String) -> Bool
 
   /// Ends a run as `aborted`. An unknown or finished run is left alone: stopping twice is not an error.
   func stop(run id: String)

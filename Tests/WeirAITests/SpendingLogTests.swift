@@ -206,6 +206,59 @@ import WeirTesting
     #expect(stopped.end == .aborted && stopped.endCount == 1 && simulation.http.requests.count == 3)
   }
 
+  /// What is spent while the day is read must not begin a second read: each would count what others have spent.
+  @Test func whatOthersHaveSpentIsCountedOnce() throws {
+    let simulation = SimulatedWorld(seed: 1, faults: .calm)
+    let store = FailingStore(simulation.loop)
+    store.isExclusive = false
+    let other = SpendingLog(store) { "other" }
+    other.add(1, by: "p", on: 3)
+    settle(simulation)
+    let log = SpendingLog(store) { "me" }
+    store.readDelay = .milliseconds(1)
+    var answers = 0
+    log.refresh(on: 3) { failure in
+      #expect(failure == nil)
+      answers += 1
+    }
+    for _ in 0..<3 {
+      log.add(0.25, by: "p", on: 3)
+      simulation.loop.advance(by: .microseconds(150))
+    }
+    #expect(answers == 0)
+    settle(simulation)
+    #expect(answers == 1 && log.others(of: "p", on: 3) == 1 && store.readsAtOnce == 1)
+    // A write fails while it is read: whoever waits is told, and the next one waits for the same read.
+    store.isFailing = true
+    log.refresh(on: 3) { _ in answers += 1 }
+    store.isFailing = false
+    log.add(0.25, by: "p", on: 3)
+    other.add(1, by: "p", on: 3)
+    log.refresh(on: 3) { _ in answers += 1 }
+    settle(simulation)
+    log.refresh(on: 3) { _ in answers += 1 }
+    settle(simulation)
+    #expect(answers == 4 && log.others(of: "p", on: 3) == 2 && store.readsAtOnce == 1)
+  }
+
+  /// In a store of its own the day is read once; what was spent is still written down before the next call.
+  @Test func aCallWaitsForWhatIsBeingWritten() throws {
+    let simulation = SimulatedWorld(seed: 1, faults: .calm)
+    let store = FailingStore(simulation.loop)
+    let log = SpendingLog(store) { "me" }
+    var answers = 0
+    log.refresh(on: 3) { _ in answers += 1 }
+    settle(simulation)
+    #expect(answers == 1)
+    log.add(0.25, by: "p", on: 3)
+    log.refresh(on: 3) { _ in answers += 1 }
+    #expect(answers == 1, "it is under way to the store")
+    settle(simulation)
+    #expect(answers == 2)
+    log.refresh(on: 3) { _ in answers += 1 }
+    #expect(answers == 3, "inside the call")
+  }
+
   private func settle(_ loop: SimulatedLoop) { loop.advance(by: .seconds(1)) }
 
   /// In one process exactly; beside it a process knows what others had settled when its call began.
@@ -247,6 +300,9 @@ private final class FailingStore: StreamStore {
   var isFailing = false
   var isSilent = false
   var isExclusive = true
+  var readDelay = Duration.microseconds(100)
+  private var reads = 0
+  private(set) var readsAtOnce = 0
 
   init(_ loop: any Loop) {
     inner = MemoryStreamStore(loop: loop)
@@ -272,7 +328,14 @@ private final class FailingStore: StreamStore {
   func read(_ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
     // A test looks at once.
     if byteLimit == 1 << 20 { return inner.read(name, from: offset, byteLimit: byteLimit, answer) }
-    later(answer) { inner.read(name, from: offset, byteLimit: byteLimit, $0) }
+    reads += 1
+    readsAtOnce = max(readsAtOnce, reads)
+    later({ [loop] result in
+      _ = loop.after(self.readDelay - .microseconds(100)) {
+        self.reads -= 1
+        answer(result)
+      }
+    }) { inner.read(name, from: offset, byteLimit: byteLimit, $0) }
   }
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { inner.watch(name, wake) }
   func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) { inner.delete(name, answer) }

@@ -16,6 +16,10 @@ final class SlowStore: StreamStore {
       for job in jobs { loop.soon(job) }
     }
   }
+  /// The same for appends that end a stream.
+  var isHoldingEnds = false
+  /// Of streams below this.
+  var holdsBelow = ""
   /// Refuses appends with items to streams below `refuses`.
   var refusal: StoreFailure?
   var refuses = "runs/"
@@ -27,8 +31,8 @@ final class SlowStore: StreamStore {
     self.loop = loop
   }
 
-  private func later(_ job: @escaping () -> Void) {
-    if isHolding { held.append(job) } else { job() }
+  private func later(_ job: @escaping () -> Void, isEnd: Bool = false) {
+    if isHolding || isEnd && isHoldingEnds { held.append(job) } else { job() }
   }
 
   func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
@@ -43,7 +47,7 @@ final class SlowStore: StreamStore {
     {
       return later { answer(.failure(refusal)) }
     }
-    inner.append(name, append) { result in self.later { answer(result) } }
+    inner.append(name, append) { result in self.later({ answer(result) }, isEnd: append.ending != nil && name.path.hasPrefix(self.holdsBelow)) }
   }
 
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { inner.status(name, answer) }

@@ -134,14 +134,28 @@ final class ScriptedHost: WorkflowHost {
   }
 
   func start(
-    _ route: WorkflowRoute, arguments: [JSONMember], answer: @escaping (Result<RunTicket, RunFailure>) -> Void
+    _ route: WorkflowRoute, arguments: [JSONMember],
+    register: @escaping (_ ticket: RunTicket, _ done: @escaping (RunFailure?) -> Void) -> Void,
+    answer: @escaping (Result<RunTicket, RunFailure>) -> Void
   ) {
     if let refusal { return answer(.failure(refusal)) }
     let id = "run\(started.count + 1)"
     started.append((id, route.name, arguments))
     guard let ticket = try? RunTicket(id: id) else { return }
-    store.create(ticket.stream, contentType: RunTicket.contentType) { _ in answer(.success(ticket)) }
+    register(ticket) { [store] failure in
+      if let failure { return answer(.failure(failure)) }
+      store.create(ticket.stream, contentType: RunTicket.contentType) { result in
+        switch result {
+        case .success: answer(.success(ticket))
+        case .failure(let failure): answer(.failure(RunFailure(code: failure.code, message: failure.message)))
+        }
+      }
+    }
   }
+
+  /// Runs that it says are not over, whatever their streams say.
+  var underWay: Set<String> = []
+  func isUnderWay(run id: String) -> Bool { underWay.contains(id) }
 
   func stop(run id: String) {
     stopped.append(id)

@@ -123,6 +123,20 @@ import WeirTesting
     #expect(positions(later) == [8])
   }
 
+  /// A listener that writes a stream for each event costs no more than the last of them.
+  @Test func streamsThatAreLeftOutAreBounded() throws {
+    let queue = ActivityQueue(of: access)
+    for number in 0...StreamAccess.leftOutLimit { access.leaveOut(try name("log\(number)")) }
+    access.tell(.write, try name("log0"), at: 1)
+    access.tell(.write, try name("log1"), at: 2)
+    access.tell(.write, try name("log\(StreamAccess.leftOutLimit)"), at: 3)
+    #expect(positions(queue) == [1])
+    access.leaveOut(try name("log0"))
+    access.tell(.write, try name("log0"), at: 4)
+    access.tell(.write, try name("log1"), at: 5)
+    #expect(positions(queue) == [5])
+  }
+
   @Test func aListenerThatIsDroppedIsForgotten() throws {
     let stream = try name("n")
     var queue: ActivityQueue? = ActivityQueue(of: access)

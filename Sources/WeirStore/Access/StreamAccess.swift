@@ -7,6 +7,10 @@ package final class StreamAccess {
   private var subscribers: [StreamName: Subscribers] = [:]
   private var listeners: [Listener] = []
   private var untold: Set<StreamName> = []
+  /// The same, in the order in which they were left out.
+  private var untoldOrder: ArraySlice<StreamName> = []
+  /// Streams that are left out at one time.
+  package static let leftOutLimit = 4_096
 
   package init(store: any StreamStore, loop: any Loop) {
     self.store = store
@@ -38,14 +42,17 @@ package final class StreamAccess {
   }
 
   /// Nobody is told of this stream any more until the last listener has left: one of them writes there what it hears, and
-  /// each event would make the next.
+  /// each event would make the next. It is asked before each write: of more streams than `leftOutLimit` the one that was left out
+  /// first is forgotten, until somebody who listens writes to it again.
   package func leaveOut(_ name: StreamName) {
-    if !listeners.isEmpty { untold.insert(name) }
+    guard !listeners.isEmpty, untold.insert(name).inserted else { return }
+    untoldOrder.append(name)
+    if untoldOrder.count > Self.leftOutLimit, let first = untoldOrder.popFirst() { untold.remove(first) }
   }
 
   private func forget(_ listener: Listener) {
     listeners.removeAll { $0 === listener }
-    if listeners.isEmpty { untold = [] }
+    if listeners.isEmpty { (untold, untoldOrder) = ([], []) }
   }
 
   /// `position`: nil where nothing is known of the stream.
