@@ -210,52 +210,54 @@ import WeirTesting
   @Test func whatOthersHaveSpentIsCountedOnce() throws {
     let simulation = SimulatedWorld(seed: 1, faults: .calm)
     let store = FailingStore(simulation.loop)
+    let day = SpendingLog.day(of: simulation.loop.wallClock)
     store.isExclusive = false
     let other = SpendingLog(store) { "other" }
-    other.add(1, by: "p", on: 3)
+    other.add(1, by: "p", on: day)
     settle(simulation)
     let log = SpendingLog(store) { "me" }
     store.readDelay = .milliseconds(1)
     var answers = 0
-    log.refresh(on: 3) { failure in
+    log.refresh(on: day) { failure in
       #expect(failure == nil)
       answers += 1
     }
     for _ in 0..<3 {
-      log.add(0.25, by: "p", on: 3)
+      log.add(0.25, by: "p", on: day)
       simulation.loop.advance(by: .microseconds(150))
     }
     #expect(answers == 0)
     settle(simulation)
-    #expect(answers == 1 && log.others(of: "p", on: 3) == 1 && store.readsAtOnce == 1)
+    #expect(answers == 1 && log.others(of: "p", on: day) == 1 && store.readsAtOnce == 1)
     // A write fails while it is read: whoever waits is told, and the next one waits for the same read.
     store.isFailing = true
-    log.refresh(on: 3) { _ in answers += 1 }
+    log.refresh(on: day) { _ in answers += 1 }
     store.isFailing = false
-    log.add(0.25, by: "p", on: 3)
-    other.add(1, by: "p", on: 3)
-    log.refresh(on: 3) { _ in answers += 1 }
+    log.add(0.25, by: "p", on: day)
+    other.add(1, by: "p", on: day)
+    log.refresh(on: day) { _ in answers += 1 }
     settle(simulation)
-    log.refresh(on: 3) { _ in answers += 1 }
+    log.refresh(on: day) { _ in answers += 1 }
     settle(simulation)
-    #expect(answers == 4 && log.others(of: "p", on: 3) == 2 && store.readsAtOnce == 1)
+    #expect(answers == 4 && log.others(of: "p", on: day) == 2 && store.readsAtOnce == 1)
   }
 
   /// In a store of its own the day is read once; what was spent is still written down before the next call.
   @Test func aCallWaitsForWhatIsBeingWritten() throws {
     let simulation = SimulatedWorld(seed: 1, faults: .calm)
     let store = FailingStore(simulation.loop)
+    let day = SpendingLog.day(of: simulation.loop.wallClock)
     let log = SpendingLog(store) { "me" }
     var answers = 0
-    log.refresh(on: 3) { _ in answers += 1 }
+    log.refresh(on: day) { _ in answers += 1 }
     settle(simulation)
     #expect(answers == 1)
-    log.add(0.25, by: "p", on: 3)
-    log.refresh(on: 3) { _ in answers += 1 }
+    log.add(0.25, by: "p", on: day)
+    log.refresh(on: day) { _ in answers += 1 }
     #expect(answers == 1, "it is under way to the store")
     settle(simulation)
     #expect(answers == 2)
-    log.refresh(on: 3) { _ in answers += 1 }
+    log.refresh(on: day) { _ in answers += 1 }
     #expect(answers == 3, "inside the call")
   }
 

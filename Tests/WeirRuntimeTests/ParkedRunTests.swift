@@ -136,7 +136,7 @@ import WeirTesting
   @Test func aRunThatHasEndedIsNotCalledLeft() throws {
     var slow: SlowStore!
     let bench = try Bench(
-      RecoveryTests.text.replacing(text: "DELAY", with: "300"),
+      RecoveryTests.text.replacing(text: "DELAY", with: "60000"),
       store: {
         slow = SlowStore($0)
         return slow
@@ -144,13 +144,9 @@ import WeirTesting
     bench.serve()
     bench.post("/work", #"{"n": 1}"#)
     let id = try #require(bench.instance.runs.runs.keys.first)
-    slow.isHolding = true
-    bench.simulation.loop.advance(by: .milliseconds(100))
-    slow.isHolding = false
-    bench.simulation.loop.advance(by: .milliseconds(50))
     #expect(bench.ending("runs/\(id)") == nil)
     slow.isHoldingEnds = true
-    bench.simulation.loop.advance(by: .milliseconds(300))
+    bench.simulation.loop.advance(by: .seconds(61))
     #expect(bench.ending("runs/\(id)") == .closed && bench.instance.runs.isUnderWay(id))
     #expect(bench.instance.shutDown())
     bench.simulation.loop.advance(by: .seconds(20))

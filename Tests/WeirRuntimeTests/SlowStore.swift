@@ -47,7 +47,9 @@ final class SlowStore: StreamStore {
     {
       return later { answer(.failure(refusal)) }
     }
-    inner.append(name, append) { result in self.later({ answer(result) }, isEnd: append.ending != nil && name.path.hasPrefix(self.holdsBelow)) }
+    inner.append(name, append) { result in
+      self.later({ answer(result) }, isEnd: append.ending != nil && name.path.hasPrefix(self.holdsBelow))
+    }
   }
 
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { inner.status(name, answer) }
