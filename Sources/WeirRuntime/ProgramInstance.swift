@@ -490,8 +490,9 @@ package final class ProgramInstance {
     exit(1)
   }
 
-  func ended(run id: String, _ state: EndState) {
-    for server in servers { server.ended(run: id, state) }
+  /// `isKept`: the store has its end.
+  func ended(run id: String, _ state: EndState, isKept: Bool) {
+    for server in servers { server.ended(run: id, state, isKept: isKept) }
     if id == resumed {
       log("run \(id): \(state.rawValue)")
       if case .closed = RunWriter.ending(of: state) { exit(0) } else { exit(1) }

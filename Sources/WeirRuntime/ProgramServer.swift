@@ -123,7 +123,10 @@ final class ProgramServer: Handle {
     }
   }
 
-  func ended(run id: String, _ state: EndState) { application?.index.ended(id, state) }
+  /// A run whose end the store did not take is open there: the next process ends it, unless its stream is gone.
+  func ended(run id: String, _ state: EndState, isKept: Bool) {
+    if isKept { application?.index.ended(id, state) } else { application?.learnEnd(of: id) }
+  }
 
   private func announce(_ address: SocketAddress, _ serve: ServeConfiguration) {
     let scheme = instance.options.server.tls == nil ? "http" : "https"

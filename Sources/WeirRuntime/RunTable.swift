@@ -247,7 +247,7 @@ final class RunTable {
     // What it wrote by name may wait for readers. Until it has ended, the run has not: the next process would end it.
     run.durable.end(failure: reason) { [weak self] in
       self?.ending.remove(run.id)
-      self?.instance.ended(run: run.id, state)
+      self?.instance.ended(run: run.id, state, isKept: failure == nil)
     }
   }
 }

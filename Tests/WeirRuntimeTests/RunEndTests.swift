@@ -75,6 +75,29 @@ import WeirTesting
     #expect(!bench.instance.runs.isUnderWay(id) && bench.instance.runs.count == 0)
   }
 
+  /// A disk that is full when a run ends: its stream is open, and nobody has forgotten it.
+  @Test func whatTheStoreDidNotEndIsEndedByTheNextProcess() throws {
+    var slow: SlowStore!
+    let bench = try Bench(
+      Self.text,
+      store: {
+        slow = SlowStore($0)
+        return slow
+      })
+    bench.serve()
+    slow.refusal = .full("the disk is full")
+    slow.refusesEnds = true
+    bench.post("/work", #"{"n": 1}"#)
+    #expect(bench.instance.runs.count == 0 && bench.errors.contains(text: "its stream could not be written"))
+    slow.refusal = nil
+    let run = try #require(bench.runs.first { !$0.name.path.hasSuffix("tokens") })
+    #expect(run.ending == nil)
+    let next = try Bench(
+      Self.text, store: { _ in slow }, in: bench.simulation, configure: { $0.server.port = 8081 })
+    next.serve()
+    #expect(next.ending(run.name.path) != nil)
+  }
+
   /// Ends while its journal, or its writer, is being made.
   @Test(arguments: [0, 1, 2], [nil, "why"]) func whatIsBeingOpenedEndsAsWell(turns: Int, failure: String?) throws {
     let loop = SimulatedLoop()

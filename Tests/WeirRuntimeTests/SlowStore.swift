@@ -23,6 +23,8 @@ final class SlowStore: StreamStore {
   /// Refuses appends with items to streams below `refuses`.
   var refusal: StoreFailure?
   var refuses = "runs/"
+  /// Those without items that end a stream as well.
+  var refusesEnds = false
   /// Refuses those that it takes no more than this many bytes at once of.
   var largest = Int.max
 
@@ -42,7 +44,7 @@ final class SlowStore: StreamStore {
   func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
     appendCount += 1
     let size = append.items.reduce(0) { $0 + $1.count }
-    if !append.items.isEmpty, name.path.hasPrefix(refuses),
+    if !append.items.isEmpty || refusesEnds && append.ending != nil, name.path.hasPrefix(refuses),
       let refusal = refusal ?? (size > largest ? .full("full") : nil)
     {
       return later { answer(.failure(refusal)) }
