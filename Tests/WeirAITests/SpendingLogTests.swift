@@ -332,12 +332,13 @@ private final class FailingStore: StreamStore {
     if byteLimit == 1 << 20 { return inner.read(name, from: offset, byteLimit: byteLimit, answer) }
     reads += 1
     readsAtOnce = max(readsAtOnce, reads)
-    later({ [loop] result in
+    let slowly: Answer<StreamBatch> = { [loop] result in
       _ = loop.after(self.readDelay - .microseconds(100)) {
         self.reads -= 1
         answer(result)
       }
-    }) { inner.read(name, from: offset, byteLimit: byteLimit, $0) }
+    }
+    later(slowly) { inner.read(name, from: offset, byteLimit: byteLimit, $0) }
   }
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { inner.watch(name, wake) }
   func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) { inner.delete(name, answer) }

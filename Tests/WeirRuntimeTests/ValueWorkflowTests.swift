@@ -123,7 +123,9 @@ import WeirTesting
     let quick = bench.instance.declared[1]
     var ids: [String] = []
     for workflow in [spin, quick] {
-      bench.instance.runs.start(workflow, arguments: [], register: { $1(nil) }) { result in
+      bench.instance.runs.start(workflow, arguments: []) { _, done in
+        done(nil)
+      } answer: { result in
         if case .success(let run) = result { ids.append(run.id) }
       }
     }
