@@ -21,7 +21,7 @@ enum RunCommand {
       "program": .string(Path.absolute(path)), "command": .array(repeated(command).map { .string($0) }),
     ]
     options.arguments = command.rest
-    options.server = try ServerFlags.options(command)
+    options.server = try ServerFlags.options(command, isResumed: earlier != nil)
     try command.checkColor()
 
     let named = try command["caps"].map(Capabilities.named)
@@ -85,8 +85,10 @@ enum RunCommand {
         options.server.serve.linkSecret = try LinkSigning.secret(in: store, mayMake: mode == .serve)
       }
       if options.server.serve.subscriptions {
+        // A program's `main` may serve as well; a workflow's run alone does not.
+        let mayServe = if case .resume = mode { false } else { true }
         options.server.serve.webhookSeed = try LinkSigning.secret(
-          in: store, mayMake: mode == .serve, file: LinkSigning.webhookFile)
+          in: store, mayMake: mayServe, file: LinkSigning.webhookFile)
       }
       return try ProgramRun(file, project: project, options: options, store: store, color: color).run(
         mode, arguments, granted: granted)

@@ -4,7 +4,9 @@ import WeirRuntime
 
 /// The flags and variables that say how to serve.
 enum ServerFlags {
-  static func options(_ command: ParsedCommand) throws(UsageFailure) -> ServerOptions {
+  /// `isResumed`: a run that is taken up, whose command was written down without its token. Should it serve, what is missing
+  /// is said when it listens.
+  static func options(_ command: ParsedCommand, isResumed: Bool = false) throws(UsageFailure) -> ServerOptions {
     var options = ServerOptions()
     options.host = command["host"] ?? options.host
     options.port = try port(command)
@@ -13,7 +15,7 @@ enum ServerFlags {
     options.serve.publicStreams = command.has("public-streams")
     options.serve.token = command["token"]
     options.serve.subscriptions = command.has("subscriptions")
-    if options.serve.subscriptions, options.serve.token == nil, !options.serve.publicStreams {
+    if !isResumed, options.serve.subscriptions, options.serve.token == nil, !options.serve.publicStreams {
       throw UsageFailure(
         "--subscriptions needs --token or --public-streams: whoever may write streams may subscribe",
         command: command.name)

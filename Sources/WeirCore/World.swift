@@ -195,6 +195,9 @@ package struct HTTPClientRequest: Sendable {
   /// Decides about the URL, about every redirect, and about every address before it is dialled. Nil: the user's own
   /// configuration names the place, and no policy is asked.
   package var policy: NetworkPolicy?
+  /// False: the proxy variables are not for it. A proxy resolves names itself, so the policy sees no address; where the URL
+  /// is somebody else's choice, it has to.
+  package var usesProxy = true
   /// What whoever writes the exchange down leaves out.
   package var secrets = Secrets()
   package init(method: String, url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil) {

@@ -50,7 +50,8 @@ final class CurlExchange: HTTPExchange {
       let url = try URLParts(request.url, schemes: ["http", "https"])
       permit = try request.policy?.permit(url, after: permit)
       request.url = url.text
-      let route = CurlRoute(url: url, permit: permit, proxy: engine.outside.proxies.proxy(for: url))
+      let proxy = request.usesProxy ? engine.outside.proxies.proxy(for: url) : nil
+      let route = CurlRoute(url: url, permit: permit, proxy: proxy)
       // A proxy resolves names itself, and where it is was the user's choice.
       if let permit, route.proxy == nil, url.address == nil {
         resolve(route, permit, engine)

@@ -85,6 +85,8 @@ package final class ProgramInstance {
   /// Every workflow of the program, served or not.
   var declared: [Workflow] = []
   private var servers: [ProgramServer] = []
+  /// Of all servers, from the first that listens on.
+  var sharedSubscriptions: Subscriptions?
   private var stopping: Stopping?
   /// It has been asked to end: what its functions answer from now on was cut off.
   package private(set) var isLeaving = false

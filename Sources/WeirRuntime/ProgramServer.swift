@@ -55,7 +55,7 @@ final class ProgramServer: Handle {
     do {
       let application = try ServeApplication(
         serve, host: workflows, store: instance.store, loop: instance.world.loop,
-        subscriptions: try subscriptions(serve))
+        subscriptions: try instance.subscriptions())
       var limits = HTTPServer.Limits()
       limits.request.bodyBytes = serve.bodyLimit
       let http = HTTPServer(world: instance.world, limits: limits) { application.handle($0, $1) }
@@ -70,20 +70,6 @@ final class ProgramServer: Handle {
     } catch {
       throw ListenFailure(message: "\(error)", hint: nil)
     }
-  }
-
-  private func subscriptions(_ serve: ServeConfiguration) throws -> Subscriptions? {
-    guard let store = instance.store as? ObservedStore else { return nil }
-    guard store.isExclusive else {
-      throw ListenFailure(
-        message: "subscriptions need a store that one process writes: each of several servers would call the webhooks",
-        hint: "keep streams in a folder, or leave --subscriptions out")
-    }
-    let random = instance.world.random
-    let seed = serve.webhookSeed ?? (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
-    let options = Subscriptions.Options(
-      seed: seed, allowsThisMachine: Self.isLoopback(instance.options.server.host))
-    return try Subscriptions(options, store: store, world: instance.world) { [instance] in instance.log($0) }
   }
 
   /// Remembers the runs of earlier processes, and takes up or ends those that a process left when it died. Requests are served
@@ -146,7 +132,7 @@ final class ProgramServer: Handle {
     let cut = instance.world.loop.after(grace) { [application] in application?.disconnectReaders() }
     http.close(grace: grace) { [self] in
       cut.cancel()
-      application?.subscriptions?.stop()
+      application?.leaveSubscriptions()
       self.http = nil
       application = nil
       done()
@@ -160,7 +146,7 @@ final class ProgramServer: Handle {
     told?()
   }
 
-  private static func isLoopback(_ host: String) -> Bool {
+  static func isLoopback(_ host: String) -> Bool {
     if host == "localhost" || host == "::1" { return true }
     // A name may start with 127. as well, and lead anywhere.
     let parts = host.split(separator: ".", omittingEmptySubsequences: false)
@@ -172,4 +158,31 @@ struct ListenFailure: Failure {
   var code: String { "CannotListen" }
   var message: String
   var hint: String?
+}
+
+extension ProgramInstance {
+  /// One for all servers of the program: a store has one observer, and a change wakes each subscription once. Nil: there are
+  /// none (`--subscriptions`).
+  func subscriptions() throws -> Subscriptions? {
+    guard let store = store as? ObservedStore else { return nil }
+    if let shared = sharedSubscriptions, !shared.isStopped { return shared }
+    let serve = options.server.serve
+    guard serve.token != nil || serve.publicStreams else {
+      throw ListenFailure(
+        message: "subscriptions need a token or public streams: whoever may write streams may subscribe",
+        hint: "add --token TEXT or --public-streams, or leave --subscriptions out")
+    }
+    guard store.isExclusive else {
+      throw ListenFailure(
+        message: "subscriptions need a store that one process writes: each of several servers would call the webhooks",
+        hint: "keep streams in a folder, or leave --subscriptions out")
+    }
+    let random = world.random
+    let seed = serve.webhookSeed ?? (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
+    let made = try Subscriptions(
+      .init(seed: seed, allowsThisMachine: ProgramServer.isLoopback(options.server.host)), store: store, world: world
+    ) { [weak self] in self?.log($0) }
+    sharedSubscriptions = made
+    return made
+  }
 }

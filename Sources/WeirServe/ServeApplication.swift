@@ -48,6 +48,7 @@ package final class ServeApplication {
 
   /// Remembers the runs of earlier processes. Serving may begin before it is done. Answers why the store cannot be used.
   package func load(_ done: @escaping (StoreFailure?) -> Void = { _ in }) {
+    subscriptions?.join(self)
     index.load { [subscriptions] failure in
       guard failure == nil, let subscriptions else { return done(failure) }
       subscriptions.load(done)
@@ -57,9 +58,12 @@ package final class ServeApplication {
   /// Says not-ready and refuses new runs; readers stay until `disconnectReaders`.
   package func beginShutdown() { isReady = false }
 
+  /// Whatever else is served, no more is by this one: subscriptions stop with the last server that has them.
+  package func leaveSubscriptions() { subscriptions?.leave(self) }
+
   /// Cuts all readers off; they resume at the next process.
   package func disconnectReaders() {
-    subscriptions?.stop()
+    leaveSubscriptions()
     fanout.stop()
     for reader in liveReaders.all { reader.stop() }
   }

@@ -38,7 +38,7 @@ import WeirTesting
   /// One GET of `url` (PORT stands for the server's) under a policy; the server redirects to `redirect` from `/from`.
   private func get(
     _ url: String, _ policy: NetworkPolicy?, names: [String: [String]] = [:], redirect: String = "",
-    proxied: Bool = false, times: Int = 1
+    proxied: Bool = false, usesProxy: Bool = true, times: Int = 1
   ) throws -> Outcome {
     var outcome = Outcome(said: "", asked: 0, requests: 0)
     try onLoop { loop, done in
@@ -67,6 +67,7 @@ import WeirTesting
         }
         var request = HTTPClientRequest(method: "GET", url: url.replacing("PORT", with: "\(server.port)"))
         request.policy = policy
+        request.usesProxy = usesProxy
         request.redirectLimit = 5
         _ = transport.start(request, handler: answer)
       }
@@ -140,6 +141,15 @@ import WeirTesting
   }
 
   /// The proxy resolves names and is where the user says; what a URL itself shows is still checked.
+  /// Where the address is somebody else's choice, no proxy resolves the name behind the policy's back.
+  @Test func withoutTheProxyTheAddressIsChecked() throws {
+    let http = NetworkPolicy(allowHTTP: true)
+    let inside = ["inside.test": ["10.0.0.1"]]
+    #expect(try get("http://inside.test/", http, names: inside, proxied: true).said == "ok")
+    let direct = try get("http://inside.test/", http, names: inside, proxied: true, usesProxy: false)
+    #expect(direct.said.contains("NotAllowed: \"inside.test\" resolves to") && direct.requests == 0)
+  }
+
   @Test func proxies() throws {
     let http = NetworkPolicy(allowHTTP: true)
     #expect(try get("http://example.invalid/", http, proxied: true) == Outcome(said: "ok", asked: 0, requests: 1))

@@ -9,7 +9,8 @@ import WeirTesting
 @Suite struct HTTPModuleTests {
   static let two = """
     import "http"
-    import std/task (all, settle)
+    import std/clock (sleep)
+    import std/task (all, race, settle)
     @post("/a") workflow A() -> int { 1 }
     @post("/b") workflow B() -> int { 2 }
     workflow Inner() -> int { 3 }
@@ -33,6 +34,41 @@ import WeirTesting
     #expect(bench.exits == [0] && bench.simulation.network.listenerCount == 0)
   }
 
+  /// A change wakes a subscription once, whichever server it came by, and as long as one of them is open.
+  @Test func serversShareTheirSubscriptions() throws {
+    let json = "Content-Type: application/json\r\n"
+    let plan = #"{"type": "pull-wake", "wake_stream": "wake", "pattern": "events/*"}"#
+    let bench = try started(
+      "_ = all([() => race([() => http.Server([A]).listen(8081), () => sleep(2000)]), () => http.Server([B]).listen(8082)], 0); ()"
+    ) {
+      $0.server.port = nil
+      $0.server.serve.publicStreams = true
+      $0.server.serve.subscriptions = true
+    }
+    #expect(bench.ask("PUT", "/streams/wake", headers: json, port: 8081).status == 201)
+    let path = "/streams/__ds/subscriptions/s"
+    #expect(bench.ask("PUT", path, plan, port: 8081).status == 201)
+    #expect(bench.ask("GET", path, port: 8082).status == 200)
+    let made = bench.ask("PUT", "/streams/events/a", "[1]", port: 8082)
+    #expect(made.status == 201)
+    func wakes() -> Int? { (try? JSONValue.parse(bench.ask("GET", "/streams/wake", port: 8082).body))?.array?.count }
+    #expect(wakes() == 1)
+    bench.simulation.loop.advance(by: .seconds(3))
+    #expect(bench.simulation.network.listenerCount == 1)
+    #expect(bench.ask("GET", path, port: 8082).status == 200)
+    #expect(bench.ask("POST", path + "/claim", #"{"worker": "w"}"#, port: 8082).status == 200)
+    #expect(bench.ask("DELETE", "/streams/events/a", port: 8082).status == 204)
+    #expect(bench.instance.shutDown())
+    bench.settle()
+    #expect(bench.exits == [0])
+  }
+
+  /// Nor does a program that was taken up without its token.
+  @Test func nobodySubscribesToWhatNobodyMayWrite() throws {
+    let bench = try Bench(Self.two, configure: { $0.server.serve.subscriptions = true }).serve()
+    #expect(bench.exits == [1] && bench.errors.contains("--token TEXT or --public-streams"))
+  }
+
   @Test func aServerListensOnce() throws {
     let bench = try started(
       "let s = http.Server([A]); for r in settle([() => s.listen(8081), () => s.listen(8082)], 0) { println(show(r)) }")
@@ -45,7 +81,7 @@ import WeirTesting
   @Test func aServerThatNobodyWaitsForIsClosed() throws {
     let racing = try Bench(
       Self.two
-        + "import std/task (race)\nfunc main() { race([() => http.Server([A]).listen(8081), () => ()]); println(\"on\") }",
+        + "func main() { race([() => http.Server([A]).listen(8081), () => ()]); println(\"on\") }",
       configure: { $0.server.port = nil }
     ).run()
     #expect(racing.output == "on\n" && racing.simulation.network.listenerCount == 0)

@@ -11,6 +11,8 @@ import WeirWire
 struct StreamBench {
   let simulation: SimulatedWorld
   let store: MemoryStreamStore
+  /// Between the server and the store, if there are subscriptions.
+  let faults: FaultyStore
   let host: ScriptedHost
   let app: ServeApplication
 
@@ -27,7 +29,8 @@ struct StreamBench {
     configuration.publicStreams = true
     configuration.streamRoots.append("/v1/stream")
     configure(&configuration)
-    let observed = ObservedStore(store)
+    faults = FaultyStore(store)
+    let observed = ObservedStore(faults)
     let subscriptions = try options.map {
       try Subscriptions($0, store: observed, world: simulation.world) { simulation.trace.note($0) }
     }

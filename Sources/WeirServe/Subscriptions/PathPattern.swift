@@ -2,7 +2,7 @@
 /// (Durable Streams Protocol, 6.2). Everything else stands for itself. Pure.
 struct PathPattern: Equatable, Sendable {
   private enum Part: Equatable, Sendable {
-    case exactly(String)
+    case exactly([UInt8])
     case one
     case many
   }
@@ -16,40 +16,48 @@ struct PathPattern: Equatable, Sendable {
 
   /// Nil: an empty part, a star inside of one, a character that no name has, or too long.
   init?(_ text: String) {
-    let words = text.split(separator: "/", omittingEmptySubsequences: false)
+    let words = Self.words(text)
     guard text.utf8.count <= Self.byteLimit, words.count <= Self.partLimit else { return nil }
     var parts: [Part] = []
+    let (star, dot) = (UInt8(ascii: "*"), UInt8(ascii: "."))
     for word in words {
-      switch word {
-      case "*": parts.append(.one)
-      case "**": parts.append(.many)
-      default:
-        guard !word.isEmpty, word != ".", word != "..",
-          !word.unicodeScalars.contains(where: {
-            $0 == "*" || $0 == ":" || $0 == "\\" || $0.value < 0x20 || $0.value == 0x7F
+      if word.elementsEqual([star]) {
+        parts.append(.one)
+      } else if word.elementsEqual([star, star]) {
+        parts.append(.many)
+      } else {
+        guard !word.isEmpty, word.count > 2 || word.contains(where: { $0 != dot }),
+          !word.contains(where: {
+            $0 == star || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "\\") || $0 < 0x20 || $0 == 0x7F
           })
         else { return nil }
-        parts.append(.exactly(String(word)))
+        parts.append(.exactly(Array(word)))
       }
     }
     self.text = text
     self.parts = parts
   }
 
+  /// As names are: bytes, where a slash with a mark above it is a slash all the same.
+  private static func words(_ text: String) -> [Substring.UTF8View] {
+    text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+  }
+
   /// What every matching name begins with.
   var prefix: String {
-    var prefix = ""
+    // Without a star it is one name.
+    guard parts.contains(where: { $0 == .one || $0 == .many }) else { return text }
+    var prefix: [UInt8] = []
     for part in parts {
       guard case .exactly(let word) = part else { break }
-      prefix += word + "/"
+      prefix += word + [UInt8(ascii: "/")]
     }
-    // Without a star it is one name.
-    return parts.contains { $0 == .one || $0 == .many } ? prefix : text
+    return String(decoding: prefix, as: UTF8.self)
   }
 
   /// One row of the table of "these parts match those words": whatever the pattern, no more than parts times words.
   func matches(_ path: String) -> Bool {
-    let words = path.split(separator: "/", omittingEmptySubsequences: false)
+    let words = Self.words(path)
     var row = [Bool](repeating: false, count: words.count + 1)
     row[0] = true
     for part in parts {
@@ -59,7 +67,7 @@ struct PathPattern: Equatable, Sendable {
         switch part {
         case .one: next[index + 1] = row[index]
         case .many: next[index + 1] = row[index + 1] || next[index]
-        case .exactly(let text): next[index + 1] = row[index] && text.utf8.elementsEqual(word.utf8)
+        case .exactly(let text): next[index + 1] = row[index] && word.elementsEqual(text)
         }
       }
       row = next

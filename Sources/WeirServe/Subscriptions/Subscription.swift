@@ -57,6 +57,8 @@ struct Subscription {
   private(set) var failures = 0
   /// Paths whose links have changed since `takeRecord`.
   private var changed: Set<String> = []
+  /// The wake whose tails are in a record: they are long, and stay as they are.
+  private var recordedWake: String?
 
   init(id: String, plan: SubscriptionPlan, createdAt: Int64, base: String) {
     self.id = id
@@ -110,6 +112,12 @@ struct Subscription {
   }
 
   mutating func deleted(_ path: String) -> Bool {
+    guard forget(path) else { return false }
+    restIfDone()
+    return true
+  }
+
+  private mutating func forget(_ path: String) -> Bool {
     guard let link = links[path] else { return false }
     links[path] = link.isExplicit ? Link(isExplicit: true, isGlob: link.isGlob, acked: .start, tail: .start) : nil
     changed.insert(path)
@@ -130,13 +138,22 @@ struct Subscription {
     guard let link = links[path], link.isExplicit else { return }
     if link.isGlob { links[path]?.isExplicit = false } else { links[path] = nil }
     changed.insert(path)
+    restIfDone()
+  }
+
+  /// Woken for what is not there any more: nobody needs to come, and the next work wakes anew.
+  private mutating func restIfDone() {
+    if case .woken = phase, !hasWork { phase = .idle }
   }
 
   // MARK: Wakes
 
-  /// Wakes if there is work and nobody is woken or at it. A webhook's lease begins with the wake.
+  /// There is work, and nobody is woken or at it.
+  var mayWake: Bool { phase == .idle && hasWork }
+
+  /// A webhook's lease begins with the wake.
   mutating func wake(id: String, now: Int64) -> Bool {
-    guard phase == .idle, hasWork else { return false }
+    guard mayWake else { return false }
     generation += 1
     let wake = Wake(id: id, snapshot: links.filter(\.value.isPending).mapValues(\.tail))
     phase = isWebhook ? .leased(wake, holder: nil, until: now + Int64(plan.lease)) : .woken(wake, retryAt: nil)
@@ -152,6 +169,7 @@ struct Subscription {
     let range = Self.backoffRange
     let wait = min(range.lowerBound << Int64(min(failures - 1, 20)), range.upperBound)
     phase = .woken(wake, retryAt: now + Int64(Double(wait) * (0.8 + 0.4 * jitter)))
+    restIfDone()
     return true
   }
 
@@ -173,21 +191,28 @@ struct Subscription {
     return true
   }
 
+  /// The wake whose lease is over.
+  func overdue(now: Int64) -> Wake? {
+    guard case .leased(let wake, _, let until) = phase, until <= now else { return nil }
+    return wake
+  }
+
   mutating func leaseEnded(now: Int64) -> Bool {
-    guard case .leased(_, _, let until) = phase, until <= now else { return false }
+    guard overdue(now: now) != nil else { return false }
     phase = .idle
     return true
   }
 
   // MARK: Workers
 
-  /// `id` is that of the wake if there was none.
+  /// `id` is that of the wake if there was none. With nothing to do it is idle, which is to be kept.
   mutating func claim(by worker: String, id: String, now: Int64) throws(SubscriptionFailure) -> Wake {
     guard !isWebhook else { throw .badRequest("a webhook's work is not claimed") }
     if case .leased(_, let holder?, let until) = phase, until > now {
       throw .claimed(by: holder, generation: generation)
     }
     _ = leaseEnded(now: now)
+    restIfDone()
     guard hasWork else { throw .nothingToDo }
     _ = wake(id: id, now: now)
     guard let wake = phase.wake else { throw .nothingToDo }
@@ -239,7 +264,7 @@ struct Subscription {
   /// older record that waits to be written.
   var wholeRecord: JSONValue {
     record(
-      of: links.keys.sorted(),
+      of: links.keys.sorted(), withTails: true,
       after: [
         JSONMember("id", .string(id)), JSONMember("plan", plan.json), JSONMember("createdAt", .int(Int(createdAt))),
         JSONMember("base", .string(base)),
@@ -248,18 +273,24 @@ struct Subscription {
 
   /// What is to be kept since the last time.
   mutating func takeRecord() -> JSONValue {
-    let record = record(of: changed.sorted())
+    let wake = phase.wake?.id
+    let record = record(of: changed.sorted(), withTails: wake != recordedWake)
     changed = []
+    recordedWake = wake
     return record
   }
 
-  private func record(of paths: [String], after first: [JSONMember] = []) -> JSONValue {
+  private func record(of paths: [String], withTails: Bool, after first: [JSONMember] = []) -> JSONValue {
     var members = first
     members.append(JSONMember("generation", .int(Int(generation))))
     if failures > 0 { members.append(JSONMember("failures", .int(failures))) }
     if let wake = phase.wake {
-      let snapshot = wake.snapshot.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string($0.value.description)) }
-      members.append(JSONMember("wake", ["id": .string(wake.id), "tails": .object(snapshot)]))
+      var told = [JSONMember("id", .string(wake.id))]
+      if withTails {
+        let tails = wake.snapshot.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string($0.value.description)) }
+        told.append(JSONMember("tails", .object(tails)))
+      }
+      members.append(JSONMember("wake", .object(told)))
       switch phase {
       case .idle, .woken(_, nil): break
       case .woken(_, let retryAt?): members.append(JSONMember("next_attempt_at", .int(Int(retryAt))))
@@ -280,49 +311,55 @@ struct Subscription {
     return .object(members)
   }
 
-  /// What a whole record and those behind it say; nil: they are not what this wrote. Tails are to be looked up.
-  init?(records: [JSONValue]) {
-    guard let first = records.first, let id = first["id"]?.string,
-      let plan = first["plan"].flatMap({ try? SubscriptionPlan($0) }),
-      let createdAt = first["createdAt"]?.int, let base = first["base"]?.string
+  /// What a whole record says; nil: it is none that this wrote. Tails of streams are to be looked up.
+  init?(whole record: JSONValue) {
+    guard let id = record["id"]?.string, let plan = record["plan"].flatMap({ try? SubscriptionPlan($0) }),
+      let createdAt = record["createdAt"]?.int, let base = record["base"]?.string
     else { return nil }
     self.init(id: id, plan: plan, createdAt: Int64(createdAt), base: base)
-    for record in records {
-      guard let generation = record["generation"]?.int, generation >= 0 else { return nil }
-      self.generation = UInt64(generation)
-      failures = record["failures"]?.int ?? 0
-      phase = .idle
-      if let wake = record["wake"], let wakeID = wake["id"]?.string {
-        var tails: [String: Offset] = [:]
-        for member in wake["tails"]?.members ?? [] { tails[member.name] = member.value.string.flatMap { Offset($0) } }
-        let wake = Wake(id: wakeID, snapshot: tails)
-        if let until = record["until"]?.int {
-          phase = .leased(wake, holder: record["holder"]?.string, until: Int64(until))
-        } else {
-          phase = .woken(wake, retryAt: record["next_attempt_at"]?.int.map { Int64($0) })
-        }
-      }
-      for member in record["links"]?.members ?? [] {
-        guard let acked = member.value["acked"]?.string.flatMap({ Offset($0) }) else {
-          links[member.name] = nil
-          continue
-        }
-        links[member.name] = Link(
-          isExplicit: member.value["explicit"]?.bool == true, isGlob: member.value["glob"]?.bool == true, acked: acked,
-          tail: acked)
-      }
-    }
+    guard apply(record) else { return nil }
   }
 
-  /// After a restart: what may not have been told is told again.
+  /// What has changed after that, record by record. Answers false: it is none that this wrote.
+  mutating func apply(_ record: JSONValue) -> Bool {
+    guard let generation = record["generation"]?.int, generation >= 0 else { return false }
+    self.generation = UInt64(generation)
+    failures = record["failures"]?.int ?? 0
+    let earlier = phase.wake
+    phase = .idle
+    if let wake = record["wake"], let id = wake["id"]?.string {
+      var tails = earlier?.id == id ? earlier?.snapshot ?? [:] : [:]
+      for member in wake["tails"]?.members ?? [] { tails[member.name] = member.value.string.flatMap { Offset($0) } }
+      let wake = Wake(id: id, snapshot: tails)
+      if let until = record["until"]?.int {
+        phase = .leased(wake, holder: record["holder"]?.string, until: Int64(until))
+      } else {
+        phase = .woken(wake, retryAt: record["next_attempt_at"]?.int.map { Int64($0) })
+      }
+    }
+    recordedWake = phase.wake?.id
+    for member in record["links"]?.members ?? [] {
+      guard let acked = member.value["acked"]?.string.flatMap({ Offset($0) }) else {
+        links[member.name] = nil
+        continue
+      }
+      links[member.name] = Link(
+        isExplicit: member.value["explicit"]?.bool == true, isGlob: member.value["glob"]?.bool == true, acked: acked,
+        tail: acked)
+    }
+    return true
+  }
+
+  /// After a restart, when all tails are known: what may not have been told is told again.
   mutating func restarted(now: Int64) {
+    restIfDone()
     if case .woken(let wake, nil) = phase { phase = .woken(wake, retryAt: now) }
   }
 
-  /// What is there now of a stream that is linked; nil: it is not there.
+  /// What is there now of a stream that is linked; nil: it is not there. `restarted` follows.
   mutating func setTail(_ path: String, _ tail: Offset?) {
     guard let tail else {
-      _ = deleted(path)
+      _ = forget(path)
       return
     }
     links[path]?.tail = tail

@@ -15,6 +15,8 @@ enum SubscriptionFailure: Failure, Equatable {
   case nothingToDo
   case badAcknowledgement(String)
   case store(StoreFailure)
+  /// The server is on its way down.
+  static var stopped: SubscriptionFailure { .store(.unavailable("the server is on its way down")) }
 
   var code: String {
     switch self {

@@ -1,0 +1,62 @@
+import WeirCore
+import WeirStore
+
+/// Hands everything to another store, unless a test says that it can't be written, or that an answer waits.
+final class FaultyStore: StreamStore {
+  enum Act { case create, append, delete }
+
+  private let store: any StreamStore
+  /// What fails, of streams whose names begin with `prefix`.
+  var failing: Set<Act> = []
+  var prefix = "_weir/subscriptions/"
+  /// Answers to `status` and `append` wait for `release`.
+  var isHeld = false
+  private var held: [() -> Void] = []
+
+  init(_ store: any StreamStore) { self.store = store }
+
+  func release() {
+    isHeld = false
+    let jobs = held
+    held = []
+    for job in jobs { job() }
+  }
+
+  private func fails<T>(_ act: Act, _ name: StreamName, _ answer: Answer<T>) -> Bool {
+    guard failing.contains(act), name.starts(with: prefix) else { return false }
+    answer(.failure(.unavailable("the disk is full")))
+    return true
+  }
+
+  private func later<T>(_ answer: @escaping Answer<T>) -> Answer<T> {
+    guard isHeld else { return answer }
+    return { [self] result in held.append { answer(result) } }
+  }
+
+  func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
+    if !fails(.create, name, answer) { store.create(name, creation, answer) }
+  }
+
+  func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
+    if !fails(.append, name, answer) { store.append(name, append, later(answer)) }
+  }
+
+  func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) {
+    if !fails(.delete, name, answer) { store.delete(name, answer) }
+  }
+
+  func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { store.status(name, later(answer)) }
+
+  func read(_ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
+    store.read(name, from: offset, byteLimit: byteLimit, answer)
+  }
+
+  func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { store.watch(name, wake) }
+
+  func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
+    store.list(prefix: prefix, after: after, limit: limit, answer)
+  }
+
+  func synchronize(_ answer: @escaping (StoreFailure?) -> Void) { store.synchronize(answer) }
+  func close() { store.close() }
+}
