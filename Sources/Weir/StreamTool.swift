@@ -221,7 +221,7 @@ package final class StreamTool {
             console.watchOutput()
             watch = store?.watch(name) { printer.woken() }
           }
-          printer.next(first(status))
+          printer.begin(at: first(status))
         })
     }
   }
@@ -232,9 +232,8 @@ package final class StreamTool {
     private let name: StreamName
     private let isJSON: Bool
     private let follows: Bool
-    /// At the tail, where something may come.
-    private var waitingAt: Offset?
-    private var hasChanged = false
+    private var place = Offset.start
+    private var tail = StreamTail()
 
     init(_ tool: StreamTool, _ name: StreamName, isJSON: Bool, follows: Bool) {
       self.tool = tool
@@ -243,19 +242,25 @@ package final class StreamTool {
       self.follows = follows
     }
 
-    func woken() {
-      hasChanged = true
-      guard let place = waitingAt else { return }
-      waitingAt = nil
-      next(place)
+    func begin(at offset: Offset) {
+      place = offset
+      read()
     }
 
-    func next(_ offset: Offset) {
-      hasChanged = false
-      tool.store?.read(name, from: offset, byteLimit: StreamTool.pieceLimit, tool.go { self.took($0) })
+    func woken() {
+      tail.woken()
+      read()
+    }
+
+    private func read() {
+      guard tail.wantsRead else { return }
+      tail.asked()
+      tool.store?.read(name, from: place, byteLimit: StreamTool.pieceLimit, tool.go { self.took($0) })
     }
 
     private func took(_ batch: StreamBatch) {
+      tail.answered(batch)
+      place = batch.next
       for item in batch.items {
         tool.console.write(item.bytes, to: .output)
         if isJSON { tool.console.write("\n", to: .output) }
@@ -268,13 +273,9 @@ package final class StreamTool {
         return tool.end(1)
       case nil: break
       }
-      if !batch.items.isEmpty, !batch.reachedTail || hasChanged {
-        // A later job: a long stream that is in memory is no recursion, and a signal is heard.
-        return tool.loop.soon { self.next(batch.next) }
-      }
-      if !follows { return tool.end(0) }
-      if hasChanged { return tool.loop.soon { self.next(batch.next) } }
-      waitingAt = batch.next
+      // A later job: a long stream that is in memory is no recursion, and a signal is heard.
+      if tail.wantsRead { return tool.loop.soon { self.read() } }
+      if !follows { tool.end(0) }
     }
   }
 

@@ -33,10 +33,9 @@ final class RunDrain {
   private var outcome = Outcome()
   private var answer: ((Result<Outcome, StoreFailure>) -> Void)?
   private var watch: (any Cancellable)?
-  private var isReading = false
-  private var isAsking = false
-  private var wokeWhileReading = false
-  private var atTail = false
+  private var tail = StreamTail()
+  /// Inside the call to the store: an answer now is the loop's in `read`, a later one goes on by itself.
+  private var isInCall = false
 
   /// `follows`: waits for the end of a run under way; otherwise answers with what there is.
   init(_ store: any StreamStore, _ stream: StreamName, follows: Bool, limit: Int) {
@@ -60,24 +59,19 @@ final class RunDrain {
   }
 
   private func woken() {
-    if isReading {
-      wokeWhileReading = true
-    } else {
-      atTail = false
-      read()
-    }
+    tail.woken()
+    read()
   }
 
   private func read() {
-    while answer != nil, !isReading, !atTail {
-      isReading = true
-      isAsking = true
+    while answer != nil, tail.wantsRead {
+      tail.asked()
+      isInCall = true
       store.read(stream, from: outcome.next, byteLimit: Self.batch) { [self] result in
-        isReading = false
         received(result)
-        if !isAsking { read() }
+        if !isInCall { read() }
       }
-      isAsking = false
+      isInCall = false
     }
   }
 
@@ -87,16 +81,15 @@ final class RunDrain {
     case .failure(let failure):
       finish(.failure(failure))
     case .success(let batch):
+      tail.answered(batch)
       for item in batch.items { fold(item) }
       outcome.next = batch.next
       if let ending = batch.ending {
         if outcome.end == nil { outcome.end = ending == .closed ? .truncated : .aborted }
         finish(.success(outcome))
-      } else if batch.items.isEmpty {
-        atTail = !wokeWhileReading
-        if !follows { finish(.success(outcome)) }
+      } else if tail.isReached, !follows {
+        finish(.success(outcome))
       }
-      wokeWhileReading = false
     }
   }
 

@@ -10,7 +10,7 @@ import WeirStore
 /// backpressure ends at the log.
 ///
 ///     flowing    live readers whose socket has room. The feed reads ahead only while there is one.
-///     atTail     the last read found the end of the stream, and the store has not called since.
+///     tail       whether there may be something to read.
 final class StreamFeed {
   let key: FeedKey
   let fanout: Fanout
@@ -28,11 +28,9 @@ final class StreamFeed {
   private var lastKind = FrameEncoder.ItemKind.unknown
   private var isEnded = false
   private var isDropped = false
-  private var atTail = false
-  private var isReading = false
+  private var tail = StreamTail()
   /// Inside the call to the store: an answer now is the loop's in `readIfWanted`, a later one goes on by itself.
-  private var isAsking = false
-  private var wokeWhileReading = false
+  private var isInCall = false
   private var isReadSet = false
   /// Counts leaps: what a read brings from before one is no longer wanted.
   private var generation = 0
@@ -82,9 +80,7 @@ final class StreamFeed {
     window.leap(to: item)
     lastKind = .unknown
     generation += 1
-    isReading = false
-    wokeWhileReading = false
-    atTail = false
+    tail = StreamTail()
   }
 
   /// From the window to the log. Call it while the window still has the reader's place.
@@ -237,17 +233,13 @@ final class StreamFeed {
   // MARK: Reading the log for everybody
 
   private func woken() {
-    if isReading {
-      wokeWhileReading = true
-    } else {
-      atTail = false
-      readIfWanted()
-    }
+    tail.woken()
+    readIfWanted()
   }
 
   /// On with a long history in the next turn, so that one stream never keeps the loop for itself.
   private func readLater() {
-    guard !atTail, !isReading, !isReadSet, flowing > 0 else { return }
+    guard tail.wantsRead, !isReadSet, flowing > 0 else { return }
     isReadSet = true
     fanout.loop.soon { [self] in
       isReadSet = false
@@ -258,19 +250,18 @@ final class StreamFeed {
   private func readIfWanted() {
     var budget = fanout.limits.readBatch
     // A loop, not recursion: a memory store answers inside the call.
-    while !isReading, !atTail, !isEnded, !isDropped, flowing > 0 {
+    while tail.wantsRead, !isEnded, !isDropped, flowing > 0 {
       if budget <= 0 { return readLater() }
       let before = window.head
-      isReading = true
-      isAsking = true
+      tail.asked()
+      isInCall = true
       let generation = generation
       fanout.store.read(key.stream, from: window.next, byteLimit: budget) { [self] result in
         guard generation == self.generation, !isDropped else { return }
-        isReading = false
         received(result)
-        if !isAsking { readIfWanted() }
+        if !isInCall { readIfWanted() }
       }
-      isAsking = false
+      isInCall = false
       budget -= max(1, window.head - before)
     }
   }
@@ -278,7 +269,7 @@ final class StreamFeed {
   private func received(_ result: Result<StreamBatch, StoreFailure>) {
     // Deleted, or the store is gone: readers must not take that for an end. They reconnect and are told.
     guard case .success(let batch) = result else { return abortAll() }
-    atTail = (batch.items.isEmpty || batch.reachedTail) && !wokeWhileReading
+    tail.answered(batch)
     if !batch.items.isEmpty {
       for item in batch.items {
         let after = window.next + 1
@@ -286,19 +277,18 @@ final class StreamFeed {
       }
       fanout.markDirty(self)
     }
-    wokeWhileReading = false
     if let ending = batch.ending { learnLastKind { [self] in end(ending) } }
   }
 
   /// A feed that began at the very end has not seen the last item, and asks for it.
   private func learnLastKind(_ then: @escaping () -> Void) {
     guard lastKind == .unknown, window.next > .start, key.format != .items else { return then() }
-    isReading = true
+    tail.asked()
     let generation = generation
     let last = Offset(window.next.value - 1)
     fanout.store.read(key.stream, from: last, byteLimit: 1) { [self] result in
       guard generation == self.generation, !isDropped else { return }
-      isReading = false
+      tail.answered(reachedTail: true)
       guard case .success(let batch) = result, let item = batch.items.last else { return abortAll() }
       var unused: [UInt8] = []
       lastKind = encoder.item(item, after: window.next, to: &unused)

@@ -33,9 +33,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private var sent = 0
   private var isBlocked = false
   private var isFlushSet = false
-  private var isReading = false
-  private var wokeWhileReading = false
-  private var atTail = false
+  private var tail = StreamTail()
   /// The client knows that it has everything.
   private var isToldUpToDate = false
   /// A character that is cut at the tail is sent as it is.
@@ -98,19 +96,14 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   // MARK: Reading
 
   private func woken() {
-    if isReading {
-      wokeWhileReading = true
-    } else {
-      atTail = false
-      read()
-    }
+    tail.woken()
+    read()
   }
 
   private func read() {
-    if isOver || isReading || isBlocked || atTail || isEnding || !output.isEmpty { return }
-    isReading = true
+    if isOver || isBlocked || isEnding || !output.isEmpty || !tail.wantsRead { return }
+    tail.asked()
     application.store.read(status.name, from: next + held.count, byteLimit: Self.batchLimit) { [self] result in
-      isReading = false
       if isOver { return }
       guard case .success(let batch) = result else {
         // Deleted, or the store is gone: no end. The client comes back and is told.
@@ -118,8 +111,8 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
         leave()
         return responder.abort()
       }
+      tail.answered(batch)
       take(batch)
-      wokeWhileReading = false
       flushLater()
     }
   }
@@ -127,7 +120,6 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private func take(_ batch: StreamBatch) {
     var items = held + batch.items
     held = []
-    atTail = (batch.items.isEmpty || batch.reachedTail) && !wokeWhileReading
     if isText, !isJSON, batch.ending == nil, !isOutOfPatience {
       let whole = StreamBody.wholeCharacters(items)
       held = Array(items[whole...])
@@ -138,10 +130,10 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
       cutTimer?.cancel()
       cutTimer = nil
     }
-    if !held.isEmpty, atTail { waitForTheRest() }
+    if !held.isEmpty, tail.isReached { waitForTheRest() }
     next = next + items.count
     if !items.isEmpty { append(items) }
-    let isUpToDate = held.isEmpty && atTail
+    let isUpToDate = held.isEmpty && tail.isReached
     if batch.ending != nil {
       control(isUpToDate: true, ending: batch.ending)
       isEnding = true
@@ -156,7 +148,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
     cutTimer = loop.after(Self.cutPatience) { [self] in
       cutTimer = nil
       isOutOfPatience = true
-      atTail = false
+      tail.reopen()
       read()
     }
   }
@@ -211,7 +203,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
       isFlushSet = false
       flush()
       // On with a long history in the next turn: others have theirs too.
-      if !isOver, !isBlocked, !atTail { loop.soon { self.read() } }
+      if !isOver, !isBlocked, !tail.isReached { loop.soon { self.read() } }
     }
   }
 

@@ -14,8 +14,7 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
   private let exchange: StreamExchange
   private var watch: (any Cancellable)?
   private var timer: (any Cancellable)?
-  private var isReading = false
-  private var wokeWhileReading = false
+  private var tail = StreamTail()
   private var isOver = false
 
   private var application: ServeApplication { exchange.application }
@@ -47,14 +46,14 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
   func responseCancelled() { leave() }
 
   private func woken() {
-    if isReading { wokeWhileReading = true } else { read() }
+    tail.woken()
+    read()
   }
 
   private func read() {
-    if isOver || isReading { return }
-    isReading = true
+    if isOver || !tail.wantsRead { return }
+    tail.asked()
     application.collect(status.name, from: start) { [self] result in
-      isReading = false
       if isOver { return }
       switch result {
       case .failure(let failure):
@@ -64,11 +63,10 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
         leave()
         StreamChunk(batch, from: start, of: status).sendNews(cursor: nextCursor, isNow: isNow, exchange)
       case .success(let batch):
+        tail.answered(batch)
         if batch.ending != nil { return sendNothing(batch.ending) }
-        if wokeWhileReading {
-          wokeWhileReading = false
-          application.loop.soon { self.read() }
-        }
+        // Not at once: a store that answers inside the call would be asked by its own answer.
+        if tail.wantsRead { application.loop.soon { self.read() } }
       }
     }
   }

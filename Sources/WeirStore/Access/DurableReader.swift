@@ -38,8 +38,7 @@ package final class DurableReader {
   private var watch: (any Cancellable)?
   private var over: ReadFailure?
   private var isClosed = false
-  private var isAsking = false
-  private var wokeWhileAsking = false
+  private var tail = StreamTail()
 
   /// `timeout`: of each read. `backpressure`: writers of this process wait for it.
   package init(
@@ -117,15 +116,15 @@ package final class DurableReader {
   }
 
   private func woken() {
-    if isAsking { wokeWhileAsking = true } else if told != nil { ask() }
+    tail.woken()
+    ask()
   }
 
   private func ask() {
-    guard !isAsking, told != nil, over == nil else { return }
+    guard told != nil, over == nil, tail.wantsRead else { return }
     // Before the question, so that nothing falls between its answer and the watch.
     if watch == nil { watch = access.store.watch(name) { [weak self] in self?.woken() } }
-    isAsking = true
-    wokeWhileAsking = false
+    tail.asked()
     if contentType == nil {
       access.store.status(name) { [weak self] result in self?.learned(result) }
     } else {
@@ -136,22 +135,26 @@ package final class DurableReader {
   }
 
   private func learned(_ result: Result<StreamStatus, StoreFailure>) {
-    isAsking = false
     switch result {
     case .success(let status):
+      tail.answered(reachedTail: false)
       contentType = status.contentType
       ask()
-    case .failure(.notFound): if wokeWhileAsking { ask() }
+    case .failure(.notFound):
+      tail.answered(reachedTail: true)
+      ask()
     case .failure(let failure): end(.store(failure))
     }
   }
 
   private func received(_ result: Result<StreamBatch, StoreFailure>) {
-    isAsking = false
     if isClosed { return }
     switch result {
     case .failure(let failure): end(.store(failure))
     case .success(let batch):
+      tail.answered(batch)
+      // Nothing wakes a reader that still has items when the end is reached: it asks once more behind the last.
+      if batch.ending != nil { tail.reopen() }
       items = batch.items[...]
       if told != nil, let item = items.popFirst() { return answer(.success(took(item))) }
       if batch.items.isEmpty, let ending = batch.ending {
@@ -159,7 +162,7 @@ package final class DurableReader {
         case .closed: end(.ended(finalPosition: batch.next.value))
         case .aborted(let reason): end(.aborted(reason: reason))
         }
-      } else if batch.items.isEmpty, wokeWhileAsking {
+      } else {
         ask()
       }
     }
