@@ -115,8 +115,9 @@ int weir_signal_unwatch(int number) {
   return r;
 }
 
-void weir_ignore_broken_pipes(void) {
+void weir_ignore_write_signals(void) {
   struct sigaction action = {0};
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, NULL);
+  sigaction(SIGXFSZ, &action, NULL);
 }

@@ -4,6 +4,7 @@ import WeirIO
 /// The command's own talk with whoever typed it. Programs write through their world's console, not through this.
 package enum Terminal {
   package static var arguments: [String] { HostProcess.arguments }
+  package static var unreadableArgument: Int? { HostProcess.unreadableArgument }
   package static func environment(_ name: String) -> String? { ProcessEnvironment()[name] }
   /// Once, before anything else: this process is the command's alone.
   package static func begin() {

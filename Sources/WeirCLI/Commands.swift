@@ -48,6 +48,10 @@ enum Commands {
     .init(
       "long-poll-timeout", value: "TIME", "how long a request waits for something to come to a stream (default 25s)"),
     .init(
+      "allow-host", value: "LIST",
+      "names besides the server's own that clients reach it by: chat.example.com (a proxy in front that passes them on)"
+    ),
+    .init(
       "allow-origins", value: "LIST", "pages of these origins may use the server: https://a.com,http://localhost:5173"),
   ]
 

@@ -25,9 +25,8 @@ enum ServerFlags {
     if let silence = try command.duration("heartbeat") { options.serve.fanout.heartbeat = silence }
     if let root = command["streams-root"] { options.serve.streamRoots.append(try streamsRoot(root, command)) }
     if let wait = try command.duration("long-poll-timeout") { options.serve.longPollTimeout = wait }
-    if let list = command["allow-origins"] {
-      options.serve.origins = list.split(separator: ",").map { String($0.drop { $0 == " " }) }
-    }
+    options.serve.hosts = try list("allow-host", command, like: "chat.example.com", isHost)
+    options.serve.origins = try list("allow-origins", command, like: "https://app.example", isOrigin)
     options.serve.linkSecret = try linkSecret()
     switch (command["tls-cert"], command["tls-key"]) {
     case (let certificate?, let key?): options.tls = ServerTLS(certificateFile: certificate, keyFile: key)
@@ -38,6 +37,33 @@ enum ServerFlags {
       throw UsageFailure("--token is too short to be secret: at least 8 characters", command: command.name)
     }
     return options
+  }
+
+  private static func list(
+    _ option: String, _ command: ParsedCommand, like example: String, _ isRight: (Substring) -> Bool
+  ) throws(UsageFailure) -> [String] {
+    guard let text = command[option] else { return [] }
+    var items: [String] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      var item = part.drop { $0 == " " }
+      while item.hasSuffix(" ") { item.removeLast() }
+      guard isRight(item) else {
+        throw UsageFailure("--\(option): \"\(item)\" is not like \(example)", command: command.name)
+      }
+      items.append(String(item))
+    }
+    return items
+  }
+
+  /// A name, perhaps with a port, as it stands in `Host`.
+  private static func isHost(_ text: Substring) -> Bool {
+    !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } && !text.contains { "/@?#*".contains($0) }
+  }
+
+  /// As browsers write `Origin`: scheme and authority, nothing behind them. Anything else would never be matched.
+  private static func isOrigin(_ text: Substring) -> Bool {
+    for scheme in ["http://", "https://"] where text.hasPrefix(scheme) { return isHost(text.dropFirst(scheme.count)) }
+    return false
   }
 
   private static func streamsRoot(_ text: String, _ command: ParsedCommand) throws(UsageFailure) -> String {

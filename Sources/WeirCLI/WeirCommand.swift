@@ -12,6 +12,11 @@ import WeirCore
 
   static func run(_ arguments: [String]) -> Int {
     do throws(UsageFailure) {
+      if let index = Terminal.unreadableArgument {
+        throw UsageFailure(
+          "argument \(index) is not UTF-8: \"\(Terminal.arguments[index])\"",
+          hint: "give bytes by standard input or in a file")
+      }
       return try dispatch(arguments)
     } catch {
       Terminal.complain(error)

@@ -87,7 +87,7 @@ final class CurlEngine {
     self.outside = outside
     self.multi = multi
     // TLS inside libcurl writes to sockets without MSG_NOSIGNAL, and with NOSIGNAL set it leaves SIGPIPE to us.
-    weir_ignore_broken_pipes()
+    weir_ignore_write_signals()
     let own = Unmanaged.passUnretained(self).toOpaque()
     let table = library.table
     _ = weir_multi_pointer(table, multi, CURLMOPT_SOCKETDATA, own)

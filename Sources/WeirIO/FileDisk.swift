@@ -1,3 +1,4 @@
+import CWeir
 import Glibc
 import WeirCore
 
@@ -13,6 +14,7 @@ package final class FileDisk: Disk {
     self.loop = loop
     self.pool = pool
     paths = DiskLane(pool)
+    weir_ignore_write_signals()
   }
 
   package func open(

@@ -23,6 +23,15 @@ private func writeBytes(_ descriptor: Int32, _ from: UnsafeRawPointer, _ count: 
 package enum HostProcess {
   package static var arguments: [String] { CommandLine.arguments }
 
+  /// Which argument is not UTF-8, counted from 0. In `arguments` it stands repaired, and is no longer what was given.
+  package static var unreadableArgument: Int? {
+    let count = Int(CommandLine.argc)
+    return (0..<count).first { index in
+      guard let argument = CommandLine.unsafeArgv[index] else { return false }
+      return String(validatingCString: argument) == nil
+    }
+  }
+
   /// For a process that is Weir's own. Without it, glibc gave memory back after each message of 64 KB, and the kernel
   /// cleared it anew: 16 page faults for an echo (docs/performance.md).
   package static func keepFreedMemory() { weir_keep_freed_memory() }
@@ -175,15 +184,7 @@ package enum HostProcess {
   /// One line typed at a terminal, without its end; nil at the end of input.
   package static func readLine() -> String? { Swift.readLine() }
 
-  private static func failure(_ path: String) -> DiskFailure {
-    switch errno {
-    case ENOENT, ENOTDIR: .notFound(path)
-    case EEXIST: .exists(path)
-    case EACCES, EPERM: .denied(path)
-    case ENOSPC: .full(path)
-    default: .other(path, String(cString: strerror(errno)))
-    }
-  }
+  private static func failure(_ path: String) -> DiskFailure { DiskFailure.of(errno, path) }
 }
 
 extension HostProcess {

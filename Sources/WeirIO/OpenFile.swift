@@ -182,7 +182,8 @@ extension DiskFailure {
     case ENOENT, ENOTDIR: .notFound(path)
     case EEXIST: .exists(path)
     case EACCES, EPERM, EROFS: .denied(path)
-    case ENOSPC, EDQUOT: .full(path)
+    // EFBIG: over `ulimit -f`, or what the file system can hold.
+    case ENOSPC, EDQUOT, EFBIG: .full(path)
     default: .other(path, errorText(number))
     }
   }

@@ -21,7 +21,7 @@ package final class ProcessConsole: Console {
   package init(_ loop: EventLoop, output: Int32 = 1, error: Int32 = 2) {
     self.loop = loop
     descriptors = (output, error)
-    weir_ignore_broken_pipes()
+    weir_ignore_write_signals()
   }
 
   package func readInput(_ receive: @escaping ([UInt8]?) -> Void) -> any InputReading { StandardInput(loop, receive) }

@@ -14,7 +14,7 @@ package final class SystemProcesses: Processes {
     self.loop = loop
     self.threads = threads
     // A child that closes its input must not be the end of us.
-    weir_ignore_broken_pipes()
+    weir_ignore_write_signals()
   }
 
   package func start(

@@ -50,7 +50,7 @@ final class ProgramServer: Handle {
         hint: "add --token TEXT or --tls-cert/--tls-key, or --insecure if the network is yours")
     }
     var serve = options.serve
-    if Self.isLoopback(options.host), serve.token == nil { serve.hosts = ServeConfiguration.loopbackHosts }
+    if Self.isLoopback(options.host), serve.token == nil { serve.hosts += ServeConfiguration.loopbackHosts }
     serve.isSecure = options.tls != nil
     do {
       let application = try ServeApplication(
@@ -63,7 +63,6 @@ final class ProgramServer: Handle {
       self.http = http
       self.application = application
       let address = http.address ?? SocketAddress(host: options.host, port: options.port ?? port)
-      announce(address, serve)
       return address
     } catch let failure as any Failure {
       throw ListenFailure(message: failure.message, hint: failure.hint)
@@ -78,6 +77,8 @@ final class ProgramServer: Handle {
     guard let application else { return answer(nil) }
     let store = instance.store
     application.load { [self] failure in
+      // Not before: who reads the line may send requests, and a store that cannot be used ends the process.
+      if failure == nil, let address = http?.address { announce(address) }
       // Where other processes write as well, a run that is open may be theirs.
       if failure != nil || !store.isExclusive { return answer(failure) }
       let open = application.index.open.map(\.id)
@@ -114,7 +115,8 @@ final class ProgramServer: Handle {
     if isKept { application?.index.ended(id, state) } else { application?.learnEnd(of: id) }
   }
 
-  private func announce(_ address: SocketAddress, _ serve: ServeConfiguration) {
+  private func announce(_ address: SocketAddress) {
+    let serve = instance.options.server.serve
     let scheme = instance.options.server.tls == nil ? "http" : "https"
     let host = address.host.contains(":") ? "[\(address.host)]" : address.host
     let count = workflows.routes.count

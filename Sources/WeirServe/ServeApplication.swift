@@ -21,6 +21,7 @@ package final class ServeApplication {
   let loop: any Loop
   let access: AccessPolicy
   var liveReaders = LiveReaders()
+  private let readiness: Readiness
   /// Nil: there are none (`--subscriptions`).
   package let subscriptions: Subscriptions?
   private let routes: [String: [WorkflowRoute]]
@@ -39,6 +40,7 @@ package final class ServeApplication {
     self.store = store
     self.loop = loop
     access = AccessPolicy(configuration)
+    readiness = Readiness(store, loop: loop)
     fanout = Fanout(loop: loop, store: store, limits: configuration.fanout)
     index = try RunIndex(store, configuration.index)
     routes = Dictionary(grouping: host.routes, by: \.path)
@@ -82,8 +84,13 @@ package final class ServeApplication {
     let path = request.path
     if path == "/healthz" || path == "/readyz" {
       try allow(["GET", "HEAD"], request)
-      let isFine = path == "/healthz" || isReady
-      responder.send(Reply(["status": isFine ? "ok" : "stopping"], status: isFine ? 200 : 503))
+      if path == "/healthz" { return responder.send(Reply(["status": "ok"])) }
+      guard isReady else { return responder.send(Reply(["status": "stopping"], status: 503)) }
+      readiness.ask { failure in
+        // What exactly, the log says; whoever asks here need not show who he is.
+        responder.send(
+          failure.map { Reply(["status": .string($0.code)], status: 503) } ?? Reply(["status": "ok"]))
+      }
       return
     }
     try access.checkHost(request)

@@ -26,7 +26,8 @@ package struct ServeConfiguration: Sendable {
   /// Everything but `/healthz` and `/readyz` needs it. nil: no check.
   package var token: String?
   /// Names in `Host` that are answered; empty = any. A server on loopback should name its loopback names, or a page
-  /// anywhere can reach it by a DNS name that it points at 127.0.0.1 (DNS rebinding).
+  /// anywhere can reach it by a DNS name that it points at 127.0.0.1 (DNS rebinding). `--allow-host` adds
+  /// to these, for a proxy that passes the name on that clients asked for.
   package var hosts: [String] = []
   /// Origins besides the server's own whose pages may start and stop runs, and read and write streams (`--allow-origins`).
   package var origins: [String] = []

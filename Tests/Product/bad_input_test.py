@@ -229,6 +229,15 @@ class BadPrograms(unittest.TestCase):
         for word in ("AI", "callStream", "--caps"):
             self.assertIn(word, done.stderr)
 
+    def test_arguments_that_are_not_text(self):
+        # Repaired they would be other bytes than those given, and two names one.
+        folder = tempfile.mkdtemp(prefix="weir-test-")
+        for arguments in ([b"streams", b"append", b"--binary", b"b", b"--item", b"\xff\xfeabc"], [b"streams", b"cat", b"a\xff"]):
+            done = subprocess.run([str(binary()).encode(), *arguments], cwd=folder, capture_output=True, timeout=DEADLINE)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn(b"is not UTF-8", done.stderr)
+            self.assertIn(b"standard input", done.stderr)
+
     def test_files_that_are_not_programs(self):
         for text, code in ((b"", 0), (b"\xff\xfe\x00", 1), (b"(" * 10_000, 1), (b'"' * 9_999, 1), (b"\x00" * 1000, 1), (b"}" * 1000, 1)):
             done = self.run_weir("check", self.file(text))

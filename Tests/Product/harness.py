@@ -30,13 +30,17 @@ def until(condition, what, seconds=DEADLINE):
 class Weir:
     """A `weir` process that serves. `.lines` is its stderr and stdout."""
 
-    def __init__(self, *arguments, env=None, cwd=None, port=None):
+    def __init__(self, *arguments, env=None, cwd=None, port=None, shell=None):
+        """`shell`: what a shell does first, in the process that becomes weir."""
         self.port = port
         self.folder = cwd
         # What runs beside others in one folder keeps its streams to itself.
         store = {} if cwd else {"WEIR_STORE": "memory"}
         clean = {k: v for k, v in os.environ.items() if not re.search(r"_API_KEY|_BASE_URL|^WEIR_|_proxy|_PROXY", k)}
-        self.process = subprocess.Popen([str(binary()), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        command = [str(binary()), *map(str, arguments)]
+        if shell:
+            command = ["bash", "-c", f'{shell}; exec "$0" "$@"', *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env={**clean, **store, **(env or {})}, cwd=cwd)
         self.out, self.err = [], []
         self.threads = [threading.Thread(target=self._read, args=pair, daemon=True)

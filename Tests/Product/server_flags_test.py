@@ -55,6 +55,43 @@ class Flags(unittest.TestCase):
             self.assertEqual(next(data for _, _, data, _ in reader.events()), "hello")
             reader.close()
 
+    def test_names_behind_a_proxy(self):
+        with serve("--allow-host", "chat.example.com, other.example") as weir:
+            for host, status in (("chat.example.com", 200), ("other.example:443", 200), ("127.0.0.1", 200), ("evil.example", 421)):
+                response = Response(weir.port, "GET", "/_weir/workflows", headers={"Host": host})
+                self.assertEqual(response.status, status, host)
+                if status == 421:
+                    self.assertIn("--allow-host", response.json()["error"]["hint"])
+        for flag, bad in (("--allow-host", "https://a.com"), ("--allow-host", "a,,b"), ("--allow-origins", "foo"), ("--allow-origins", "https://a.com/path")):
+            done = subprocess.run([str(binary()), "serve", flag, bad, str(EXAMPLE)], capture_output=True, text=True, timeout=DEADLINE)
+            self.assertEqual(done.returncode, 2, bad)
+            self.assertIn("is not like", done.stderr)
+
+    def test_ready_means_that_runs_can_be_kept(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-test-"))
+        with serve("--store", folder / "streams") as weir:
+            self.assertEqual(Response(weir.port, "GET", "/readyz").status, 200)
+            shutil.rmtree(folder / "streams")
+            until(lambda: Response(weir.port, "GET", "/readyz").status == 503, "not ready")
+            self.assertEqual(Response(weir.port, "GET", "/healthz").status, 200)
+
+    def test_nothing_is_announced_before_it_is_served(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-test-"))
+        with serve("--store", folder):
+            second = subprocess.run([str(binary()), "serve", "--port", str(free_port()), "--store", str(folder), str(EXAMPLE)], capture_output=True, text=True, timeout=DEADLINE)
+            self.assertEqual(second.returncode, 1)
+            self.assertIn("another process", second.stderr)
+            self.assertNotIn("serving", second.stderr)
+
+    def test_a_size_limit_is_a_full_disk(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-test-"))
+        port = free_port()
+        with Weir("serve", "--public-streams", "--store", folder, "--port", port, EXAMPLE, port=port, shell="ulimit -f 200").wait_listening():
+            self.assertEqual(Response(port, "PUT", "/streams/big", b"", {"Content-Type": "text/plain"}).status, 201)
+            statuses = {Response(port, "POST", "/streams/big", b"x" * 50_000, {"Content-Type": "text/plain"}).status for _ in range(20)}
+            self.assertEqual(statuses, {204, 507})
+            self.assertEqual(Response(port, "GET", "/healthz").status, 200)
+
     def test_heartbeat_in_silence(self):
         def script(exchange):
             exchange.head_ok()

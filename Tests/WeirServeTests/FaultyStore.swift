@@ -9,7 +9,7 @@ final class FaultyStore: StreamStore {
   /// What fails, of streams whose names begin with `prefix`.
   var failing: Set<Act> = []
   var prefix = "_weir/subscriptions/"
-  /// Answers to `status` and `append` wait for `release`.
+  /// Answers to `status`, `append` and `delete` wait for `release`.
   var isHeld = false
   private var held: [() -> Void] = []
 
@@ -42,7 +42,7 @@ final class FaultyStore: StreamStore {
   }
 
   func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) {
-    if !fails(.delete, name, answer) { store.delete(name, answer) }
+    if !fails(.delete, name, answer) { store.delete(name, later(answer)) }
   }
 
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { store.status(name, later(answer)) }

@@ -302,6 +302,47 @@ import WeirWire
         && AccessPolicyCase.status(bench, host: "127.0.0.1") == 200)
   }
 
+  @Test func readyIsWhoCanKeepARun() throws {
+    let loop = SimulatedLoop()
+    let store = FaultyStore(ListStore(loop))
+    store.prefix = Readiness.stream
+    let routes = [Bench.chat]
+    let app = try ServeApplication(
+      ServeConfiguration(), host: ScriptedHost(routes, ListStore(loop)), store: store, loop: loop)
+    func ask() -> FakeResponder {
+      let responder = FakeResponder()
+      app.handle(
+        HTTPRequest(
+          method: "GET", path: "/readyz", query: "", headers: [], body: [],
+          peer: SocketAddress(host: "127.0.0.1", port: 50000)), responder)
+      loop.settle()
+      return responder
+    }
+    #expect(ask().status == 200)
+    loop.advance(by: .seconds(1))
+    store.failing = [.create]
+    #expect(ask().status == 503)
+    #expect(ask().json?["status"] == "StoreUnavailable")
+    // Again as soon as it works; what was found out is believed for a second.
+    store.failing = []
+    #expect(ask().status == 503)
+    loop.advance(by: .seconds(1))
+    #expect(ask().status == 200)
+    // A store that does not answer.
+    loop.advance(by: .seconds(1))
+    store.isHeld = true
+    let silent = ask()
+    #expect(silent.status == nil)
+    loop.advance(by: Readiness.patience)
+    #expect(silent.status == 503)
+  }
+
+  @Test func namesThatAreAllowedAreAnswered() throws {
+    let bench = try Bench { $0.hosts = ServeConfiguration.loopbackHosts + ["chat.example"] }
+    #expect(AccessPolicyCase.status(bench, host: "Chat.Example:443") == 200)
+    #expect(AccessPolicyCase.status(bench, host: "chat.example.evil") == 421)
+  }
+
   @Test func stoppingRefusesNewRunsOnly() throws {
     let bench = try Bench()
     let client = bench.chat()

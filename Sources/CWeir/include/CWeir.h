@@ -53,7 +53,8 @@ int weir_random(void *bytes, size_t count);
 // Each arrival of `signal` writes one byte, its number, to `fd`. The handler ends at exec, unlike a blocked signal.
 int weir_signal_watch(int signal, int fd);
 int weir_signal_unwatch(int signal);
-void weir_ignore_broken_pipes(void);
+// A write that cannot be answers with an error (EPIPE, EFBIG) instead of ending the process.
+void weir_ignore_write_signals(void);
 
 // A pipe to or from a child: both ends closed at exec and above the standard streams, end `ours` non-blocking.
 int weir_child_pipe(int ends[2], int ours);
