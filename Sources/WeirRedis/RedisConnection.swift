@@ -6,7 +6,7 @@ import WeirWire
 /// commands. Lost once, and then for good: who wants another one makes it.
 ///
 /// Knows nothing of streams, and does not try again. What is sent within a turn leaves in one write. While answers are awaited
-/// and nothing at all comes for `answerTimeout`, it is lost: a partition says nothing by itself.
+/// and nothing at all comes or can be sent for `answerTimeout`, it is lost: a partition says nothing by itself.
 final class RedisConnection: ByteStreamHandler {
   struct Limits: Sendable {
     /// Name, TCP, TLS and entering together.
@@ -34,6 +34,7 @@ final class RedisConnection: ByteStreamHandler {
   private var output: [UInt8] = []
   private var isFlushAsked = false
   private var isBlocked = false
+  /// When anything last went either way.
   private var lastHeard: Instant
   private var silence: (any Cancellable)?
 
@@ -170,6 +171,8 @@ final class RedisConnection: ByteStreamHandler {
     guard isOpen, !isBlocked, !output.isEmpty else { return }
     let bytes = output  // another reference, so that nothing the stream does can overlap this access
     let taken = stream.send(bytes.span)
+    // Nothing can be answered that has not arrived: the time for it begins with the last byte.
+    if taken > 0 { lastHeard = loop.now }
     isBlocked = taken < bytes.count
     if isBlocked { output.removeFirst(taken) } else { output = [] }
   }

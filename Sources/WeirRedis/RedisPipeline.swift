@@ -14,13 +14,15 @@ import WeirWire
 ///        ▲            │ error that passes, connection lost
 ///        └────────────┘
 ///
-/// What is not answered within `operationTimeout` fails, wherever it is.
+/// What is not answered within `operationTimeout` fails, wherever it is; large ones have the time that a slow line takes.
 final class RedisPipeline {
   struct Limits: Sendable {
     var operationTimeout = Duration.seconds(15)
     /// Of commands that wait or are under way.
     var bytesLimit = 64 << 20
     var countLimit = 100_000
+    /// Bytes a second that the way to Redis carries: what waits to be sent has so much more time.
+    var slowest = 1 << 20
   }
 
   /// Under way at once: the session's answers are as many (`RedisScript`).
@@ -50,13 +52,20 @@ final class RedisPipeline {
     fileprivate var isMutation: Bool {
       if case .script(let script, _) = body { script.isMutation } else { false }
     }
+    fileprivate var makesRoom: Bool {
+      if case .script(let script, _) = body { script.makesRoom } else { false }
+    }
 
     fileprivate init(_ body: Body, _ arguments: [[UInt8]], timeout: Duration, deadline: Instant) {
       self.body = body
       self.timeout = timeout
       self.arguments = arguments
       self.deadline = deadline
-      size = 200 + arguments.reduce(0) { $0 + $1.count + 16 }
+      size = Self.size(arguments)
+    }
+
+    fileprivate static func size(_ arguments: [[UInt8]]) -> Int {
+      200 + arguments.reduce(0) { $0 + $1.count + 16 }
     }
   }
 
@@ -108,7 +117,7 @@ final class RedisPipeline {
     _ body: Command.Body, _ arguments: [[UInt8]] = [], within timeout: Duration? = nil,
     _ answer: @escaping (Result<RESPValue, StoreFailure>) -> Void
   ) -> Command {
-    let timeout = timeout ?? limits.operationTimeout
+    let timeout = (timeout ?? limits.operationTimeout) + .seconds((bytes + Command.size(arguments)) / limits.slowest)
     let command = Command(body, arguments, timeout: timeout, deadline: loop.now + timeout)
     command.answer = answer
     askedCount += 1
@@ -234,7 +243,7 @@ final class RedisPipeline {
   private func mutated(_ command: Command, _ value: RESPValue) {
     switch value.text {
     case "early"?:
-      if let refusal { return finish(command, .failure(refusal)) }
+      if let refusal, !command.makesRoom { return finish(command, .failure(refusal)) }
       refused = (refused ?? []) + [command]
     case "fenced"?: askAgain(command, .passing("another connection has taken its place"))
     default:
@@ -294,7 +303,8 @@ final class RedisPipeline {
       if case .passing = trouble { link.connection?.lose(trouble) } else { refuseMutations(trouble) }
       return
     }
-    guard let answers = value.elements, let last = answers.first?.text.flatMap({ UInt64($0) }), last >= base else {
+    guard let answers = value.elements, let last = answers.first?.text.flatMap(RedisReply.count), last >= base
+    else {
       session = .none
       link.connection?.lose(.lasting("it answers what the store's scripts do not"))
       return

@@ -38,13 +38,23 @@ struct RedisReply {
     .unavailable("\(address): it answers what the store's scripts do not: is it a Redis 5 or newer?")
   }
 
+  /// Scripts count in doubles: what is more than those hold is no number of theirs, and no sum of two others overflows.
+  static func count(_ digits: String) -> UInt64? {
+    UInt64(digits).flatMap { $0 <= RedisStreamStore.countLimit ? $0 : nil }
+  }
+
+  /// As `StreamLifetime` allows them.
+  static func idleSeconds(_ digits: some StringProtocol) -> Int64? {
+    Int64(digits).flatMap { (1...StreamLifetime.secondsLimit).contains($0) ? $0 : nil }
+  }
+
   var outcome: String { words[0] }
 
   /// "" beyond the end.
   subscript(_ index: Int) -> String { index < words.count ? words[index] : "" }
 
   func offset(_ index: Int) throws(StoreFailure) -> Offset {
-    guard let value = UInt64(self[index]) else { throw Self.odd(address) }
+    guard let value = Self.count(self[index]) else { throw Self.odd(address) }
     return Offset(value)
   }
 
@@ -53,7 +63,7 @@ struct RedisReply {
     var status = StreamStatus(
       name: try StreamName(self[start]), contentType: self[start + 1], tail: try offset(start + 2),
       ending: StreamEnding(self[start + 3], self[start + 4]), createdAt: created)
-    if let seconds = Int64(self[start + 6]) { status.lifetime = .idle(seconds: seconds) }
+    if let seconds = Self.idleSeconds(self[start + 6]) { status.lifetime = .idle(seconds: seconds) }
     if let moment = Int64(self[start + 7]) { status.lifetime = .until(moment) }
     status.expiresAt = Int64(self[start + 8])
     if !self[start + 9].isEmpty {
@@ -122,7 +132,9 @@ struct RedisReply {
     guard parts[0].text == "ok" else {
       throw try RedisReply(list: value, try StreamName(parts[1].text ?? ""), address).failure()
     }
-    guard parts.count >= 4, parts.count % 2 == 0, let tail = parts[1].text.flatMap({ UInt64($0) }) else {
+    guard parts.count >= 4, parts.count % 2 == 0, let tail = parts[1].text.flatMap(count),
+      offset.value <= tail, parts.count / 2 - 2 <= tail - offset.value
+    else {
       throw odd(address)
     }
     var items: [StreamItem] = []

@@ -23,16 +23,25 @@ struct RedisScript: Sendable {
     self.isMutation = isMutation
   }
 
+  private init(changing text: String) {
+    self.init(["local looks = false\n", Lua.base, Lua.life, Lua.once, text], isMutation: true)
+  }
+
+  private init(looking text: String) { self.init(["local looks = true\n", Lua.base, Lua.life, text]) }
+
+  /// Adds nothing that takes memory: done also where Redis has none left.
+  var makesRoom: Bool { hash == Self.delete.hash }
+
   static let all = [create, append, delete, read, status, list, touch, sweep, session]
 
-  static let create = RedisScript([Lua.base, Lua.life, Lua.once, Lua.create], isMutation: true)
-  static let append = RedisScript([Lua.base, Lua.life, Lua.once, Lua.append], isMutation: true)
-  static let delete = RedisScript([Lua.base, Lua.life, Lua.once, Lua.delete], isMutation: true)
-  static let read = RedisScript([Lua.base, Lua.life, Lua.read])
-  static let status = RedisScript([Lua.base, Lua.life, Lua.status])
-  static let list = RedisScript([Lua.base, Lua.life, Lua.list])
-  static let touch = RedisScript([Lua.base, Lua.life, Lua.touch])
-  static let sweep = RedisScript([Lua.base, Lua.life, Lua.sweep])
+  static let create = RedisScript(changing: Lua.create)
+  static let append = RedisScript(changing: Lua.append)
+  static let delete = RedisScript(changing: Lua.delete)
+  static let read = RedisScript(looking: Lua.read)
+  static let status = RedisScript(looking: Lua.status)
+  static let list = RedisScript(looking: Lua.list)
+  static let touch = RedisScript(looking: Lua.touch)
+  static let sweep = RedisScript(looking: Lua.sweep)
   static let session = RedisScript([Lua.session])
 }
 
@@ -95,11 +104,26 @@ private enum Lua {
         if not m or not m.gone or left > 0 then return version end
       end
     end
+    -- Whether this Redis takes writes: a script that looks does without them (a replica, a disk that cannot be saved to). What
+    -- is tried frees memory and changes nothing, and behind such a write a script may write although memory is short.
+    local free = nil
+    local function writes(n)
+      if free == nil then
+        local tried = redis.pcall('HDEL', meta(n), '-')
+        free = type(tried) == 'number'
+      end
+      return free
+    end
     local function living(n)
       local m = load(n)
       if not m or m.gone then return m end
       local over = expiry(m)
       if over and over <= now then
+        if looks and not writes(n) then
+          if not m.kids or tonumber(m.kids) == 0 then return nil end
+          m.gone = '1'
+          return m
+        end
         remove(n, m)
         return load(n)
       end
@@ -107,7 +131,7 @@ private enum Lua {
     end
     -- A use is written down when the one that was is a sixteenth of the idle time ago.
     local function use(n, m)
-      if m.idle and now - m.mark >= math.max(1, math.floor(m.idle * 1000 / 16)) then
+      if m.idle and now - m.mark >= math.max(1, math.floor(m.idle * 1000 / 16)) and (not looks or writes(n)) then
         m.mark = text(now)
         redis.call('HSET', meta(n), 'mark', m.mark)
       end
@@ -138,6 +162,8 @@ private enum Lua {
       local parts = {...}
       for i = 1, #parts do parts[i] = #parts[i] .. ':' .. parts[i] end
       local result = table.concat(parts)
+      -- A write that frees memory goes first: what came of a command is kept although memory is short.
+      redis.call('HDEL', session, slot)
       redis.call('HSET', session, 'g', ARGV[5], 'n', ARGV[6], slot, result)
       redis.call('PEXPIRE', session, 86400000)
       return result
@@ -156,6 +182,8 @@ private enum Lua {
     for number = base + 1, last do
       out[#out + 1] = redis.call('HGET', key, 'r' .. string.format('%.0f', number % 256)) or 'lost'
     end
+    -- A write that frees memory goes first: whoever wants to delete streams needs a session when memory is short.
+    redis.call('HDEL', key, '-')
     redis.call('HSET', key, 'g', ARGV[5], 'n', out[1])
     redis.call('PEXPIRE', key, 86400000)
     return out
@@ -406,6 +434,7 @@ private enum Lua {
   /// 4 how many at most. Answers the milliseconds to the next one, or nothing.
   static let sweep = """
     local due = redis.call('ZRANGEBYSCORE', P .. 'expiry', '-inf', text(now), 'LIMIT', 0, ARGV[4])
+    if due[1] and not writes(due[1]) then return '60000' end
     for _, n in ipairs(due) do
       local m = living(n)
       local over = m and not m.gone and expiry(m)

@@ -45,7 +45,7 @@ package final class RedisStreamStore: StreamStore {
   /// Names looked at in one step of a listing.
   private static let pageLimit = 500
   /// Redis' scripts count in doubles.
-  private static let countLimit: UInt64 = 1 << 53 - 1
+  static let countLimit: UInt64 = 1 << 53 - 1
 
   package let address: RedisAddress
   /// Reading renews the lifetime of a stream that may be idle. False: whoever reads only looks at what there is.
@@ -219,15 +219,16 @@ package final class RedisStreamStore: StreamStore {
     (joined.items, joined.bytes) = (append.items.count, size)
     joined.answers = [(joined.items, answer)]
     joinable[name] = joined
-    joined.command = send(name, append) { [weak self] result in
+    joined.command = send(name, append) { [weak self, address] result in
       if let self, joinable[name] === joined { joinable[name] = nil }
       joined.command = nil
       for (items, answer) in joined.answers {
         answer(
-          result.map { all in
+          result.flatMap { all in
             var own = all
-            own.tail = Offset(all.tail.value - UInt64(joined.items - items))
-            return own
+            let (tail, isOdd) = all.tail.value.subtractingReportingOverflow(UInt64(joined.items - items))
+            own.tail = Offset(tail)
+            return isOdd ? .failure(RedisReply.odd(address)) : .success(own)
           })
       }
     }

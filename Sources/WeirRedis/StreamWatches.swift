@@ -56,7 +56,7 @@ final class StreamWatches {
       guard let self, let name = name(channel), let entry = watched[name] else { return }
       let words = message.split(separator: " ")
       if let version = words.first.flatMap({ UInt64($0) }) { heard(version, entry) }
-      if words.count > 1 { lives(name, entry, idleSeconds: Int64(words[1])) }
+      if words.count > 1 { lives(name, entry, idleSeconds: RedisReply.idleSeconds(words[1])) }
     }
   }
 
@@ -129,7 +129,7 @@ final class StreamWatches {
       }
       looked(at: entry, words[0].text.flatMap { UInt64($0) } ?? 0, before: before)
       if words[1] != .null || words[2] != .null {
-        lives(name, entry, idleSeconds: words[1].text.flatMap { Int64($0) })
+        lives(name, entry, idleSeconds: words[1].text.flatMap(RedisReply.idleSeconds))
       }
       if entry.isLookWanted {
         entry.isLookWanted = false
@@ -163,14 +163,11 @@ final class StreamWatches {
   // MARK: Lifetimes
 
   private func lives(_ name: StreamName, _ entry: Watched, idleSeconds: Int64?) {
-    if let idleSeconds, idleSeconds > 0 {
-      if entry.use == nil { keep(name, entry, idleSeconds) }
-    }
+    if let idleSeconds, entry.use == nil { keep(name, entry, idleSeconds) }
     onLifetime()
   }
 
   private func keep(_ name: StreamName, _ entry: Watched, _ seconds: Int64) {
-    // Whatever `StreamLifetime` allows is less than `Duration` holds.
     entry.use = loop.after(.milliseconds(seconds * 500)) { [weak self] in
       guard let self, watched[name] === entry else { return }
       pipeline.ask(.script(.touch, name.path)) { _ in }

@@ -52,6 +52,57 @@ private final class OddRedis {
   }
 }
 
+/// Takes so much a second, and then says that it was done.
+private final class SlowRedis: ByteStreamHandler {
+  private(set) var connectionCount = 0
+  private let loop: any Loop
+  private let step: Int
+  private var listener: (any Listener)?
+  private var stream: (any ByteStream)?
+  private var parser = RESPParser()
+  private var allowed = 0
+
+  init(_ simulation: SimulatedWorld, bytesASecond: Int) throws {
+    loop = simulation.loop
+    step = bytesASecond / 10
+    allowed = step
+    listener = try simulation.network.listen(SocketAddress(host: "redis", port: 6379), tls: nil) { [weak self] stream in
+      guard let self else { return }
+      connectionCount += 1
+      self.stream = stream
+      stream.handler = self
+      parser = RESPParser()
+    }
+  }
+
+  func byteStreamReceived(_ bytes: Span<UInt8>) {
+    allowed -= bytes.count
+    if allowed <= 0 {
+      stream?.isReading = false
+      _ = loop.after(.milliseconds(100 * (1 - allowed / step))) { [weak self] in
+        guard let self else { return }
+        allowed = step
+        stream?.isReading = true
+      }
+    }
+    parser.receive(bytes)
+    while let command = try? parser.next() {
+      let words = command.elements?.map { $0.text ?? "" } ?? []
+      var answer = "$16\r\n2:ok1:11:10:0:0:\r\n"
+      if words.first == "PING" { answer = "+PONG\r\n" }
+      if words.first == "SCRIPT" { answer = "*9\r\n" + String(repeating: ":1\r\n", count: 9) }
+      if words.count > 1, words[1] == RedisScript.sweep.hash { answer = "$0\r\n\r\n" }
+      if words.count > 1, words[1] == RedisScript.session.hash { answer = "*1\r\n$1\r\n0\r\n" }
+      let bytes = Array(answer.utf8)
+      _ = stream?.send(bytes.span)
+    }
+  }
+
+  func byteStreamBecameWritable() {}
+  func byteStreamEnded() { stream?.close() }
+  func byteStreamFailed(_ failure: NetworkFailure) {}
+}
+
 @Suite struct OddRedisTests {
   private let name: StreamName
   private let simulation = SimulatedWorld(seed: 1)
@@ -131,8 +182,72 @@ private final class OddRedis {
     simulation.loop.settle()
     #expect(codes.suffix(2) == ["StoreFull", "StoreFull"])
     for _ in 0..<100_100 { store.status(name) { codes.append($0.code) } }
+    // What waits behind so much has the time that a slow line takes.
     simulation.loop.advance(by: .seconds(20))
+    #expect(codes.count < 22 + 100_100)
+    simulation.loop.advance(by: .seconds(160))
     #expect(codes.count == 22 + 100_100)
+    store.close()
+  }
+
+  /// More than anything Weir's scripts count to: an error, and no sum that overflows.
+  @Test(arguments: ["18446744073709551615", "9007199254740992", "9223372036854775807"])
+  func numbersThatAreTooLarge(_ number: String) throws {
+    func bulk(_ text: String) -> String { "$\(text.utf8.count)\r\n\(text)\r\n" }
+    func packed(_ words: [String]) -> String { bulk(words.map { "\($0.utf8.count):\($0)" }.joined()) }
+    var (isOpening, isSessionHad) = (true, false)
+    let peer = try OddRedis(simulation) { words in
+      if isOpening { return "$0\r\n\r\n" }
+      switch words.first {
+      case "SUBSCRIBE"?:
+        return "*3\r\n" + bulk("subscribe") + bulk(words[1]) + ":1\r\n*3\r\n" + bulk("message") + bulk(words[1])
+          + bulk("1 \(number)")
+      case "HMGET"?: return "*3\r\n" + bulk("1") + bulk(number) + "$-1\r\n"
+      default: break
+      }
+      if words.contains(where: { $0.hasPrefix("weir:writer:") }) {
+        return isSessionHad ? "*1\r\n" + bulk(words.last ?? "0") : "*1\r\n" + bulk(number)
+      }
+      if words[1] == RedisScript.read.hash {
+        return "*6\r\n" + ["ok", number, "", "", "1", "x"].map(bulk).joined()
+      }
+      return packed(["ok", "1", words[1] == RedisScript.append.hash ? "0" : number, "", "", ""])
+    }
+    let store = try open(peer)
+    isOpening = false
+    let watch = store.watch(name) {}
+    simulation.loop.advance(by: .seconds(1))
+    var codes: [String] = []
+    store.append(name, [[1]], ending: nil) { codes.append($0.code) }
+    simulation.loop.advance(by: .seconds(60))
+    #expect(codes == ["StoreUnavailable"])
+    isSessionHad = true
+    // Two that are joined, and a tail that is smaller.
+    store.append(name, [[1]], ending: nil) { codes.append($0.code) }
+    store.append(name, [[1]], ending: nil) { codes.append($0.code) }
+    func note(_ result: Result<StreamBatch, StoreFailure>) {
+      if case .failure(let failure) = result { codes.append(failure.code) } else { codes.append("ok") }
+    }
+    store.read(name, from: .start, byteLimit: 10, note)
+    store.read(name, from: Offset(.max), byteLimit: 10, note)
+    simulation.loop.advance(by: .seconds(60))
+    #expect(codes.count == 5 && Set(codes.dropFirst(3)) == ["StoreUnavailable"], "\(codes)")
+    watch.cancel()
+    store.close()
+  }
+
+  /// A Redis at the end of a slow line: what is on its way has not been left unanswered, however long that takes.
+  @Test func aSlowLineIsNoSilence() throws {
+    let peer = try SlowRedis(simulation, bytesASecond: 1 << 20)
+    var opened: Result<RedisStreamStore, StoreFailure>?
+    RedisStreamStore.open(url: "redis://redis", world: simulation.world) { opened = $0 }
+    #expect(simulation.loop.run(within: .seconds(30)) { opened != nil })
+    let store = try #require(try? opened?.get())
+    var codes: [String] = []
+    let start = simulation.loop.now
+    store.append(name, [[UInt8](repeating: 1, count: 20 << 20)], ending: nil) { codes.append($0.code) }
+    #expect(simulation.loop.run(within: .seconds(60)) { codes.count == 1 })
+    #expect(codes == ["ok"] && simulation.loop.now - start > .seconds(18) && peer.connectionCount == 1)
     store.close()
   }
 

@@ -340,6 +340,8 @@ struct RedisFaultTests {
     let under = test.underTest(store)
     try under.create("a")
     try under.append("a", ["x"])
+    try under.create("room")
+    try under.create("idle", StreamCreation(contentType: "t", lifetime: .idle(seconds: 100)))
     try admin("CONFIG", "SET", "maxmemory", "1mb")
     let failure = under.failure { try $0.append("a", ["y"]) }
     #expect(
@@ -356,6 +358,15 @@ struct RedisFaultTests {
     defer { late.close() }
     #expect(test.underTest(late).failure { try $0.append("a", ["y"]) }?.code == "StoreFull")
     #expect(try test.underTest(late).read("a").texts == ["x"])
+    // And can make room.
+    try test.underTest(late).delete("room")
+    #expect(test.underTest(late).failure { try $0.delete("room") }?.code == "StreamNotFound")
+    // Whoever reads a stream keeps it, though that is a write.
+    let before = try #require(try under.status("idle").expiresAt)
+    late.clockShift = .seconds(60)
+    #expect(try test.underTest(late).read("idle").items.isEmpty)
+    #expect(try #require(try under.status("idle").expiresAt) > before + 50_000)
+    late.clockShift = .zero
     try admin("CONFIG", "SET", "maxmemory", "0")
     #expect(try under.append("a", ["y"]) == Offset(2))
     #expect(try test.underTest(late).append("a", ["z"]) == Offset(3))
@@ -379,6 +390,27 @@ struct RedisFaultTests {
     try admin("REPLICAOF", "NO", "ONE")
     try test.settle(late)
     #expect(try answer?.get() == Offset(1))
+  }
+
+  /// Looking needs no writes: not to renew a lifetime, and not to remove what is over.
+  @Test func aReplicaIsReadWhateverTheLifetimes() throws {
+    let store = try test.open(server.url())
+    defer { store.close() }
+    let under = test.underTest(store)
+    for (name, seconds) in [("idle", 100), ("over", 1)] as [(String, Int64)] {
+      try under.create(
+        name, StreamCreation(contentType: "t", lifetime: .idle(seconds: seconds), items: [[0x78]]))
+    }
+    try admin("REPLICAOF", "127.0.0.1", "1")
+    store.clockShift = .seconds(50)
+    #expect(try under.read("idle").texts == ["x"])
+    #expect(under.failure { _ = try $0.read("over") }?.code == "StreamNotFound")
+    let listed = try test.ask { store.list(prefix: "", after: nil, limit: 10, $0) }
+    #expect(listed.map(\.name.path) == ["idle"])
+    // Opening sweeps.
+    let late = try test.open(server.url())
+    defer { late.close() }
+    #expect(try test.underTest(late).read("idle").texts == ["x"])
   }
 
   @Test func aRedisThatLoadsItsDataIsWaitedFor() throws {
