@@ -25,15 +25,28 @@ final class AgentCall: ChatCall, RunEventSink {
   private weak var sessions: AgentSessions?
   private var phase = Phase.idle
   private var reply = ""
+  /// The run that asks. Nil: none, and nobody could complete a turn that its process leaves unfinished.
+  private let run: String?
+  /// What became of writing the question down. Nil: that was not tried, or has failed.
+  private var question: Question?
+  /// How the provider's answer ended.
+  private var ended: EndState?
+
+  private enum Question {
+    /// The store has not answered.
+    case asked
+    case kept
+  }
   private var timer: (any Cancellable)?
 
   var isEnded: Bool { sink == nil }
   var isReading = true { didSet { if case .asking(let call, _) = phase { call.isReading = isReading } } }
 
   init(
-    _ agent: Agent, text: String, request: ChatRequest, provider: ProviderConfig, client: ChatClient,
+    _ agent: Agent, text: String, run: String?, request: ChatRequest, provider: ProviderConfig, client: ChatClient,
     sink: any RunEventSink
   ) {
+    self.run = run
     self.agent = agent
     self.text = text
     self.request = request
@@ -61,10 +74,12 @@ final class AgentCall: ChatCall, RunEventSink {
     limit(AgentSessions.storeWaitLimit) { [self] in
       if case .loading = phase { failed(.unavailable("the store did not answer in time"), doing: "read") }
     }
-    memory.load { [self] loaded in
+    memory.load(run: run) { [self] loaded in
       guard case .loading = phase else { return }
       switch loaded {
-      case .success(let messages): ask(messages)
+      case .success(let loaded):
+        if loaded.begun == text { question = .kept }
+        ask(loaded.messages)
       case .failure(let failure): failed(failure, doing: "read")
       }
     }
@@ -87,7 +102,10 @@ final class AgentCall: ChatCall, RunEventSink {
   func runEvent(_ event: RunEvent) {
     switch event {
     case .text(let more):
-      if memory != nil { reply += more }
+      if let memory {
+        if reply.isEmpty, !more.isEmpty { begin(memory) }
+        reply += more
+      }
       sink?.runEvent(event)
     case .restart:
       reply = ""
@@ -97,13 +115,32 @@ final class AgentCall: ChatCall, RunEventSink {
     }
   }
 
+  /// Beside the answer, which never waits for it.
+  private func begin(_ memory: ConversationMemory) {
+    guard let run, question == nil else { return }
+    question = .asked
+    memory.begin(user: text, run: run) { [self] failure in
+      question = failure == nil ? .kept : nil
+      if case .saving = phase, let ended { save(ended) }
+    }
+  }
+
   private func asked(_ state: EndState) {
     guard case .asking(_, let turn) = phase else { return }
     // A turn in which nothing was said is not one to remember.
-    guard let memory, !reply.isEmpty else { return end(state, nil) }
+    guard memory != nil, !reply.isEmpty || question != nil else { return end(state, nil) }
     phase = .saving(turn)
+    ended = state
     limit(AgentSessions.storeWaitLimit) { [self] in saved(state, .unavailable("the store did not answer in time")) }
-    memory.append(user: text, reply: reply, end: state) { [self] failure in saved(state, failure) }
+    if question != .asked { save(state) }
+  }
+
+  private func save(_ state: EndState) {
+    guard let memory else { return saved(state, nil) }
+    let answer = { [self] (failure: StoreFailure?) in saved(state, failure) }
+    if let run, question == .kept { return memory.finish(reply: reply, end: state, run: run, answer) }
+    if reply.isEmpty { return saved(state, nil) }
+    memory.append(user: text, reply: reply, end: state, run: run, answer)
   }
 
   private func saved(_ state: EndState, _ failure: StoreFailure?) {

@@ -31,16 +31,19 @@ package final class AgentSessions {
     isRemembering = true
   }
 
-  /// `session` nil or empty: a fresh conversation, nothing is kept. The call's `.end` is delivered after its turn is
+  /// `session` nil or empty: a fresh conversation, nothing is kept. `run`: whose stream has what the call says. The call's `.end` is delivered after its turn is
   /// as durable as the store promises.
   @discardableResult
-  package func start(_ agent: Agent, text: String, session: String?, sink: any RunEventSink) -> any ChatCall {
+  package func start(
+    _ agent: Agent, text: String, session: String?, run: String? = nil, sink: any RunEventSink
+  ) -> any ChatCall {
     let loop = client.world.loop
     do throws(RunFailure) {
       let (provider, model) = try agent.resolved(in: registry)
       let request = ChatRequest(
         messages: .typed([]), model: model, temperature: agent.temperature, maxTokens: agent.maxTokens)
-      let call = AgentCall(agent, text: text, request: request, provider: provider, client: client, sink: sink)
+      let call = AgentCall(
+        agent, text: text, run: run, request: request, provider: provider, client: client, sink: sink)
       if case .conversation(let maxTurns) = agent.memory, let session, !session.isEmpty {
         let memory: ConversationMemory
         do throws(StoreFailure) {

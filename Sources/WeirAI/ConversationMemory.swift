@@ -3,12 +3,14 @@ import WeirStore
 
 /// An agent's memory of one session: a durable stream of messages, two items a turn.
 ///
-///     memory/<agent>/<session>      {"role":"user","content":"…"}
-///                                   {"role":"assistant","content":"…"}
-///                                   {"role":"user","content":"…"}
-///                                   {"role":"assistant","content":"half an ans","partial":true,"end":"aborted"}
+///     memory/<agent>/<session>      {"role":"user","content":"…","run":"1f0c…"}
+///                                   {"role":"assistant","content":"…","run":"1f0c…"}
+///                                   {"role":"user","content":"…","run":"88ab…"}
+///                                   {"role":"assistant","content":"half an ans","run":"88ab…","partial":true,"end":"aborted"}
 ///
-/// Invariant: a turn is appended whole, in one append, so there is never a user's message without its reply.
+/// A call within a run writes the question down when the answer begins, and the answer when it has ended. Should its process die
+/// between the two, the run's own stream has what was said: whoever loads the conversation next reads it there and completes
+/// the turn. A call outside of any run leaves nothing to complete one from, so its turn is appended whole.
 package struct ConversationMemory {
   package static let contentType = "application/json"
   /// More is no memory but an archive, and no model reads it.
@@ -19,6 +21,20 @@ package struct ConversationMemory {
   let store: any StreamStore
   let name: StreamName
   let maxTurns: Int
+
+  /// What is remembered, for a call of `run`.
+  struct Loaded: Equatable {
+    /// Whole turns, oldest first.
+    var messages: [ChatMessage] = []
+    /// The question of a turn that this very run began before its process died: it is asking again.
+    var begun: String?
+  }
+
+  private struct Turn {
+    var question: String
+    var reply: String?
+    var run: String?
+  }
 
   init(store: any StreamStore, agent: String, session: String, maxTurns: Int) throws(StoreFailure) {
     self.store = store
@@ -56,58 +72,145 @@ package struct ConversationMemory {
   // MARK: Reading
 
   /// The last turns, oldest first. A session that was never used has none.
-  func load(_ answer: @escaping (Result<[ChatMessage], StoreFailure>) -> Void) {
+  func load(run: String? = nil, _ answer: @escaping (Result<Loaded, StoreFailure>) -> Void) {
     store.status(name) { status in
       switch status {
-      case .failure(.notFound): answer(.success([]))
+      case .failure(.notFound): answer(.success(Loaded()))
       case .failure(let failure): answer(.failure(failure))
       case .success(let status):
         let count = UInt64(maxTurns * 2)
-        read(from: Offset(status.tail.value > count ? status.tail.value - count : 0), to: status.tail, [], answer)
+        let start = Offset(status.tail.value > count ? status.tail.value - count : 0)
+        read(name, from: start, to: status.tail, [] as [Turn], Self.take) { turns in
+          switch turns {
+          case .failure(let failure): answer(.failure(failure))
+          case .success(let turns): complete(turns, for: run, answer)
+          }
+        }
       }
     }
   }
 
-  private func read(
-    from offset: Offset, to tail: Offset, _ soFar: [ChatMessage],
-    _ answer: @escaping (Result<[ChatMessage], StoreFailure>) -> Void
+  private func read<Sum>(
+    _ name: StreamName, from offset: Offset, to tail: Offset, _ sum: Sum,
+    _ add: @escaping (inout Sum, [UInt8]) -> Void, _ answer: @escaping (Result<Sum, StoreFailure>) -> Void
   ) {
-    guard offset < tail else { return answer(.success(Self.trimmed(soFar))) }
+    guard offset < tail else { return answer(.success(sum)) }
     store.read(name, from: offset, byteLimit: Self.byteLimit) { batch in
       switch batch {
       case .failure(let failure): answer(.failure(failure))
       case .success(let batch):
-        let messages = soFar + batch.items.compactMap { Self.message($0.bytes) }
-        read(from: batch.items.isEmpty ? tail : batch.next, to: tail, messages, answer)
+        var sum = sum
+        for item in batch.items { add(&sum, item.bytes) }
+        read(name, from: batch.items.isEmpty ? tail : batch.next, to: tail, sum, add, answer)
       }
     }
   }
 
-  /// Whole turns only, and not more than fit.
-  private static func trimmed(_ messages: [ChatMessage]) -> [ChatMessage] {
-    var start = messages.firstIndex { $0.role == "user" } ?? messages.count
-    var bytes = messages[start...].reduce(0) { $0 + $1.text.utf8.count }
-    while bytes > byteLimit, start < messages.count {
-      repeat {
-        bytes -= messages[start].text.utf8.count
-        start += 1
-      } while start < messages.count && messages[start].role != "user"
+  /// A reply belongs to the last open question of its run: on a Redis several machines may be in one session.
+  private static func take(_ turns: inout [Turn], _ bytes: [UInt8]) {
+    guard let value = try? JSONValue.parse(bytes), let text = value["content"]?.string else { return }
+    let run = value["run"]?.string
+    switch value["role"]?.string {
+    case "user"?: turns.append(Turn(question: text, run: run))
+    case "assistant"?:
+      if let index = turns.lastIndex(where: { $0.reply == nil && $0.run == run }) { turns[index].reply = text }
+    default: break
     }
-    return Array(messages[start...])
   }
 
-  private static func message(_ bytes: [UInt8]) -> ChatMessage? {
-    guard let value = try? JSONValue.parse(bytes), let role = value["role"]?.string,
-      let text = value["content"]?.string
-    else { return nil }
-    return ChatMessage(role, text)
+  /// Turns whose process died get what was said from the streams of their runs.
+  private func complete(
+    _ turns: [Turn], for run: String?, _ answer: @escaping (Result<Loaded, StoreFailure>) -> Void
+  ) {
+    guard let index = turns.firstIndex(where: { $0.reply == nil && $0.run != nil && $0.run != run }),
+      let dead = turns[index].run
+    else { return answer(.success(Self.loaded(turns, run))) }
+    said(in: dead) { result in
+      var turns = turns
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(nil):
+        // It is under way elsewhere, or is about to be taken up or ended here.
+        turns.remove(at: index)
+        complete(turns, for: run, answer)
+      case .success(let said?):
+        turns[index].reply = said
+        append([Self.reply(said, .error, dead)]) { failure in
+          if let failure { return answer(.failure(failure)) }
+          complete(turns, for: run, answer)
+        }
+      }
+    }
+  }
+
+  /// Nil: it has not ended.
+  private func said(in run: String, _ answer: @escaping (Result<String?, StoreFailure>) -> Void) {
+    guard let stream = try? StreamName("runs/\(run)") else { return answer(.success("")) }
+    store.status(stream) { status in
+      switch status {
+      case .failure(.notFound), .failure(.gone): answer(.success(""))
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let status) where status.ending == nil: answer(.success(nil))
+      case .success(let status):
+        let add = { (said: inout String, bytes: [UInt8]) in
+          switch try? RunEventCodec.decode(bytes) {
+          case .text(let text)? where said.utf8.count + text.utf8.count <= Self.byteLimit: said += text
+          case .restart?: said = ""
+          default: break
+          }
+        }
+        read(stream, from: .start, to: status.tail, "", add) { answer($0.map { $0 }) }
+      }
+    }
+  }
+
+  /// Whole turns only, not more than fit, and none in which nothing was said.
+  private static func loaded(_ turns: [Turn], _ run: String?) -> Loaded {
+    var loaded = Loaded()
+    var bytes = 0
+    for turn in turns.reversed() {
+      guard let reply = turn.reply else {
+        if let run, turn.run == run, loaded.begun == nil { loaded.begun = turn.question }
+        continue
+      }
+      if reply.isEmpty { continue }
+      bytes += turn.question.utf8.count + reply.utf8.count
+      if bytes > byteLimit { break }
+      loaded.messages += [ChatMessage("assistant", reply), ChatMessage("user", turn.question)]
+    }
+    loaded.messages.reverse()
+    return loaded
   }
 
   // MARK: Writing
 
-  /// Adds a turn. `end` tells how the reply ended; any but the provider's own ends makes it partial.
-  func append(user: String, reply: String, end: EndState, _ answer: @escaping (StoreFailure?) -> Void) {
-    var assistant = [JSONMember("role", "assistant"), JSONMember("content", .string(reply))]
+  /// The question of a turn whose answer has begun.
+  func begin(user: String, run: String, _ answer: @escaping (StoreFailure?) -> Void) {
+    append([Self.question(user, run)], answer)
+  }
+
+  /// The answer to what was begun. Empty: nothing was said after all, and the turn is not remembered.
+  func finish(reply: String, end: EndState, run: String, _ answer: @escaping (StoreFailure?) -> Void) {
+    append([Self.reply(reply, end, run)], answer)
+  }
+
+  /// Adds a whole turn.
+  func append(
+    user: String, reply: String, end: EndState, run: String? = nil, _ answer: @escaping (StoreFailure?) -> Void
+  ) {
+    append([Self.question(user, run), Self.reply(reply, end, run)], answer)
+  }
+
+  private static func question(_ text: String, _ run: String?) -> JSONValue {
+    .object(
+      [JSONMember("role", "user"), JSONMember("content", .string(text))]
+        + (run.map { [JSONMember("run", .string($0))] } ?? []))
+  }
+
+  /// `end` tells how it ended; any but the provider's own ends makes it partial.
+  private static func reply(_ text: String, _ end: EndState, _ run: String?) -> JSONValue {
+    var assistant = [JSONMember("role", "assistant"), JSONMember("content", .string(text))]
+    if let run { assistant.append(JSONMember("run", .string(run))) }
     switch end {
     case .completed: break
     case .length, .filtered, .toolCalls: assistant.append(JSONMember("end", .string(end.rawValue)))
@@ -115,7 +218,11 @@ package struct ConversationMemory {
       assistant.append(JSONMember("partial", true))
       assistant.append(JSONMember("end", .string(end.rawValue)))
     }
-    let items = [ChatMessage("user", user).json.encoded(), JSONValue.object(assistant).encoded()]
+    return .object(assistant)
+  }
+
+  private func append(_ items: [JSONValue], _ answer: @escaping (StoreFailure?) -> Void) {
+    let items = items.map { $0.encoded() }
     store.create(name, contentType: Self.contentType) { created in
       if case .failure(let failure) = created { return answer(failure) }
       store.append(name, items, ending: nil) { appended in

@@ -110,13 +110,13 @@ enum AgentModule {
           let agent = try AgentHandle.of(arguments[0])
           let stream = AgentStream()
           stream.feed.call = try agent.start(
-            arguments.get(1), session: arguments.get(2), sink: stream.feed, ProgramInstance.of(context))
+            arguments.get(1), session: arguments.get(2), sink: stream.feed, context)
           return .value(.handle(stream))
         },
         raw("ask", arity: 3) { arguments, context in
           let agent = try AgentHandle.of(arguments[0])
           return try AIModule.answer(context) { sink in
-            try agent.start(arguments.get(1), session: arguments.get(2), sink: sink, ProgramInstance.of(context))
+            try agent.start(arguments.get(1), session: arguments.get(2), sink: sink, context)
           }
         },
       ],
@@ -193,7 +193,12 @@ final class AgentHandle: Handle {
   }
 
   /// Never throws for what a provider does: that comes as events.
-  func start(_ text: String, session: String, sink: any RunEventSink, _ instance: ProgramInstance) -> any ChatCall {
-    instance.sessions.start(agent, text: text, session: session, sink: sink)
+  func start(
+    _ text: String, session: String, sink: any RunEventSink, _ context: NativeContext
+  ) throws -> any ChatCall {
+    // Only of a workflow's run: what the program itself does has no stream of what was said.
+    let run = (context.fiber.attachment as? RunFrame)?.run.id
+    return try ProgramInstance.of(context).sessions.start(
+      agent, text: text, session: session, run: run, sink: sink)
   }
 }

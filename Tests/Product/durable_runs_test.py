@@ -1,7 +1,7 @@
 """Durable runs: `weir run` and `weir serve` are killed, and what they had done is still there, once."""
 import contextlib, http.client, json, os, pathlib, random, re, signal, subprocess, tempfile, threading, time, unittest
 
-from harness import DEADLINE, Model, Response, Weir, binary, chunk, free_port, until
+from harness import DEADLINE, PROGRAM, Model, Response, Weir, binary, chunk, free_port, text_of, until
 
 STEPS = '''
 import std/streaming (StreamWriter, close, getWritable, write)
@@ -210,6 +210,49 @@ class KilledServers(Folder):
             text = steps.read().decode()
             self.assertIn('"finish":"completed"', text)
             self.assertNotIn("doubling", server.said())
+
+
+class Conversations(Folder):
+    """What was said before a crash is part of the conversation after it."""
+
+    def test_the_model_is_told_of_the_turn_that_was_cut_off(self):
+        def script(exchange):
+            exchange.head_ok()
+            if exchange.json["messages"][-1]["content"] == "one":
+                exchange.event(chunk("half an"))
+                exchange.event(chunk(" ans"))
+                exchange.wait_closed()
+            else:
+                exchange.words(["fine"])
+
+        self.write("app.weir", PROGRAM)
+        with Model(script) as model:
+            def serve():
+                port = free_port()
+                return Weir("serve", "--caps", "all", "--port", port, "app.weir", port=port, cwd=self.folder,
+                            env={"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"http://127.0.0.1:{model.port}/v1"}).wait_listening()
+
+            ask = lambda weir, text: Response(weir.port, "POST", "/api/stream", {"message": text, "session_id": "s"})
+            with serve() as weir:
+                response = ask(weir, "one")
+                seen = ""
+                for _, _, data, _ in response.events():
+                    seen += data
+                    if "ans" in seen:
+                        break
+                # The question is on its way to the disk beside the answer.
+                memory = lambda: Response(weir.port, "GET", "/streams/memory/Poet/s").status == 200
+                until(memory, "the question in the conversation")
+                weir.process.send_signal(signal.SIGKILL)
+                weir.wait()
+                response.close()
+            with serve() as weir:
+                until(lambda: "had not ended, and failed" in weir.said(), "the run of before")
+                self.assertIn("fine", text_of(ask(weir, "two").events()))
+                self.assertIn("fine", text_of(ask(weir, "three").events()))
+            said = [[(message["role"], message["content"]) for message in request.json["messages"][1:]] for request in model.requests]
+            first = [("user", "one"), ("assistant", "half an ans")]
+            self.assertEqual(said, [[("user", "one")], [*first, ("user", "two")], [*first, ("user", "two"), ("assistant", "fine"), ("user", "three")]])
 
 
 class ParkedRuns(Folder):

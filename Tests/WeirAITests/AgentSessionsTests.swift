@@ -50,6 +50,14 @@ struct AgentSessionsTests {
     let sessions: AgentSessions
     var agent = Agent(name: "Writer", provider: "p", system: "be brief", memory: .conversation(maxTurns: 2))
 
+    /// What a process of before has left.
+    func leave(_ name: String, _ items: [String], _ ending: StreamEnding? = nil) throws {
+      let creation = StreamCreation(
+        contentType: "application/json", items: items.map { Array($0.utf8) }, ending: ending)
+      store.base.create(try StreamName(name), creation) { _ in }
+      simulation.loop.settle()
+    }
+
     init() {
       store = MoodyStore(loop: simulation.loop)
       sessions = AgentSessions(
@@ -77,15 +85,17 @@ struct AgentSessionsTests {
     }
 
     @discardableResult
-    func start(_ text: String, _ session: String?) -> (call: any ChatCall, sink: EventRecorder) {
+    func start(
+      _ text: String, _ session: String?, run: String? = nil
+    ) -> (call: any ChatCall, sink: EventRecorder) {
       let sink = EventRecorder()
-      let call = sessions.start(agent, text: text, session: session, sink: sink)
+      let call = sessions.start(agent, text: text, session: session, run: run, sink: sink)
       #expect(sink.events.isEmpty)
       return (call, sink)
     }
 
-    func say(_ text: String, _ session: String?) -> EventRecorder {
-      let sink = start(text, session).sink
+    func say(_ text: String, _ session: String?, run: String? = nil) -> EventRecorder {
+      let sink = start(text, session, run: run).sink
       simulation.loop.run()
       #expect(sink.endCount == 1 && sink.end != nil && simulation.loop.pendingTimerCount == 0, "\(simulation)")
       return sink
@@ -179,6 +189,91 @@ struct AgentSessionsTests {
     #expect(sink.end == .aborted && f.remembered("s").count == 2)
   }
 
+  @Test func theQuestionOfARunIsKeptWhenItsAnswerBegins() {
+    let f = Fixture()
+    let sink = f.start("one", "s", run: "r1").sink
+    f.simulation.loop.advance(by: .milliseconds(150))
+    #expect(f.remembered("s") == [#"{"role":"user","content":"one","run":"r1"}"#] && sink.text == "re: ")
+    f.simulation.loop.run()
+    #expect(
+      f.remembered("s") == [
+        #"{"role":"user","content":"one","run":"r1"}"#, #"{"role":"assistant","content":"re: one","run":"r1"}"#,
+      ])
+    _ = f.say("two", "s", run: "r2")
+    #expect(f.asked[1] == ["system:be brief", "user:one", "assistant:re: one", "user:two"])
+  }
+
+  /// Its process died, and the next one has ended it.
+  @Test func aTurnThatACrashCutOffIsRememberedWithWhatWasSaid() throws {
+    let f = Fixture()
+    try f.leave("memory/Writer/s", [#"{"role":"user","content":"one","run":"r1"}"#])
+    try f.leave(
+      "runs/r1",
+      [RunEvent.text("void"), .restart, .text("half "), .text("an ans"), .end(.error)].map {
+        String(decoding: RunEventCodec.encode($0), as: UTF8.self)
+      }, .closed)
+    _ = f.say("two", "s", run: "r2")
+    #expect(f.asked[0] == ["system:be brief", "user:one", "assistant:half an ans", "user:two"])
+    #expect(
+      f.remembered("s")[1]
+        == #"{"role":"assistant","content":"half an ans","run":"r1","partial":true,"end":"error"}"#)
+    _ = f.say("three", "s", run: "r3")
+    #expect(f.asked[1].count == 6 && f.remembered("s").count == 6)
+  }
+
+  @Test func aTurnThatIsUnderWayElsewhereIsLeftAlone() throws {
+    let f = Fixture()
+    try f.leave("memory/Writer/s", [#"{"role":"user","content":"one","run":"r1"}"#])
+    try f.leave("runs/r1", [String(decoding: RunEventCodec.encode(.text("half")), as: UTF8.self)])
+    _ = f.say("two", "s", run: "r2")
+    #expect(f.asked[0] == ["system:be brief", "user:two"])
+    // Its answer comes behind another turn, and is still its own.
+    let name = try StreamName("memory/Writer/s")
+    f.store.base.append(name, [Array(#"{"role":"assistant","content":"whole","run":"r1"}"#.utf8)], ending: nil) { _ in }
+    _ = f.say("three", "s", run: "r3")
+    #expect(
+      f.asked[1] == ["system:be brief", "user:one", "assistant:whole", "user:two", "assistant:re: two", "user:three"])
+  }
+
+  @Test func aRunThatIsTakenUpGoesOnWithItsTurn() throws {
+    let f = Fixture()
+    try f.leave("memory/Writer/s", [#"{"role":"user","content":"one","run":"r1"}"#])
+    try f.leave("runs/r1", [String(decoding: RunEventCodec.encode(.text("half")), as: UTF8.self)])
+    #expect(f.say("one", "s", run: "r1").text == "re: one")
+    #expect(f.asked[0] == ["system:be brief", "user:one"])
+    #expect(
+      f.remembered("s") == [
+        #"{"role":"user","content":"one","run":"r1"}"#, #"{"role":"assistant","content":"re: one","run":"r1"}"#,
+      ])
+  }
+
+  /// A run that is gone, or said nothing.
+  @Test(arguments: [nil, [RunEvent.start(model: "m"), .end(.error)]] as [[RunEvent]?])
+  func aTurnInWhichNothingWasSaidIsForgotten(events: [RunEvent]?) throws {
+    let f = Fixture()
+    try f.leave("memory/Writer/s", [#"{"role":"user","content":"one","run":"r1"}"#])
+    if let events {
+      try f.leave("runs/r1", events.map { String(decoding: RunEventCodec.encode($0), as: UTF8.self) }, .closed)
+    }
+    _ = f.say("two", "s", run: "r2")
+    _ = f.say("three", "s", run: "r3")
+    #expect(f.asked[0] == ["system:be brief", "user:two"])
+    #expect(f.asked[1] == ["system:be brief", "user:two", "assistant:re: two", "user:three"])
+  }
+
+  @Test func aQuestionThatCouldNotBeKeptIsKeptWithItsAnswer() {
+    let f = Fixture()
+    f.store.onAppend = .failing
+    let sink = f.start("one", "s", run: "r1").sink
+    f.simulation.loop.advance(by: .milliseconds(150))
+    f.store.onAppend = .good
+    f.simulation.loop.run()
+    #expect(sink.end == .completed && f.remembered("s").count == 2)
+    // And one that the store never answers.
+    f.store.onAppend = .silent
+    #expect(f.say("two", "s", run: "r2").end == .error)
+  }
+
   @Test func aQueuedCallCanBeStoppedBeforeItStarts() {
     let f = Fixture()
     let first = f.start("one", "s").sink
@@ -269,7 +364,7 @@ struct AgentSessionsTests {
     for i in 0..<6 { memory.append(user: "\(i)", reply: big, end: .completed) { #expect($0 == nil) } }
     f.simulation.loop.run()
     var loaded: [ChatMessage] = []
-    memory.load { loaded = (try? $0.get()) ?? [] }
+    memory.load { loaded = (try? $0.get().messages) ?? [] }
     f.simulation.loop.run()
     #expect(loaded.count == 6 && loaded.first == ChatMessage("user", "3"))
   }

@@ -35,7 +35,8 @@ struct AgentSimulationTests {
       sink.onEvent = { simulation.trace.note("\(i) \($0)") }
       sinks.append(sink)
       _ = simulation.loop.after(random.duration(.zero ... .seconds(20))) {
-        let call = sessions.start(agent, text: text, session: session, sink: sink)
+        let call = sessions.start(
+          agent, text: text, session: session, run: i.isMultiple(of: 2) ? "run\(i)" : nil, sink: sink)
         if let stopAfter { _ = simulation.loop.after(stopAfter) { call.stop() } }
       }
     }

@@ -67,8 +67,8 @@ import WeirTesting
     #expect(bench.items("runs/\(id)/tokens") == #"["a","b","c"]"#)
     for stream in ["runs/\(id)", "runs/\(id)/tokens", "_weir/journal/\(id)"] { #expect(bench.ending(stream) == nil) }
     #expect(bench.items("runs/\(id)") == "[]")
-    // Half of an answer that will be asked for again is no turn of the conversation.
-    #expect(bench.memories == [])
+    // Half of an answer that will be asked for again is no turn of the conversation: the question alone is there.
+    #expect(bench.memories == [#"{"role":"user","content":"hi","run":"\#(id)"}"#])
     bench.expectQuiet()
 
     let before = bench.output
@@ -105,7 +105,7 @@ import WeirTesting
     bench.simulation.loop.advance(by: .seconds(6))
     #expect(bench.exits == [0] && bench.asked[1].isCancelled)
     #expect(bench.ending("runs/\(id)") == nil && bench.ending("_weir/journal/\(id)") == nil)
-    #expect(bench.memories.count == 2, "the first turn alone: \(bench.memories)")
+    #expect(bench.memories.count == 3, "the first turn, and a question: \(bench.memories)")
     let next = try Bench(
       Self.text, store: { _ in bench.store }, in: bench.simulation, configure: { $0.server.port = 8081 })
     next.serve()
@@ -115,6 +115,7 @@ import WeirTesting
     let events = next.events(run)
     #expect(events.filter { $0 == .restart }.count == 1 && events.ends == [.completed])
     #expect(events.text == "theanother end")
+    #expect(next.memories.count == 4, "two turns of two messages: \(next.memories)")
   }
 
   @Test(arguments: [true, false]) func theSecondSignalLeavesItAsWell(isShared: Bool) throws {
