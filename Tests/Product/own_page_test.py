@@ -1,8 +1,22 @@
 """The chat page that a server shows itself (`--ui`), in Chromium: live tokens, reload, stop, errors."""
-import json, os, threading, unittest
+import json, os, pathlib, signal, tempfile, threading, unittest
 
 from browser import BrowserTest
-from harness import DEADLINE, Model, chunk, serve_program, until
+from harness import DEADLINE, Model, Weir, chunk, free_port, serve_program, until
+
+VALUE = '''
+import std/clock (sleep)
+
+@post("/double")
+workflow Double(n: int, session_id: string?) -> int {
+  let doubled = step "double" {
+    println("doubling")
+    n * 2
+  }
+  sleep(if n > 0 then 2000 else 0)
+  return doubled
+}
+'''
 
 SEND = """(text) => {
   const input = document.getElementById('input');
@@ -99,6 +113,29 @@ class OwnPage(BrowserTest):
                 await tab.until(f"/stopped|aborted/i.test({LOG} + document.getElementById('status').innerText)")
                 await self.look(tab, "stopped")
             self.browse(f"http://127.0.0.1:{weir.port}/", scenario)
+
+    def test_a_server_that_died_meanwhile_is_asked_what_became_of_it(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-test-"))
+        (folder / "double.weir").write_text(VALUE)
+        port = free_port()
+        serve = lambda: Weir("serve", "--caps", "all", "--ui", "--port", port, "double.weir", port=port, cwd=folder).wait_listening()
+        with serve() as first:
+            async def scenario(tab):
+                await tab.until("!!document.getElementById('f-n')")
+                await tab.evaluate("document.getElementById('f-n').value = '21'; document.getElementById('send').click()")
+                until(lambda: "doubling" in first.said(), "the step")
+                first.process.send_signal(signal.SIGKILL)
+                first.wait()
+                await tab.until("document.getElementById('status').innerText.includes('coming back')")
+                await self.look(tab, "lost")
+                with serve() as second:
+                    await tab.until(f"{LOG}.includes('42')")
+                    await self.look(tab, "back")
+                    text = await tab.evaluate(LOG)
+                    self.assertNotIn("nothing was started", text)
+                    self.assertIn("taken up again", second.said())
+                    self.assertNotIn("doubling", second.said())
+            self.browse(f"http://127.0.0.1:{port}/", scenario)
 
     def test_an_error_is_shown_with_its_code(self):
         def script(exchange):
