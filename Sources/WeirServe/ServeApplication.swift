@@ -22,6 +22,8 @@ package final class ServeApplication {
   let access: AccessPolicy
   var liveReaders = LiveReaders()
   private let readiness: Readiness
+  /// What came before the runs of earlier processes were known; as much as connections are allowed. Nil: they are.
+  private var early: [(HTTPRequest, any HTTPResponder)]?
   /// Nil: there are none (`--subscriptions`).
   package let subscriptions: Subscriptions?
   private let routes: [String: [WorkflowRoute]]
@@ -48,10 +50,15 @@ package final class ServeApplication {
     fanout.onLastReaderGone = { [unowned self] stream in lastReaderLeft(stream) }
   }
 
-  /// Remembers the runs of earlier processes. Serving may begin before it is done. Answers why the store cannot be used.
+  /// Remembers the runs of earlier processes. Requests that come meanwhile are answered when it is done: before, a run that is
+  /// there would be `RunNotFound`, and a client would start it again. Answers why the store cannot be used.
   package func load(_ done: @escaping (StoreFailure?) -> Void = { _ in }) {
+    early = early ?? []
     subscriptions?.join(self)
-    index.load { [subscriptions] failure in
+    index.load { [self] failure in
+      let waiting = early ?? []
+      early = nil
+      for (request, responder) in waiting { handle(request, responder) }
       guard failure == nil, let subscriptions else { return done(failure) }
       subscriptions.load(done)
     }
@@ -73,6 +80,10 @@ package final class ServeApplication {
   // MARK: Dispatch
 
   package func handle(_ request: HTTPRequest, _ responder: any HTTPResponder) {
+    if early != nil, !Self.isProbe(request.path) {
+      early?.append((request, responder))
+      return
+    }
     do {
       try dispatch(request, responder)
     } catch {
@@ -82,10 +93,12 @@ package final class ServeApplication {
 
   private func dispatch(_ request: HTTPRequest, _ responder: any HTTPResponder) throws(ServeFailure) {
     let path = request.path
-    if path == "/healthz" || path == "/readyz" {
+    if Self.isProbe(path) {
       try allow(["GET", "HEAD"], request)
       if path == "/healthz" { return responder.send(Reply(["status": "ok"])) }
-      guard isReady else { return responder.send(Reply(["status": "stopping"], status: 503)) }
+      guard isReady, early == nil else {
+        return responder.send(Reply(["status": isReady ? "starting" : "stopping"], status: 503))
+      }
       readiness.ask { failure in
         // What exactly, the log says; whoever asks here need not show who he is.
         responder.send(
@@ -112,6 +125,9 @@ package final class ServeApplication {
     }
     throw .notFound(path: path)
   }
+
+  /// Whoever asks these wants to know now.
+  private static func isProbe(_ path: String) -> Bool { path == "/healthz" || path == "/readyz" }
 
   /// 405 with `Allow`, and the answer to OPTIONS, which asks just that.
   func allow(_ methods: [String], _ request: HTTPRequest) throws(ServeFailure) {

@@ -11,6 +11,8 @@ final class FaultyStore: StreamStore {
   var prefix = "_weir/subscriptions/"
   /// Answers to `status`, `append` and `delete` wait for `release`.
   var isHeld = false
+  /// Those to `read` as well.
+  var holdsReads = false
   private var held: [() -> Void] = []
 
   init(_ store: any StreamStore) { self.store = store }
@@ -48,7 +50,7 @@ final class FaultyStore: StreamStore {
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) { store.status(name, later(answer)) }
 
   func read(_ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
-    store.read(name, from: offset, byteLimit: byteLimit, answer)
+    store.read(name, from: offset, byteLimit: byteLimit, holdsReads ? later(answer) : answer)
   }
 
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { store.watch(name, wake) }

@@ -337,6 +337,39 @@ import WeirWire
     #expect(silent.status == 503)
   }
 
+  /// Until the index is read a run that is there looks like one that is not.
+  @Test func whoComesEarlyIsAnsweredWhenRunsAreKnown() throws {
+    let loop = SimulatedLoop()
+    let base = ListStore(loop)
+    let before = try ServeApplication(
+      ServeConfiguration(), host: ScriptedHost([Bench.chat], base), store: base, loop: loop)
+    func ask(_ app: ServeApplication, _ method: String, _ path: String, _ body: String = "") -> FakeResponder {
+      let responder = FakeResponder()
+      app.handle(
+        HTTPRequest(
+          method: method, path: path, query: "", headers: [("Content-Type", "application/json")],
+          body: Array(body.utf8), peer: SocketAddress(host: "127.0.0.1", port: 50000)), responder)
+      loop.settle()
+      return responder
+    }
+    _ = ask(before, "POST", "/chat", #"{"message":"hi","session_id":"s"}"#)
+    let store = FaultyStore(base)
+    store.isHeld = true
+    store.holdsReads = true
+    let app = try ServeApplication(
+      ServeConfiguration(), host: ScriptedHost([Bench.chat], base), store: store, loop: loop)
+    var isLoaded = false
+    app.load { isLoaded = $0 == nil }
+    let early = [ask(app, "GET", "/_weir/sessions/s"), ask(app, "GET", "/_weir/runs/run1")]
+    #expect(early.map(\.status) == [nil, nil] && !isLoaded)
+    #expect(ask(app, "GET", "/healthz").status == 200)
+    #expect(ask(app, "GET", "/readyz").json?["status"] == "starting")
+    store.release()
+    loop.settle()
+    #expect(early.map(\.status) == [200, 200] && isLoaded)
+    #expect(ask(app, "GET", "/readyz").status == 200)
+  }
+
   @Test func namesThatAreAllowedAreAnswered() throws {
     let bench = try Bench { $0.hosts = ServeConfiguration.loopbackHosts + ["chat.example"] }
     #expect(AccessPolicyCase.status(bench, host: "Chat.Example:443") == 200)
