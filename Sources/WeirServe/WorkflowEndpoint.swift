@@ -76,8 +76,9 @@ extension ServeApplication {
     if accept == "text/event-stream" { return .stream(.weir) }
     let offers = route.kind == .stream ? Self.streamOffers : Self.valueOffers
     guard let best = Accept(accept).preferred(among: offers.map(\.type)) else {
-      throw .notAcceptable(
-        accept: String((accept ?? "").prefix(100)), offered: offers.map(\.type.essence))
+      var offered: [String] = []
+      for offer in offers where !offered.contains(offer.type.essence) { offered.append(offer.type.essence) }
+      throw .notAcceptable(accept: String((accept ?? "").prefix(100)), offered: offered)
     }
     return offers[best].reading
   }
