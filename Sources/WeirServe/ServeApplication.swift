@@ -30,10 +30,11 @@ package final class ServeApplication {
   /// False from `stop` on: no new run starts, and load balancers are told to look elsewhere.
   package private(set) var isReady = true
 
+  /// `index`: of all servers that have this store in this process. Nil: there is no other.
   package init(
     _ configuration: ServeConfiguration, host: any WorkflowHost, store: any StreamStore, loop: any Loop,
-    subscriptions: Subscriptions? = nil
-  ) throws(StoreFailure) {
+    index: RunIndex? = nil, subscriptions: Subscriptions? = nil
+  ) {
     self.subscriptions = subscriptions
     self.configuration = configuration
     self.host = host
@@ -42,7 +43,9 @@ package final class ServeApplication {
     access = AccessPolicy(configuration)
     readiness = Readiness(store, loop: loop)
     fanout = Fanout(loop: loop, store: store, limits: configuration.fanout)
-    index = try RunIndex(store, configuration.index)
+    self.index =
+      index
+      ?? RunIndex(store, configuration.index, loop: loop) { [unowned host] in host.isUnderWay(run: $0) }
     routes = Dictionary(grouping: host.routes, by: \.path)
     routesByName = Dictionary(host.routes.map { ($0.name, $0) }) { first, _ in first }
     fanout.onLastReaderGone = { [unowned self] stream in lastReaderLeft(stream) }
@@ -51,7 +54,7 @@ package final class ServeApplication {
   /// Remembers the runs of earlier processes. Serving may begin before it is done. Answers why the store cannot be used.
   package func load(_ done: @escaping (StoreFailure?) -> Void = { _ in }) {
     subscriptions?.join(self)
-    index.load { [subscriptions] failure in
+    index.catchUp { [subscriptions] failure in
       guard failure == nil, let subscriptions else { return done(failure) }
       subscriptions.load(done)
     }
