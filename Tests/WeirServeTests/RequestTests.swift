@@ -307,7 +307,7 @@ import WeirWire
     let store = FaultyStore(ListStore(loop))
     store.prefix = Readiness.stream
     let routes = [Bench.chat]
-    let app = try ServeApplication(
+    let app = ServeApplication(
       ServeConfiguration(), host: ScriptedHost(routes, ListStore(loop)), store: store, loop: loop)
     func ask() -> FakeResponder {
       let responder = FakeResponder()
