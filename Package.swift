@@ -106,7 +106,7 @@ let package = Package(
     tests("WeirIO", ["WeirStore"]),
     tests("WeirFlow"),
     tests("WeirTesting"),
-    tests("Weir", ["WeirIO", "WeirLang", "WeirNet", "WeirRuntime"]),
+    tests("Weir", ["WeirIO", "WeirStore", "WeirLang", "WeirNet", "WeirRuntime"]),
   ],
   cxxLanguageStandard: .cxx17
 )

@@ -3,6 +3,7 @@ import WeirCore
 import WeirFlow
 import WeirIO
 import WeirRuntime
+import WeirStore
 
 /// `weir chat`: a conversation with a model in the terminal, or one question from a pipe.
 ///
@@ -25,6 +26,8 @@ package final class ChatRun: RunEventSink {
   private let loop = WeirIO.EventLoop()
   private let world: World
   private let client: ChatClient
+  /// Where the days' spending is kept, of providers with `usd_per_day`; opened when it is needed.
+  private let store: any StreamStore
   private let provider: ProviderConfig
   private let model: String?
   private let recording: RecordingFile?
@@ -42,7 +45,7 @@ package final class ChatRun: RunEventSink {
   private var status = 0
   private var isEnding = false
 
-  package init(_ options: Options, project: Project) throws {
+  package init(_ options: Options, project: Project, store: StoreOptions) throws {
     world = RealWorld.make(loop: loop)
     let recording = options.record.map { [world] in RecordingFile($0, world: world) }
     self.recording = recording
@@ -51,9 +54,12 @@ package final class ChatRun: RunEventSink {
     if let recorder { models.http = RecordedTransport(world.http, recorder) }
     let registry = ProviderRegistry(configured: project.providers, environment: world.environment)
     (provider, model) = try registry.resolve(options.model)
+    let store = store.open(in: world)
+    self.store = store
+    let log = SpendingLog(store) { [random = world.random] in random.identifier() }
     client = ChatClient(
       world: models, registry: registry,
-      budget: BudgetLedger(limit: options.maxCost, wallClock: { [unowned loop] in loop.wallClock }))
+      budget: BudgetLedger(limit: options.maxCost, log: log, wallClock: { [unowned loop] in loop.wallClock }))
     isInteractive = HostProcess.isTerminal(0)
     if let system = options.system { messages.append(ChatMessage("system", system)) }
   }
@@ -97,6 +103,20 @@ package final class ChatRun: RunEventSink {
     status = code
     input?.cancel()
     call?.stop()
+    // A call that was stopped just now tells what it has cost in a later job.
+    loop.soon { [self] in
+      store.synchronize { [self] failure in
+        if let failure {
+          talk("weir: what was spent last may not be kept: \(failure.message)\n")
+          status = max(status, 1)
+        }
+        store.close()
+        closeRecording()
+      }
+    }
+  }
+
+  private func closeRecording() {
     guard let recording else { return left() }
     recorder?.flush()
     recording.close { [self] failure in

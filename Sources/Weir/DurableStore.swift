@@ -27,25 +27,34 @@ public final class DurableStore: Sendable {
   }
 
   let thread: StoreThread
+  /// Of what an ended workflow has kept.
+  private let lifetime: StreamLifetime?
 
-  private init(_ thread: StoreThread) { self.thread = thread }
+  private init(_ thread: StoreThread, _ lifetime: StreamLifetime?) {
+    self.thread = thread
+    self.lifetime = lifetime
+  }
 
   deinit { thread.close() }
 
   /// Streams in memory: they live as long as the store. One stream has room for a million items, all together for 256 MiB;
-  /// beyond that a write fails (`StoreFull`).
-  public static func memory() async -> DurableStore {
+  /// beyond that a write fails (`StoreFull`). `keep` is as for `open`.
+  public static func memory(keep: Duration? = nil) async -> DurableStore {
     let thread = StoreThread()
     // It needs nothing that could be missing.
     _ = await thread.start { world, answer in answer(.success(MemoryStreamStore(loop: world.loop))) }
-    return DurableStore(thread)
+    return DurableStore(thread, keep.map(lifetime))
   }
 
   /// Streams in files of a folder, which is made if need be.
   ///
   /// Throws `StoreHeld` while another process or another store writes there, or what the disk said.
+  ///
+  /// - Parameters:
+  ///   - keep: How long what a workflow has kept (its streams, its steps' results) stays after its end while nobody uses it, in
+  ///     whole seconds, at least one; `nil`: for ever. A workflow that has not ended keeps everything.
   public static func open(
-    directory: String, sync: Synchronization = .everyAppend
+    directory: String, sync: Synchronization = .everyAppend, keep: Duration? = nil
   ) async throws(WeirError) -> DurableStore {
     guard !directory.isEmpty, !directory.utf8.contains(0) else {
       throw WeirError(code: "BadStore", message: "\"\(directory)\" is no folder", hint: "such as \"streams\"")
@@ -58,7 +67,11 @@ public final class DurableStore: Sendable {
       store.list(prefix: "", after: nil, limit: 1) { answer($0.map { _ in store }) }
     }
     if let failure { throw failure }
-    return DurableStore(thread)
+    return DurableStore(thread, keep.map(lifetime))
+  }
+
+  private static func lifetime(_ time: Duration) -> StreamLifetime {
+    .idle(seconds: max(1, time.milliseconds / 1000 + (time.milliseconds % 1000 > 0 ? 1 : 0)))
   }
 
   /// Makes durable what was acknowledged, lets go of the folder, and ends the thread. What is asked of the store afterwards, and
@@ -90,8 +103,8 @@ public final class DurableStore: Sendable {
     _ id: String, onEvent: (@Sendable (WorkflowEvent) -> Void)? = nil, _ body: (WorkflowStep) async throws -> Value
   ) async throws -> Value {
     let made: Result<DurableWorkflow, WeirError> = await thread.call(whenClosed: .failure(.storeClosed)) {
-      [thread] access, answer in
-      answer(DurableWorkflow.make(id, in: access, on: thread, onEvent))
+      [thread, lifetime] access, answer in
+      answer(DurableWorkflow.make(id, in: access, on: thread, keptFor: lifetime, onEvent))
       return nil
     }
     let run = try made.get()

@@ -26,14 +26,16 @@ final class DurableWorkflow: @unchecked Sendable {
   // MARK: On the loop
 
   static func make(
-    _ id: String, in access: StreamAccess, on thread: StoreThread, _ onEvent: (@Sendable (WorkflowEvent) -> Void)?
+    _ id: String, in access: StreamAccess, on thread: StoreThread, keptFor lifetime: StreamLifetime?,
+    _ onEvent: (@Sendable (WorkflowEvent) -> Void)?
   ) -> Result<DurableWorkflow, WeirError> {
     do throws(StoreFailure) {
       _ = try WorkflowStreams.journal(of: id)
     } catch {
       return .failure(WeirError(error))
     }
-    let run = DurableWorkflow(DurableRun(id: id, begun: ["host": "Swift"], access: access), thread, onEvent)
+    let run = DurableWorkflow(
+      DurableRun(id: id, begun: ["host": "Swift"], access: access, lifetime: lifetime), thread, onEvent)
     thread.add(run)
     return .success(run)
   }

@@ -19,6 +19,8 @@ package struct RunHistory {
     package var progress: [(name: String, done: Int)]
     /// What it writes by name.
     package var streams: [StreamStatus]
+    /// Why its journal cannot be read. Nothing else is known of it then but its name and when it began.
+    package var problem: String?
 
     /// The workflow, else the program.
     package var what: String { begun["workflow"]?.string ?? begun["program"]?.string ?? "" }
@@ -27,29 +29,39 @@ package struct RunHistory {
   private let options: StoreOptions
   package init(_ options: StoreOptions) { self.options = options }
 
-  /// Newest first. `limit`: runs looked at.
-  package func list(limit: Int = 10_000) throws -> [Run] {
-    if options.isMissing { return [] }
-    return try answer { store, world, answer in
-      var found: [Run] = []
+  /// Each in its turn, the newest first, at most `limit`: one journal at a time is in memory.
+  package func visit(limit: Int = 10_000, _ tell: @escaping (Run) -> Void) throws {
+    if options.isMissing { return }
+    let _: Void = try answer { store, world, answer in
       func next(_ rest: ArraySlice<StreamStatus>) {
-        guard let status = rest.first else {
-          return answer(.success(found.sorted { ($1.startedAt, $1.id) < ($0.startedAt, $0.id) }))
-        }
+        guard let status = rest.first else { return answer(.success(())) }
         let id = String(status.name.path.dropFirst(WorkflowStreams.journalPrefix.count))
         RunJournal.read(run: id, store: store) { result in
-          if case .success(let journal) = result { found.append(Run(journal, status, [])) }
+          switch result {
+          case .success(let journal): tell(Run(journal, status, []))
+          // It has gone since it was listed.
+          case .failure(.notFound), .failure(.gone): break
+          case .failure(let failure): tell(Run(unreadable: id, status, failure))
+          }
           world.loop.soon { next(rest.dropFirst()) }
         }
       }
-      store.list(prefix: WorkflowStreams.journalPrefix, after: nil, limit: limit) { result in
-        switch result {
-        case .success(let all): next(all[...])
-        case .failure(let failure): answer(.failure(failure))
+      func list(_ known: [StreamStatus]) {
+        store.list(prefix: WorkflowStreams.journalPrefix, after: known.last?.name, limit: Self.pageLimit) { result in
+          switch result {
+          case .failure(let failure): answer(.failure(failure))
+          case .success(let page):
+            let known = known + page
+            if page.count == Self.pageLimit { return list(known) }
+            next(known.sorted { ($1.createdAt, $1.name) < ($0.createdAt, $0.name) }.prefix(limit))
+          }
         }
       }
+      list([])
     }
   }
+
+  private static let pageLimit = 1000
 
   /// `.notFound`: it keeps no journal.
   package func run(_ id: String) throws -> Run {
@@ -89,6 +101,12 @@ package struct RunHistory {
 }
 
 extension RunHistory.Run {
+  fileprivate init(unreadable id: String, _ status: StreamStatus, _ failure: StoreFailure) {
+    self.init(
+      id: id, startedAt: status.createdAt, ending: status.ending, begun: .null, steps: [], progress: [], streams: [],
+      problem: failure.message)
+  }
+
   fileprivate init(_ journal: RunJournal, _ status: StreamStatus, _ streams: [StreamStatus]) {
     self.init(
       id: journal.run, startedAt: status.createdAt, ending: journal.ending, begun: journal.begun,

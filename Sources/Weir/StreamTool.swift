@@ -84,12 +84,15 @@ package final class StreamTool {
     { [self] result in
       switch result {
       case .success(let value): then(value)
-      case .failure(let failure): fail(failure, hint: Self.hint(failure))
+      case .failure(let failure): fail(failure, hint: hint(failure))
       }
     }
   }
 
-  private static func hint(_ failure: StoreFailure) -> String? {
+  private func hint(_ failure: StoreFailure) -> String? {
+    if case .folder(let path) = choice.choice, choice.isMissing {
+      return "there is no store in \(path) yet; --store names another folder"
+    }
     guard case .held = failure else { return nil }
     return
       "one process writes to a folder; go through its server, POST /streams/NAME, or stop it (reading works beside it)"
@@ -98,7 +101,9 @@ package final class StreamTool {
   private func begin() {
     do throws(StoreFailure) {
       switch job {
-      case .list(let prefix, let json): reading { self.list(prefix, after: nil, json) }
+      case .list(let prefix, let json):
+        _ = reading()
+        list(prefix, after: nil, json)
       case .cat(let name): try print(StreamName(name), from: { _ in .start }, follows: false)
       case .tail(let name, let from, let follows):
         let first = { (status: StreamStatus) -> Offset in
@@ -134,22 +139,10 @@ package final class StreamTool {
     return opened
   }
 
-  private func reading(_ then: @escaping () -> Void) {
-    guard case .folder(let path) = choice.choice else {
-      store = choice.open(in: world)
-      return then()
-    }
-    FileStreamStore.follow(directory: path, disk: world.disk, loop: loop) { [self] result in
-      switch result {
-      case .success(let opened):
-        store = opened
-        then()
-      case .failure(let failure):
-        fail(
-          failure,
-          hint: HostProcess.isFolder(path) ? nil : "there is no store in \(path) yet; --store names another folder")
-      }
-    }
+  private func reading() -> any StreamStore {
+    let opened = choice.openForReading(in: world)
+    store = opened
+    return opened
   }
 
   /// Says up to which position the stream is what it was asked to be.
@@ -212,18 +205,16 @@ package final class StreamTool {
   // MARK: cat, tail
 
   private func print(_ name: StreamName, from first: @escaping (StreamStatus) -> Offset, follows: Bool) {
-    reading { [self] in
-      store?.status(
-        name,
-        go { [self] status in
-          let printer = Printer(self, name, isJSON: StreamContentType.isJSON(status.contentType), follows: follows)
-          if follows {
-            console.watchOutput()
-            watch = store?.watch(name) { printer.woken() }
-          }
-          printer.begin(at: first(status))
-        })
-    }
+    reading().status(
+      name,
+      go { [self] status in
+        let printer = Printer(self, name, isJSON: StreamContentType.holdsJSON(status.contentType), follows: follows)
+        if follows {
+          console.watchOutput()
+          watch = store?.watch(name) { printer.woken() }
+        }
+        printer.begin(at: first(status))
+      })
   }
 
   /// Where one stream's output is. Woken by the store, so that waiting costs nothing.
@@ -285,7 +276,7 @@ package final class StreamTool {
     let store = writing()
     func ready(_ status: StreamStatus) {
       let intake = Intake(
-        self, name, isJSON: StreamContentType.isJSON(status.contentType),
+        self, name, isJSON: StreamContentType.holdsJSON(status.contentType),
         isText: StreamContentType.isText(status.contentType))
       if !items.isEmpty { return intake.append(items.map { Array($0.utf8) }) { self.done() } }
       intake.begin()

@@ -189,7 +189,7 @@ enum StreamItemForm {
 
   /// An item of a stream of that content type; streams of text give strings.
   static func item<Item: Decodable>(_ bytes: [UInt8], _ contentType: String, as type: Item.Type) throws -> Item {
-    if !StreamContentType.isJSON(contentType) {
+    if !StreamContentType.holdsJSON(contentType) {
       if let item = bytes as? Item { return item }
       if StreamContentType.isText(contentType), let text = String(validating: bytes, as: UTF8.self),
         let item = text as? Item
@@ -199,7 +199,7 @@ enum StreamItemForm {
       throw DecodingError.dataCorrupted(
         .init(codingPath: [], debugDescription: "expected \(type), found \(bytes.count) bytes of \(contentType)"))
     }
-    return try JSONDecoding.value(JSONValue.parse(bytes), as: type)
+    return try JSONDecoding.value(JSONValue.parse(own: bytes), as: type)
   }
 
   static func problem(_ error: any Error) -> String {

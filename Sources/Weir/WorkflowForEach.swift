@@ -96,6 +96,7 @@ extension WorkflowStep {
       var isAsking = false
       var isSourceOver = false
       while true {
+        if Task.isCancelled, failure == nil { failure = .cancelled }
         let takes = !isSourceOver && failure == nil
         if takes, !isAsking, running < concurrency {
           isAsking = true
@@ -105,7 +106,7 @@ extension WorkflowStep {
         switch await desk.next() {
         case .item(let place, let item):
           isAsking = false
-          if failure != nil || book.isDone(place) { continue }
+          if failure != nil || Task.isCancelled || book.isDone(place) { continue }
           running += 1
           group.addTask { desk.report(await process(item, place, book.key, body)) }
         case .sourceOver(let error):
@@ -116,6 +117,11 @@ extension WorkflowStep {
           if keepResults { results[UInt64(place)] = output }
         case .failed(let place, let cause):
           running -= 1
+          // An item that was cut off has not failed, whatever the policy.
+          if Task.isCancelled || cause is CancellationError {
+            failure = failure ?? .cancelled
+            continue
+          }
           switch onError {
           case .stop: failure = failure ?? .itemFailed(position: place, cause: cause)
           case .skip: break

@@ -95,7 +95,7 @@ package final class BudgetLedger {
     ask(limit, whole, "the budget of this run (\(Self.shown(limit ?? 0)) USD)")
     ask(provider.budget.usdPerRun, perProvider[provider.name], "provider \"\(provider.name)\" (usd_per_run)")
     ask(
-      provider.budget.usdPerDay, perDay[provider.name], others: log?.others(of: provider.name, on: day) ?? 0,
+      provider.budget.usdPerDay, perDay[provider.name], others: log?.others(of: provider.name) ?? 0,
       "provider \"\(provider.name)\" (usd_per_day)")
     return least
   }
@@ -103,8 +103,10 @@ package final class BudgetLedger {
   /// UTC days.
   private func turnDay() {
     let now = SpendingLog.day(of: wallClock())
-    if now != day { perDay = perDay.mapValues { Account(spent: 0, reserved: $0.reserved) } }
+    guard now != day else { return }
+    perDay = perDay.mapValues { Account(spent: 0, reserved: $0.reserved) }
     day = now
+    log?.turned(to: now)
   }
 
   private func add(spent: Double = 0, reserved: Double, _ provider: ProviderConfig) {

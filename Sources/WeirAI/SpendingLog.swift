@@ -21,6 +21,8 @@ package final class SpendingLog {
   private var day: Int64 = .min
   /// Of the day, by others than this process: earlier ones, and those beside it.
   private var others: [String: Double] = [:]
+  /// Of the day before, until this one is read: rather too much than nothing.
+  private var before: [String: Double] = [:]
   private var next = Offset.start
   private var isRead = false
   /// It was read for those that wait now.
@@ -44,8 +46,13 @@ package final class SpendingLog {
     try StreamName("_weir/budget/" + String(Timestamp(milliseconds: day * dayLength).description.prefix(10)))
   }
 
-  /// USD that others have spent on that day, as far as it was read.
-  func others(of provider: String, on day: Int64) -> Double { day == self.day ? others[provider] ?? 0 : 0 }
+  /// USD that others have spent on the day, as far as it was read.
+  func others(of provider: String) -> Double { (isRead ? others : before)[provider] ?? 0 }
+
+  /// Another day has begun: whatever is under way goes on with what that one has cost.
+  func turned(to day: Int64) {
+    if self.day != .min, self.day != day { refresh(on: day) { _ in } }
+  }
 
   // MARK: Before a call
 
@@ -78,6 +85,7 @@ package final class SpendingLog {
     self.day = day
     // When a clock goes back the ledger has forgotten what was its own on that day: it is somebody else's then.
     turns += 1
+    if isRead { before = others }
     (others, next, isRead, isFresh) = ([:], .start, false, false)
   }
 

@@ -12,7 +12,10 @@ enum ChatCommand {
     options.record = command["record"]
     options.maxCost = try ProgramFlags.maxCost(command)
     do {
-      return try ChatRun(options, project: Project.load(near: "chat", explicit: command["config"])).run()
+      let project = try Project.load(near: "chat", explicit: command["config"])
+      return try ChatRun(options, project: project, store: StoreFlags.options(command, project)).run()
+    } catch let failure as UsageFailure {
+      throw failure
     } catch {
       Terminal.complain(error)
       return 1

@@ -155,8 +155,8 @@ enum Commands {
         .init("system", value: "TEXT", "instructions for the model"),
         .init("max-cost", value: "USD", "what the conversation may cost"),
         .init("record", value: "FILE", "write down what the provider sends, byte by byte, and when"),
-        .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"), help,
-      ]),
+        .init("config", value: "FILE", "configuration (default: the nearest weir.toml upwards)"),
+      ] + store + [help]),
     CommandSpec(
       name: "models", summary: "List providers, or the models that one offers", operand: "[PROVIDER]",
       operandRange: 0...1,

@@ -104,18 +104,24 @@ enum RunCommand {
 
 extension RunCommand {
   /// The words that start the same again, from any folder: what is written into a run's journal. Without what is secret.
-  private static func repeated(_ command: ParsedCommand) -> [String] {
+  static func repeated(_ command: ParsedCommand, _ arguments: [String] = Terminal.arguments) -> [String] {
     // Whoever takes it up says where it is kept; a store's URL may hold a password.
-    let dropped: Set<String> = ["--run-id", "--token", "--store"]
+    let dropped: Set<String> = ["run-id", "token", "store"]
+    let options = Commands.all.first { $0.name == command.name }?.options ?? []
     var words: [String] = []
     // The program's own words are not Weir's flags.
-    var given = Terminal.arguments.dropFirst().dropLast(command.rest.count)
+    var given = arguments.dropFirst().dropLast(command.rest.count)
     while let word = given.popFirst() {
-      if dropped.contains(word) {
-        _ = given.popFirst()
-      } else if !dropped.contains(where: { word.hasPrefix($0 + "=") }) {
+      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      let name = parts[0].dropFirst(2)
+      guard word.hasPrefix("--"), let option = options.first(where: { $0.name == name }) else {
         words.append(word == command.operands[0] ? Path.absolute(word) : word)
+        continue
       }
+      let value = option.value == nil ? nil : parts.count == 2 ? parts[1] : given.popFirst()
+      if dropped.contains(option.name) { continue }
+      words.append("--" + option.name)
+      if let value { words.append(option.value == "FILE" ? Path.absolute(value) : value) }
     }
     // It is itself a run that was taken up.
     return words.first == "runs" ? [] : words + command.rest

@@ -21,7 +21,9 @@ enum RunsCommand {
       let project = try Project.load(near: "runs", explicit: command["config"])
       let history = RunHistory(try StoreFlags.options(command, project))
       switch action {
-      case "ls": return list(try history.list(), command)
+      case "ls":
+        try list(history, command)
+        return 0
       case "show": return show(try history.run(command.operands[1]), command)
       default: return try resume(try history.run(command.operands[1]), command)
       }
@@ -42,25 +44,28 @@ enum RunsCommand {
   }
 
   private static func state(_ run: RunHistory.Run) -> String {
-    switch run.ending {
+    if run.problem != nil { return "unreadable" }
+    return switch run.ending {
     case nil: "unfinished"
     case .closed?: "completed"
     case .aborted(let reason)?: reason
     }
   }
 
-  private static func list(_ runs: [RunHistory.Run], _ command: ParsedCommand) -> Int {
-    if command.has("json") {
-      Terminal.say(JSONValue.array(runs.map(json)).text + "\n")
-      return 0
-    }
-    if runs.isEmpty { Terminal.talk("weir: no run has kept anything here\n") }
-    for run in runs {
+  private static func list(_ history: RunHistory, _ command: ParsedCommand) throws {
+    let isJSON = command.has("json")
+    var count = 0
+    if isJSON { Terminal.say("[") }
+    try history.visit { run in
+      count += 1
+      if isJSON { return Terminal.say((count == 1 ? "" : ",") + json(run).text) }
       let steps = run.steps.count == 1 ? "1 step" : "\(run.steps.count) steps"
-      Terminal.say(
-        Terminal.printable("\(run.id)  \(started(run))  \(run.what)  \(steps)  \(state(run))") + "\n")
+      var line = "\(run.id)  \(started(run))  \(run.what)  \(steps)  \(state(run))"
+      if let problem = run.problem { line = "\(run.id)  \(started(run))  \(state(run)): \(problem)" }
+      Terminal.say(Terminal.printable(line) + "\n")
     }
-    return 0
+    if isJSON { return Terminal.say("]\n") }
+    if count == 0 { Terminal.talk("weir: no run has kept anything here\n") }
   }
 
   private static func show(_ run: RunHistory.Run, _ command: ParsedCommand) -> Int {
@@ -100,6 +105,7 @@ enum RunsCommand {
       JSONMember("steps", .object(run.steps.map { JSONMember($0.name, $0.value) })),
       JSONMember("items", .object(run.progress.map { JSONMember($0.name, .int($0.done)) })),
     ]
+    if let problem = run.problem { members.append(JSONMember("problem", .string(problem))) }
     if !run.streams.isEmpty {
       members.append(
         JSONMember(

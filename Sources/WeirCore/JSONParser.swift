@@ -5,16 +5,48 @@
 package struct JSONParser {
   /// Deepest nesting of arrays and objects: far above any provider's, far below what a 512 KB stack holds.
   package static let depthLimit = 512
+  /// Of what Weir has written itself: records wrap what was accepted from outside in a few levels of their own.
+  package static let ownDepthLimit = depthLimit + 16
+
+  /// Whether a JSON text is nested deeper than `depthLimit`.
+  package static func isTooDeep(_ text: [UInt8]) -> Bool {
+    // Two brackets for each level.
+    if text.count <= 2 * depthLimit { return false }
+    var (depth, isInString, isEscaped) = (0, false, false)
+    for byte in text {
+      if isInString {
+        if isEscaped {
+          isEscaped = false
+        } else if byte == UInt8(ascii: "\\") {
+          isEscaped = true
+        } else if byte == UInt8(ascii: "\"") {
+          isInString = false
+        }
+        continue
+      }
+      switch byte {
+      case UInt8(ascii: "\""): isInString = true
+      case UInt8(ascii: "["), UInt8(ascii: "{"):
+        depth += 1
+        if depth > depthLimit { return true }
+      case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+      default: break
+      }
+    }
+    return false
+  }
 
   private let base: UnsafeBufferPointer<UInt8>
   private let count: Int
+  private let depthLimit: Int
   private var at = 0
   private var depth = 0
 
-  fileprivate init(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int) {
+  fileprivate init(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int, depthLimit: Int) {
     base = bytes
     count = end
     at = start
+    self.depthLimit = depthLimit
   }
 
   fileprivate mutating func document() throws(JSONFailure) -> JSONValue {
@@ -88,7 +120,7 @@ package struct JSONParser {
 
   private mutating func enter() throws(JSONFailure) {
     depth += 1
-    guard depth <= Self.depthLimit else { throw fail("nested more than \(Self.depthLimit) deep") }
+    guard depth <= depthLimit else { throw fail("nested more than \(depthLimit) deep") }
     at += 1
   }
 
@@ -259,14 +291,21 @@ extension JSONValue {
     try parse(bytes, from: 0, to: bytes.count)
   }
 
-  package static func parse(_ bytes: Span<UInt8>, from start: Int, to end: Int) throws(JSONFailure) -> JSONValue {
+  package static func parse(
+    _ bytes: Span<UInt8>, from start: Int, to end: Int, depthLimit: Int = JSONParser.depthLimit
+  ) throws(JSONFailure) -> JSONValue {
     let result: Result<JSONValue, JSONFailure> = bytes.withUnsafeBufferPointer { buffer in
-      var parser = JSONParser(buffer, from: start, to: end)
+      var parser = JSONParser(buffer, from: start, to: end, depthLimit: depthLimit)
       do throws(JSONFailure) { return .success(try parser.document()) } catch { return .failure(error) }
     }
     return try result.get()
   }
 
   package static func parse(_ bytes: [UInt8]) throws(JSONFailure) -> JSONValue { try parse(bytes.span) }
+  /// A record that Weir has written itself.
+  package static func parse(own bytes: [UInt8]) throws(JSONFailure) -> JSONValue { try parse(own: bytes.span) }
+  package static func parse(own bytes: Span<UInt8>) throws(JSONFailure) -> JSONValue {
+    try parse(bytes, from: 0, to: bytes.count, depthLimit: JSONParser.ownDepthLimit)
+  }
   package static func parse(_ text: String) throws(JSONFailure) -> JSONValue { try parse(Array(text.utf8).span) }
 }

@@ -103,7 +103,7 @@ package enum RunEventCodec {
   package static func decode(_ item: Span<UInt8>) throws(RunEventFailure) -> RunEvent? {
     if let delta = plainText(item) { return .text(delta) }
     let object: JSONValue
-    do { object = try JSONValue.parse(item) } catch { throw RunEventFailure(problem: error.message) }
+    do { object = try JSONValue.parse(own: item) } catch { throw RunEventFailure(problem: error.message) }
     return try Reader(object: object).event()
   }
 

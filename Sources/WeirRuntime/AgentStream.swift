@@ -23,6 +23,7 @@ final class AgentStream: PulledStream {
   }
 
   override func stop() { feed.stop() }
+  override func letGo() { pulling?.letGo() }
 
   /// For a program that reads it in a loop: the one reader, made at first use.
   func reader() throws(Trap) -> StreamReader {

@@ -139,7 +139,7 @@ enum PipelineModule {
       raw("_stepEnd", arity: 1) { arguments, context in
         let frame = try ProgramInstance.of(context).run(of: context.fiber)
         guard let step = frame.step, !isFailure(arguments[0]) else { return .value(.unit) }
-        let value = try arguments[0].jsonValue(context.names)
+        let value = try arguments[0].jsonValue(context.names, .kept)
         let suspension = context.suspend()
         frame.run.withJournal { result in
           guard case .success(let journal) = result else { return suspension.resume(.unit) }

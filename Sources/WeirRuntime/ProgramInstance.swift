@@ -85,6 +85,12 @@ package final class ProgramInstance {
   /// Every workflow of the program, served or not.
   var declared: [Workflow] = []
   private var servers: [ProgramServer] = []
+  /// What all servers of the program know of runs.
+  private(set) lazy var index = RunIndex(
+    store, options.server.serve.index, loop: world.loop,
+    isUnderWay: { [weak self] in self?.runs.isUnderWay($0) ?? false }, complain: { [weak self] in self?.log($0) })
+  /// What an earlier process has left was looked at.
+  var hasRecovered = false
   /// Of all servers, from the first that listens on.
   var sharedSubscriptions: Subscriptions?
   private var stopping: Stopping?
@@ -92,6 +98,8 @@ package final class ProgramInstance {
   package private(set) var isLeaving = false
   /// What the program does itself is left to be taken up.
   private var isParked = false
+  /// The way out waits for the last of them.
+  private var onRunsEnded: (() -> Void)?
   /// The run that `resume` waits for.
   private var resumed: String?
 
@@ -345,14 +353,26 @@ package final class ProgramInstance {
       return left(code)
     }
     isLeaving = true
+    runs.stopAll()
     scheduler.cancelAll()
     var open = 2
     let closed = { [self] in
       open -= 1
-      if open == 0 { endMainRun(code) }
+      if open == 0 { awaitRuns(code) }
     }
     streams.close(closed)
     processes.close(closed)
+  }
+
+  /// Runs that were stopped just now write their ends: otherwise the next process would find them half ended.
+  private func awaitRuns(_ code: Int) {
+    // Whoever was shut down has waited for them already.
+    guard runs.count > 0, stopping == nil else { return endMainRun(code) }
+    let limit = world.loop.after(Self.stopLimit) { [self] in onRunsEnded.take()?() }
+    onRunsEnded = { [self] in
+      limit.cancel()
+      endMainRun(code)
+    }
   }
 
   /// What the program still writes is whole if it ended well.
@@ -494,8 +514,9 @@ package final class ProgramInstance {
 
   /// `isKept`: the store has its end.
   func ended(run id: String, _ state: EndState, isKept: Bool) {
-    for server in servers { server.ended(run: id, state, isKept: isKept) }
-    if id == resumed {
+    // A run whose end the store did not take is open there: the next process ends it, unless its stream is gone.
+    if isKept { index.ended(id, state) } else { index.learnEnd(of: id) }
+    if id == resumed, !isLeaving {
       log("run \(id): \(state.rawValue)")
       if case .closed = RunWriter.ending(of: state) { exit(0) } else { exit(1) }
     }
@@ -504,6 +525,7 @@ package final class ProgramInstance {
 
   func runsEnded() {
     if stopping != nil { wentDown() }
+    if runs.count == 0 { onRunsEnded.take()?() }
   }
 
   /// One step further down. What still runs after the grace is left to the next process, or ended honestly: its stream says

@@ -53,8 +53,8 @@ final class ProgramServer: Handle {
     if Self.isLoopback(options.host), serve.token == nil { serve.hosts += ServeConfiguration.loopbackHosts }
     serve.isSecure = options.tls != nil
     do {
-      let application = try ServeApplication(
-        serve, host: workflows, store: instance.store, loop: instance.world.loop,
+      let application = ServeApplication(
+        serve, host: workflows, store: instance.store, loop: instance.world.loop, index: instance.index,
         subscriptions: try instance.subscriptions())
       var limits = HTTPServer.Limits()
       limits.request.bodyBytes = serve.bodyLimit
@@ -71,48 +71,16 @@ final class ProgramServer: Handle {
     }
   }
 
-  /// Remembers the runs of earlier processes, and takes up or ends those that a process left when it died. Requests are served
-  /// meanwhile. A store that cannot be used is told: a server without one could keep nothing.
+  /// Remembers what earlier processes have left, and takes it up or ends it. Requests are served meanwhile. A store that cannot be
+  /// used is told: a server without one could keep nothing.
   func recover(_ answer: @escaping (StoreFailure?) -> Void) {
     guard let application else { return answer(nil) }
-    let store = instance.store
     application.load { [self] failure in
+      if let failure { return answer(failure) }
       // Not before: who reads the line may send requests, and a store that cannot be used ends the process.
-      if failure == nil, let address = http?.address { announce(address) }
-      // Where other processes write as well, a run that is open may be theirs.
-      if failure != nil || !store.isExclusive { return answer(failure) }
-      let open = application.index.open.map(\.id)
-      var (left, resumed, interrupted) = (open.count, 0, 0)
-      if left == 0 { return answer(nil) }
-      for id in open {
-        instance.runs.recovery.add(id) { [self] result in
-          switch result {
-          case .success(.resumed): resumed += 1
-          case .success(.interrupted(let state)):
-            interrupted += 1
-            application.index.ended(id, state)
-          case .success(.ended): application.learnEnd(of: id)
-          case .success(.left): break
-          case .failure(let failure): instance.log("run \(id) could not be taken up: \(failure.message)")
-          }
-          left -= 1
-          if left > 0 { return }
-          if resumed > 0 {
-            instance.log("\(resumed) run\(resumed == 1 ? "" : "s") of an earlier process taken up again")
-          }
-          if interrupted > 0 {
-            instance.log(
-              "\(interrupted) run\(interrupted == 1 ? "" : "s") of an earlier process had not ended, and failed")
-          }
-          answer(nil)
-        }
-      }
+      if let address = http?.address { announce(address) }
+      instance.recoverRuns { answer(nil) }
     }
-  }
-
-  /// A run whose end the store did not take is open there: the next process ends it, unless its stream is gone.
-  func ended(run id: String, _ state: EndState, isKept: Bool) {
-    if isKept { application?.index.ended(id, state) } else { application?.learnEnd(of: id) }
   }
 
   private func announce(_ address: SocketAddress) {
@@ -163,6 +131,36 @@ struct ListenFailure: Failure {
 }
 
 extension ProgramInstance {
+  /// Takes up or ends the runs that an earlier process left when it died: once, with the first server that listens.
+  func recoverRuns(_ answer: @escaping () -> Void) {
+    // Where other processes write as well, a run that is open may be theirs.
+    guard !hasRecovered, store.isExclusive else { return answer() }
+    hasRecovered = true
+    let open = index.open.map(\.id)
+    var (left, resumed, interrupted) = (open.count, 0, 0)
+    if left == 0 { return answer() }
+    for id in open {
+      runs.recovery.add(id) { [self] result in
+        switch result {
+        case .success(.resumed): resumed += 1
+        case .success(.interrupted(let state)):
+          interrupted += 1
+          index.ended(id, state)
+        case .success(.ended): index.learnEnd(of: id)
+        case .success(.left): break
+        case .failure(let failure): log("run \(id) could not be taken up: \(failure.message)")
+        }
+        left -= 1
+        if left > 0 { return }
+        if resumed > 0 { log("\(resumed) run\(resumed == 1 ? "" : "s") of an earlier process taken up again") }
+        if interrupted > 0 {
+          log("\(interrupted) run\(interrupted == 1 ? "" : "s") of an earlier process had not ended, and failed")
+        }
+        answer()
+      }
+    }
+  }
+
   /// One for all servers of the program: a store has one observer, and a change wakes each subscription once. Nil: there are
   /// none (`--subscriptions`).
   func subscriptions() throws -> Subscriptions? {

@@ -31,8 +31,10 @@ class PulledStream: Handle {
   /// Somebody is about to take a value.
   func prepare(_ context: NativeContext) {}
 
-  /// Whoever waited does no longer.
+  /// Whoever waited was cancelled.
   func giveUp() { stop() }
+  /// Whoever waited does no longer; what comes is for the next one, where that is possible.
+  func letGo() { giveUp() }
   /// Nothing of it is wanted any more.
   func stop() {}
 
@@ -129,10 +131,10 @@ final class GeneratedStream: PulledStream {
 
   /// The function that makes the next value; nil at the end.
   func begin() throws(Trap) -> Value? {
+    guard let produce, !isOver else { return nil }
     guard !isProducing else {
       throw Trap("StreamBusy", "another task waits for this stream's next value", hint: "let one task read it")
     }
-    guard let produce, !isOver else { return nil }
     isProducing = true
     return produce
   }
@@ -151,6 +153,7 @@ final class GeneratedStream: PulledStream {
 
   override func stop() {
     let source = from
+    isProducing = false
     end()
     source?.close()
   }

@@ -16,6 +16,8 @@ final class RunTable {
   private(set) var runs: [String: Run] = [:]
   /// Runs that are being registered, or whose streams the store is making.
   private var beginning: Set<String> = []
+  /// Those of them that are stopped as soon as they run.
+  private var stoppedEarly: Set<String> = []
   /// Runs whose answers have ended, and that have something else to end.
   private var ending: Set<String> = []
   /// Runs that were left to the next process, and nobody was told.
@@ -75,6 +77,7 @@ final class RunTable {
     _ ticket: RunTicket, _ failure: RunFailure, _ answer: (Result<RunTicket, RunFailure>) -> Void
   ) {
     beginning.remove(ticket.id)
+    stoppedEarly.remove(ticket.id)
     instance.runsEnded()
     answer(.failure(failure))
   }
@@ -101,6 +104,7 @@ final class RunTable {
       let run = self.add(durable, ticket, workflow)
       // Before the answer: whoever asked may stop the run at once. The fiber runs in a later job.
       self.begin(run, workflow, values)
+      if self.stoppedEarly.remove(ticket.id) != nil { self.stop(run: ticket.id) }
       answer(.success(ticket))
       if self.isParked { self.park() }
     }
@@ -140,7 +144,10 @@ final class RunTable {
   // MARK: Stopping
 
   func stop(run id: String) {
-    guard let run = runs[id] else { return recovery.stop(id) }
+    guard let run = runs[id] else {
+      if beginning.contains(id) { stoppedEarly.insert(id) }
+      return recovery.stop(id)
+    }
     if let source = run.writer.source {
       source.stop()
     } else if let fiber = run.fiber {

@@ -139,7 +139,7 @@ final class StreamAnswer: RunSource {
 
   private func text(_ value: Value) throws(Trap) -> String {
     if isText, let text = value.asString { return text }
-    return try value.json(instance.program.names) + "\n"
+    return try value.json(instance.program.names, .finite) + "\n"
   }
 
   // MARK: The end

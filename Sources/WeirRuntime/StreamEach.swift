@@ -9,7 +9,9 @@ final class StreamEach: Handle {
   private let book: ItemCheckpoints
   private let keepsResults: Bool
   private var results: [UInt64: Value] = [:]
-  private var isStopped = false
+  private(set) var isStopped = false
+  /// Whoever waits for an item does no longer.
+  var onStop: (() -> Void)?
   private var isTaken = false
   private var waiting: ArraySlice<Suspension> = []
 
@@ -31,7 +33,7 @@ final class StreamEach: Handle {
   // MARK: Natives
 
   static var natives: [Native] {
-    [
+    taking + [
       raw("_each", arity: 6) { arguments, context in
         let name = try arguments.get(0, as: String.self)
         let (concurrency, interval) = (try arguments.get(1, as: Int.self), try arguments.get(2, as: Int.self))
@@ -89,7 +91,9 @@ final class StreamEach: Handle {
         return .value(.unit)
       },
       raw("_eachStop", arity: 1) { arguments, _ in
-        try each(arguments).isStopped = true
+        let each = try each(arguments)
+        each.isStopped = true
+        each.onStop.take()?()
         return .value(.unit)
       },
       raw("_eachIsStopped", arity: 1) { arguments, _ in .value(.bool(try each(arguments).isStopped)) },
@@ -100,7 +104,7 @@ final class StreamEach: Handle {
         let each = try each(arguments)
         let place = UInt64(try arguments.get(1, as: Int.self))
         let value = arguments[2]
-        let json = each.keepsResults ? try value.jsonValue(context.names) : .null
+        let json = each.keepsResults ? try value.jsonValue(context.names, .kept) : .null
         if each.keepsResults { each.results[place] = value }
         let suspension = context.suspend()
         each.book.done(place, json) { suspension.resume(result($0)) }
@@ -121,7 +125,7 @@ final class StreamEach: Handle {
 
   private static let concurrencyLimit = 10_000
 
-  private static func each(_ arguments: Arguments) throws(Trap) -> StreamEach {
+  static func each(_ arguments: Arguments) throws(Trap) -> StreamEach {
     guard let each = arguments[0].asHandle as? StreamEach else { throw Trap.broken("not a streamForEach") }
     return each
   }

@@ -43,6 +43,9 @@ final class StreamReader: RunEventSink {
     }
   }
 
+  /// Nobody waits any more; what comes is kept.
+  func letGo() { waiting = nil }
+
   private func tell(_ answer: (Result<String?, RunFailure>) -> Void, _ result: Result<String?, RunFailure>) {
     if isRestarted {
       isRestarted = false

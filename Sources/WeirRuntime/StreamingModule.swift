@@ -22,7 +22,7 @@ enum StreamingModule {
         )
         import std/stream as stream
         import std/json (Shape)
-        import std/task (all)
+        import std/task (all, race)
 
         /// Writes a stream; each item is as durable as the store promises before `write` returns.
         export extern type StreamWriter[a]
@@ -100,8 +100,10 @@ enum StreamingModule {
 
         /// Calls `f` for each item, at most `concurrency` at a time, while the source is open. Progress is kept under `name`
         /// every `checkpointInterval` items: taken up again after a crash, the workflow calls `f` again for at most
-        /// `checkpointInterval + concurrency` items, and for those that failed. `onError`: "stop" at the first failure,
-        /// "skip" it, or "collect" all. Without `keepResults` results are dropped, for sources without end.
+        /// `checkpointInterval + concurrency` items, and for those that failed. `onError`: "stop" at the first failure, when those
+        /// under way are done (nobody waits for another one then: what comes later is still the source's, unless that is made of
+        /// another stream, by `map` or the like, which is closed), "skip" it, or "collect" all. Without `keepResults` results are dropped, for
+        /// sources without end.
         export func streamForEach[a, b, e](
           source: Stream[a], f: (a) -> Result[b, e], name: string, concurrency: int = 1, checkpointInterval: int = 1,
           onError: string = "stop", keepResults: bool = true, shape: Shape[b]
@@ -116,15 +118,27 @@ enum StreamingModule {
               Some(_) => ()
             }
           }
+          let pull = () => {
+            if !_isGenerated(source) { return _eachRead(each, source) }
+            // With nobody else who could stop it.
+            if concurrency == 1 { return Some(read(source)) }
+            let item = race([() => Some(read(source)), () => { _eachStopped(each); None }])
+            match item {
+              None => stream.close(source),
+              Some(_) => ()
+            }
+            item
+          }
           let take = () => {
             _eachEnter(each)
             defer _eachLeave(each)
             while !_eachIsStopped(each) {
               let place = stream.position(source)
-              match read(source) {
-                Ok(item) => if !_eachIsDone(each, place) { return Some((place, item)) },
-                Err(StreamEnded(_)) => _eachStop(each),
-                Err(why) => stop(SourceFailed(why))
+              match pull() {
+                Some(Ok(item)) => if !_eachIsStopped(each) && !_eachIsDone(each, place) { return Some((place, item)) },
+                Some(Err(StreamEnded(_))) => _eachStop(each),
+                Some(Err(why)) => stop(SourceFailed(why)),
+                None => ()
               }
             }
             None
@@ -176,6 +190,9 @@ enum StreamingModule {
         extern func _eachEnter[b](each: Each[b]) -> unit
         extern func _eachLeave[b](each: Each[b]) -> unit
         extern func _eachStop[b](each: Each[b]) -> unit
+        extern func _eachRead[a, b](each: Each[b], source: Stream[a]) -> Option[Result[a, StreamReadError]]
+        extern func _eachStopped[b](each: Each[b]) -> unit
+        extern func _isGenerated[a](source: Stream[a]) -> bool
         extern func _eachIsStopped[b](each: Each[b]) -> bool
         extern func _eachIsDone[b](each: Each[b], place: int) -> bool
         extern func _eachDone[b](each: Each[b], place: int, value: b) -> Result[unit, string]
@@ -371,7 +388,7 @@ struct ItemForm {
       if let text = value.asString { return Array(text.utf8) }
       if let bytes = value.asBytes { return bytes }
     }
-    return Array(try value.json(names).utf8)
+    return try value.jsonBytes(names, .kept)
   }
 
   func value(_ bytes: [UInt8], _ names: ProgramNames) -> Result<Value, ReadFailure> {
@@ -381,7 +398,7 @@ struct ItemForm {
       return .failure(.wrongItem("expected \(shape.description), found \(bytes.count) bytes of \(contentType)"))
     }
     do throws(JSONFailure) {
-      let json = try JSONValue.parse(bytes)
+      let json = try JSONValue.parse(own: bytes)
       do throws(Value.Mismatch) {
         return .success(try Value.decode(json, as: shape, names))
       } catch {

@@ -16,47 +16,46 @@ extension ServeApplication {
       responder.send(Reply(["workflows": .array(allRoutes.map(\.json))]))
     case ("runs", 1):
       try allow(["GET", "HEAD"], request)
-      let runs = Array(index.runs.prefix(Self.listingLimit))
-      let client = waiting(responder)
-      learnEnds(of: runs[...]) { [self] in
-        if client.isGone { return }
-        responder.send(Reply(["runs": .array(runs.compactMap { index[$0.id].map(summary) })]))
+      caughtUp(responder) { [self] client in
+        let runs = Array(index.runs.prefix(Self.listingLimit))
+        index.learnEnds(of: runs[...]) { [self] in
+          if client.isGone { return }
+          responder.send(Reply(["runs": .array(runs.compactMap { index[$0.id].map(summary) })]))
+        }
       }
     case ("runs", 2):
       try allow(["GET", "HEAD"], request)
-      guard let run = index[parts[1]] else { throw .runNotFound(parts[1]) }
-      let client = waiting(responder)
-      transcript(of: run, limit: configuration.historyLimit) { value, _ in
-        if client.isGone { return }
-        responder.send(value.map { Reply($0) } ?? Reply(.runNotFound(run.id)))
+      found(parts[1], responder) { [self] run, client in
+        transcript(of: run, limit: configuration.historyLimit) { value, _ in
+          if client.isGone { return }
+          responder.send(value.map { Reply($0) } ?? Reply(.runNotFound(run.id)))
+        }
       }
     case ("runs", 3) where parts[2] == "stop":
       try allow(["POST"], request)
       try access.checkOrigin(request)
-      guard let run = index[parts[1]] else { throw .runNotFound(parts[1]) }
-      host.stop(run: run.id)
-      responder.send(Reply(["id": .string(run.id), "state": "stopping"], status: 202))
+      found(parts[1], responder) { [self] run, client in stop(run, responder, client) }
     case ("sessions", 1):
       try allow(["GET", "HEAD"], request)
-      let client = waiting(responder)
-      learnEnds(of: index.runs.filter { $0.end != nil }[...]) { [self] in
-        if client.isGone { return }
-        responder.send(Reply(["sessions": .array(sessions())]))
+      caughtUp(responder) { [self] client in
+        index.learnEnds(of: index.runs.filter { $0.end != nil }[...]) { [self] in
+          if client.isGone { return }
+          responder.send(Reply(["sessions": .array(sessions())]))
+        }
       }
     case ("sessions", 2) where request.method == "DELETE":
       try access.checkOrigin(request)
-      try deleteSession(parts[1], responder)
+      caughtUp(responder) { [self] client in deleteSession(parts[1], responder, client) }
     case ("sessions", 2):
       try allow(["GET", "HEAD", "DELETE"], request)
-      let runs =
-        Array(index.runs.lazy.filter { $0.session == parts[1] }.prefix(Self.listingLimit)).reversed() as [RunIndex.Run]
-      guard !runs.isEmpty else { throw .sessionNotFound(parts[1]) }
-      let client = waiting(responder)
-      transcripts(of: runs[...], left: configuration.historyLimit, into: []) { values in
-        if client.isGone { return }
-        responder.send(
-          values.isEmpty
-            ? Reply(.sessionNotFound(parts[1])) : Reply(["id": .string(parts[1]), "runs": .array(values)]))
+      caughtUp(responder) { [self] client in
+        let runs = Array(index.runs.lazy.filter { $0.session == parts[1] }.prefix(Self.listingLimit))
+        transcripts(of: runs.reversed()[...], left: configuration.historyLimit, into: []) { values in
+          if client.isGone { return }
+          responder.send(
+            values.isEmpty
+              ? Reply(.sessionNotFound(parts[1])) : Reply(["id": .string(parts[1]), "runs": .array(values)]))
+        }
       }
     default:
       throw .notFound(path: request.path)
@@ -69,64 +68,51 @@ extension ServeApplication {
     return client
   }
 
+  /// When what other processes have written is known as well.
+  private func caughtUp(_ responder: any HTTPResponder, _ then: @escaping (WaitingClient) -> Void) {
+    let client = waiting(responder)
+    index.catchUp { failure in
+      if client.isGone { return }
+      if let failure { return responder.send(Reply(.storeUnavailable(failure.message))) }
+      then(client)
+    }
+  }
+
   // MARK: Runs
+
+  private func found(
+    _ id: String, _ responder: any HTTPResponder, _ then: @escaping (RunIndex.Run, WaitingClient) -> Void
+  ) {
+    let client = waiting(responder)
+    index.find(id) { result in
+      if client.isGone { return }
+      switch result {
+      case .success(let run?): then(run, client)
+      case .success(nil): responder.send(Reply(.runNotFound(id)))
+      case .failure(let failure): responder.send(Reply(.storeUnavailable(failure.message)))
+      }
+    }
+  }
+
+  /// Whoever runs it stops it. One that nobody runs here, and that has not ended, is another process's.
+  private func stop(_ run: RunIndex.Run, _ responder: any HTTPResponder, _ client: WaitingClient) {
+    let isOurs = host.isUnderWay(run: run.id)
+    host.stop(run: run.id)
+    let stopping = Reply(["id": .string(run.id), "state": "stopping"], status: 202)
+    if isOurs { return responder.send(stopping) }
+    index.learnEnds(of: [run]) { [self] in
+      if client.isGone { return }
+      switch index[run.id] {
+      case nil: responder.send(Reply(.runNotFound(run.id)))
+      case .some(let run): responder.send(run.end == nil ? Reply(.runElsewhere(run.id)) : stopping)
+      }
+    }
+  }
 
   private func summary(_ run: RunIndex.Run) -> JSONValue {
     guard case .object(var members) = run.json else { return .null }
     members.append(JSONMember("state", .string(run.end?.rawValue ?? "running")))
     return .object(members)
-  }
-
-  /// How a run that this process has not seen ending has ended.
-  package func learnEnd(of id: String) {
-    if let run = index[id] { learnEnds(of: [run]) {} }
-  }
-
-  /// Looks at the streams of runs that are not known to be over, and of those that may be gone by now.
-  private func learnEnds(of runs: ArraySlice<RunIndex.Run>, _ done: @escaping () -> Void) {
-    let now = loop.wallClock
-    guard let place = runs.firstIndex(where: { !$0.isOver || $0.expiresAt.map { $0 <= now } ?? true }) else {
-      return done()
-    }
-    let run = runs[place]
-    let rest = runs[(place + 1)...]
-    // A later job: a thousand streams that answer at once are no recursion.
-    let next = { [self] in loop.soon { [self] in learnEnds(of: rest, done) } }
-    store.status(run.stream) { [self] result in
-      switch result {
-      case .failure(.notFound), .failure(.gone):
-        // One that is being begun has no stream yet.
-        if !host.isUnderWay(run: run.id) { index.delete(run.id) }
-        next()
-      case .success(let status):
-        if status.ending != nil { index.looked(at: run.id, expiresAt: status.expiresAt) }
-        guard !run.isOver, let ending = status.ending else { return next() }
-        if let end = run.end { return learnWhetherOver(run, end, next) }
-        guard status.tail > .start else { return learnWhetherOver(run, ending.state, next) }
-        store.read(run.stream, from: Offset(status.tail.value - 1), byteLimit: 1) { [self] result in
-          guard case .success(let batch) = result else { return next() }
-          var end = ending.state
-          if let item = batch.items.last, case .end(let state)? = try? RunEventCodec.decode(item.bytes) { end = state }
-          learnWhetherOver(run, end, next)
-        }
-      case .failure: next()
-      }
-    }
-  }
-
-  /// Its answer has ended. As long as its journal has not, or somebody here is about to end it, it is not over: a process may have
-  /// died in between, and what it wrote by name would stay open.
-  private func learnWhetherOver(_ run: RunIndex.Run, _ end: EndState, _ done: @escaping () -> Void) {
-    index.answered(run.id, end)
-    guard !host.isUnderWay(run: run.id), let journal = try? WorkflowStreams.journal(of: run.id) else { return done() }
-    store.status(journal) { [self] result in
-      switch result {
-      case .success(let status) where status.ending == nil: break
-      case .success, .failure(.notFound), .failure(.gone): index.ended(run.id, end)
-      case .failure: break
-      }
-      done()
-    }
   }
 
   /// One run with what it said so far, and the bytes of text that took; nil: it is gone.
@@ -136,7 +122,7 @@ extension ServeApplication {
     RunDrain(store, run.stream, follows: false, limit: limit).start { [self] result in
       guard case .object(var members) = run.json else { return }
       if case .failure(.notFound) = result {
-        if !host.isUnderWay(run: run.id) { index.delete(run.id) }
+        index.missed(run)
         return answer(nil, 0)
       }
       guard case .success(let outcome) = result else {
@@ -179,11 +165,10 @@ extension ServeApplication {
   // MARK: Sessions
 
   /// The session's runs and what they said; what an agent remembers of it is the agent's.
-  private func deleteSession(_ id: String, _ responder: any HTTPResponder) throws(ServeFailure) {
+  private func deleteSession(_ id: String, _ responder: any HTTPResponder, _ client: WaitingClient) {
     let runs = index.runs.filter { $0.session == id }
-    guard !runs.isEmpty else { throw .sessionNotFound(id) }
-    let client = waiting(responder)
-    learnEnds(of: runs[...]) { [self] in
+    guard !runs.isEmpty else { return responder.send(Reply(.sessionNotFound(id))) }
+    index.learnEnds(of: runs[...]) { [self] in
       // A run under way would go on writing to a stream that is gone.
       let isBusy = runs.contains { run in
         index[run.id].map { $0.end == nil || host.isUnderWay(run: run.id) } ?? false
@@ -225,11 +210,6 @@ extension ServeApplication {
       ]
     }
   }
-}
-
-extension StreamEnding {
-  /// What an answer is whose stream has ended without saying how.
-  fileprivate var state: EndState { self == .closed ? .truncated : .aborted }
 }
 
 extension WorkflowRoute {

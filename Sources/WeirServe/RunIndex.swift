@@ -1,9 +1,10 @@
 import WeirCore
 import WeirStore
 
-/// The runs that this server knows, newest last, with what started them: what `/_weir/runs` and `/_weir/sessions`
-/// show, and what the next process must take up. It is kept as a stream of the same store, so it outlives the process; what a
-/// run said is in the run's own stream and is looked up there.
+/// The runs that are known, newest last, with what started them: what `/_weir/runs` and `/_weir/sessions` show, and what the next
+/// process must take up. One for all servers of a program. It is kept in a `CompactedLog` of the same store, `_weir/runs/<n>`, so it
+/// outlives the process, and processes that share a store know each other's runs; what a run said is in the run's own stream and is
+/// looked up there (`RunIndex+Looking`).
 ///
 /// **It is the first to know of a run and the last to forget it**: a run is made when the store has its record, and has ended here when
 /// everything of it has.
@@ -46,18 +47,18 @@ package final class RunIndex {
     let number: Int
   }
 
-  package static let contentType = "application/json"
-  private static let batch = 256 << 10
+  package static let root = "_weir/runs"
   /// Ends are written down with the next run, or when there are so many: a process that dies costs the next one a look at each.
   private static let endsLimit = 64
   /// Of a session's name that an open run keeps when its arguments are forgotten.
   private static let sessionLimit = 256
 
-  private let store: any StreamStore
+  let store: any StreamStore
+  let loop: any Loop
+  /// It is being begun in this process, runs, waits to be taken up, or something of it has yet to end.
+  let isUnderWay: (String) -> Bool
   private let limits: Limits
-  private let name: StreamName
-  /// What the stream is written anew from, while that is done.
-  private let copy: StreamName
+  private let log: CompactedLog
 
   private var byID: [String: Entry] = [:]
   private var byStream: [StreamName: String] = [:]
@@ -71,23 +72,27 @@ package final class RunIndex {
   private var lastNumber = 0
   private var byteCount = 0
 
-  /// Where it is written: `name`, or `copy` while that one has everything and `name` has not.
-  private var place: StreamName
-  private var isMade = false
-  /// It is being loaded, or written anew.
-  private var isBusy = false
-  /// What was written since the snapshot from which a stream is being made. Nil: none is.
-  private var late: [[UInt8]]?
+  private var isLoaded = false
+  /// Runs whose records the store has not yet.
+  private var adding: Set<String> = []
+  /// Runs that it does not know yet to be forgotten: what is read meanwhile may still name them.
+  private var forgetting: Set<String> = []
+  /// Runs that a summary which is being read has not named so far.
+  private var unnamed: Set<String>?
   private var unwrittenEnds: [[UInt8]] = []
-  /// In the index's own stream since it was last written anew, to know when that is worth it.
-  private var written = (items: 0, bytes: 0)
 
-  package init(_ store: any StreamStore, _ limits: Limits) throws(StoreFailure) {
+  /// `complain`: told of what cannot be read.
+  package init(
+    _ store: any StreamStore, _ limits: Limits, loop: any Loop, isUnderWay: @escaping (String) -> Bool,
+    complain: @escaping (String) -> Void = { _ in }
+  ) {
     self.store = store
     self.limits = limits
-    name = try StreamName("_weir/runs")
-    copy = try StreamName("_weir/runs-copy")
-    place = name
+    self.loop = loop
+    self.isUnderWay = isUnderWay
+    log = CompactedLog(
+      Self.root, .init(records: 4 * limits.runs, bytes: 4 * limits.bytes), in: store, complain: complain)
+    log.owner = self
   }
 
   package subscript(_ id: String) -> Run? { byID[id]?.run }
@@ -104,12 +109,34 @@ package final class RunIndex {
     byID[place.id].flatMap { $0.number == place.number ? $0 : nil }
   }
 
+  // MARK: What others write
+
+  /// Answers when everything is known that any process was told is kept: at once, where no other process writes, except for the
+  /// first time. Runs may be added meanwhile.
+  package func catchUp(_ done: @escaping (StoreFailure?) -> Void) {
+    if isLoaded, store.isExclusive { return done(nil) }
+    log.catchUp { [self] failure in
+      if failure == nil { isLoaded = true }
+      done(failure)
+    }
+  }
+
+  /// The run, whichever process has started it. Nil: there is none.
+  package func find(_ id: String, _ answer: @escaping (Result<Run?, StoreFailure>) -> Void) {
+    if let run = self[id] { return answer(.success(run)) }
+    catchUp { [self] failure in answer(failure.map { .failure($0) } ?? .success(self[id])) }
+  }
+
+  // MARK: What this process knows
+
   /// Adds a run of which nothing is made yet, and answers when the store has it: a run that is made after that is never one that
   /// nobody knows. With a failure it is not added.
   package func add(_ run: Run, _ done: @escaping (StoreFailure?) -> Void) {
+    adding.insert(run.id)
     let bytes = run.written
     remember(run, size: bytes.count)
     write([bytes]) { [self] failure in
+      adding.remove(run.id)
       if failure != nil { drop(run.id) }
       done(failure)
     }
@@ -136,7 +163,8 @@ package final class RunIndex {
   package func delete(_ id: String) {
     guard byID[id] != nil else { return }
     drop(id)
-    write([(["forgotten": .string(id)] as JSONValue).encoded()])
+    forgetting.insert(id)
+    write([(["forgotten": .string(id)] as JSONValue).encoded()]) { [self] _ in forgetting.remove(id) }
   }
 
   // MARK: Remembering
@@ -187,160 +215,40 @@ package final class RunIndex {
     byteCount -= entry.size
   }
 
-  // MARK: Writing down
-
   /// Answered when the store has it. What it does not take is not tried again: the next process looks at a run whose end it does
   /// not know.
-  private func write(_ entries: [[UInt8]], _ done: @escaping (StoreFailure?) -> Void = { _ in }) {
-    let items = unwrittenEnds + entries
+  private func write(_ records: [[UInt8]], _ done: @escaping (StoreFailure?) -> Void = { _ in }) {
+    let records = unwrittenEnds + records
     unwrittenEnds = []
-    guard !items.isEmpty else { return done(nil) }
-    written.items += items.count
-    written.bytes += items.reduce(0) { $0 + $1.count }
-    late? += items
-    var refusal: StoreFailure?
-    if !isMade {
-      store.create(place, contentType: Self.contentType) { [self] result in
-        switch result {
-        case .success: isMade = true
-        case .failure(let failure): refusal = failure
-        }
-      }
-    }
-    store.append(place, items, ending: nil) { result in
-      if case .failure(let failure) = result { done(refusal ?? failure) } else { done(nil) }
-    }
-    if !isBusy, written.items > 4 * limits.runs || written.bytes > 4 * limits.bytes { writeAnew() }
+    log.append(records, done)
+  }
+}
+
+extension RunIndex: CompactedLogOwner {
+  package var summary: [[UInt8]] { order.compactMap { entry($0)?.run.written } }
+
+  package func summaryBegins() { unnamed = Set(byID.keys) }
+
+  /// Somebody has forgotten the others, unless they are this process's own.
+  package func summaryEnds() {
+    for id in unnamed ?? [] where !adding.contains(id) && !isUnderWay(id) { drop(id) }
+    unnamed = nil
   }
 
-  private var kept: [[UInt8]] { order.compactMap { entry($0)?.run.written } }
-
-  /// Most of it speaks of runs that are forgotten. What is remembered is first written to another stream, and what comes meanwhile
-  /// is written at once to the one of the two that has everything: a process which dies on the way leaves nothing out.
-  private func writeAnew() {
-    isBusy = true
-    written = (0, 0)
-    // It could not be made the last time.
-    if place == copy { return makeAnew() }
-    late = []
-    make(copy, kept) { [self] isCopied in
-      guard isCopied else { return rest() }
-      catchUp(copy) { [self] isWhole in
-        guard isWhole else { return rest() }
-        place = copy
-        store.delete(name) { _ in }
-        makeAnew()
-      }
+  package func apply(_ record: JSONValue) -> Bool {
+    if let id = record["forgotten"]?.string {
+      if !isUnderWay(id) { drop(id) }
+    } else if let run = Run(record) {
+      unnamed?.remove(run.id)
+      if !forgetting.contains(run.id) { remember(run, size: run.written.count) }
+    } else if let id = record["ended"]?.string {
+      guard let run = byID[id]?.run, !run.isOver else { return true }
+      noteEnd(id, record["state"]?.string.flatMap { EndState(rawValue: $0) } ?? .error)
+      trim()
+    } else {
+      return false
     }
-  }
-
-  private func makeAnew() {
-    late = []
-    make(name, kept) { [self] isMade in
-      // The copy has everything then, and goes on.
-      guard isMade else { return rest() }
-      catchUp(name) { [self] isWhole in
-        if isWhole {
-          place = name
-          store.delete(copy) { _ in }
-        }
-        rest()
-      }
-    }
-  }
-
-  private func rest() {
-    late = nil
-    isBusy = false
-  }
-
-  /// What was written since the snapshot from which this stream was made.
-  private func catchUp(_ stream: StreamName, _ done: @escaping (Bool) -> Void) {
-    guard let items = late, !items.isEmpty else { return done(true) }
-    late = []
-    store.append(stream, items, ending: nil) { [self] result in
-      if case .failure = result { done(false) } else { catchUp(stream, done) }
-    }
-  }
-
-  private func make(_ name: StreamName, _ items: [[UInt8]], _ done: @escaping (Bool) -> Void) {
-    store.create(name, StreamCreation(contentType: Self.contentType, items: items)) { [store] result in
-      switch result {
-      // Another process has made it since, or it was left over.
-      case .success(let status) where status.existed: append()
-      case .success: done(true)
-      case .failure(.conflict): append()
-      case .failure: done(false)
-      }
-      func append() {
-        if items.isEmpty { return done(true) }
-        store.append(name, items, ending: nil) { done((try? $0.get()) != nil) }
-      }
-    }
-  }
-
-  // MARK: Reading back
-
-  /// Reads back what an earlier process wrote. Runs may be added meanwhile.
-  package func load(_ done: @escaping (StoreFailure?) -> Void) {
-    isBusy = true
-    func finish(_ failure: StoreFailure?) {
-      isBusy = false
-      done(failure)
-    }
-    // The copy first: the other one was made from it, or has what came after.
-    read(copy, from: .start) { [self] failure in
-      var isCopied = true
-      switch failure {
-      case nil: break
-      case .notFound?: isCopied = false
-      case let failure?: return finish(failure)
-      }
-      read(name, from: .start) { [self] failure in
-        switch failure {
-        case nil: isMade = true
-        case .notFound?: break
-        case let failure?: return finish(failure)
-        }
-        guard isCopied else { return finish(nil) }
-        // It was being written anew: either may have what the other has not.
-        make(name, kept) { [self] isWhole in
-          if isWhole {
-            isMade = true
-            store.delete(copy) { _ in }
-          } else if !isMade {
-            place = copy
-            isMade = true
-          }
-          finish(nil)
-        }
-      }
-    }
-  }
-
-  private func read(_ name: StreamName, from offset: Offset, _ done: @escaping (StoreFailure?) -> Void) {
-    store.read(name, from: offset, byteLimit: Self.batch) { [self] result in
-      let batch: StreamBatch
-      switch result {
-      case .success(let read): batch = read
-      case .failure(let failure): return done(failure)
-      }
-      if batch.items.isEmpty { return done(nil) }
-      for item in batch.items {
-        written.items += 1
-        written.bytes += item.bytes.count
-        guard let value = try? JSONValue.parse(item.bytes) else { continue }
-        if let id = value["forgotten"]?.string {
-          drop(id)
-        } else if let run = Run(value) {
-          remember(run, size: item.bytes.count)
-        } else if let id = value["ended"]?.string, let run = byID[id]?.run, !run.isOver {
-          noteEnd(id, value["state"]?.string.flatMap { EndState(rawValue: $0) } ?? .error)
-          trim()
-        }
-      }
-      read(name, from: batch.next, done)
-    }
+    return true
   }
 }
 

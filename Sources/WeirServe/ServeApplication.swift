@@ -32,10 +32,11 @@ package final class ServeApplication {
   /// False from `stop` on: no new run starts, and load balancers are told to look elsewhere.
   package private(set) var isReady = true
 
+  /// `index`: of all servers that have this store in this process. Nil: there is no other.
   package init(
     _ configuration: ServeConfiguration, host: any WorkflowHost, store: any StreamStore, loop: any Loop,
-    subscriptions: Subscriptions? = nil
-  ) throws(StoreFailure) {
+    index: RunIndex? = nil, subscriptions: Subscriptions? = nil
+  ) {
     self.subscriptions = subscriptions
     self.configuration = configuration
     self.host = host
@@ -44,7 +45,9 @@ package final class ServeApplication {
     access = AccessPolicy(configuration)
     readiness = Readiness(store, loop: loop)
     fanout = Fanout(loop: loop, store: store, limits: configuration.fanout)
-    index = try RunIndex(store, configuration.index)
+    self.index =
+      index
+      ?? RunIndex(store, configuration.index, loop: loop) { [unowned host] in host.isUnderWay(run: $0) }
     routes = Dictionary(grouping: host.routes, by: \.path)
     routesByName = Dictionary(host.routes.map { ($0.name, $0) }) { first, _ in first }
     fanout.onLastReaderGone = { [unowned self] stream in lastReaderLeft(stream) }
@@ -55,7 +58,7 @@ package final class ServeApplication {
   package func load(_ done: @escaping (StoreFailure?) -> Void = { _ in }) {
     early = early ?? []
     subscriptions?.join(self)
-    index.load { [self] failure in
+    index.catchUp { [self] failure in
       let waiting = early ?? []
       early = nil
       for (request, responder) in waiting { handle(request, responder) }

@@ -16,6 +16,7 @@ package enum ServeFailure: Failure, Equatable {
   case badFormat(String)
   case badOffset(String)
   case runNotFound(String)
+  case runElsewhere(String)
   case sessionNotFound(String)
   case sessionBusy(String)
   case streamNotFound(String)
@@ -38,7 +39,7 @@ package enum ServeFailure: Failure, Equatable {
     switch self {
     case .notFound, .runNotFound, .sessionNotFound, .streamNotFound: 404
     case .methodNotAllowed: 405
-    case .sessionBusy: 409
+    case .sessionBusy, .runElsewhere: 409
     case .notAcceptable: 406
     case .unsupportedMediaType: 415
     case .bodyTooLarge: 413
@@ -81,6 +82,7 @@ package enum ServeFailure: Failure, Equatable {
     case .badFormat: "BadFormat"
     case .badOffset: "BadOffset"
     case .runNotFound: "RunNotFound"
+    case .runElsewhere: "RunElsewhere"
     case .sessionNotFound: "SessionNotFound"
     case .sessionBusy: "SessionBusy"
     case .streamNotFound: "StreamNotFound"
@@ -116,6 +118,7 @@ package enum ServeFailure: Failure, Equatable {
     case .badFormat(let name): "there is no output format \"\(name)\""
     case .badOffset(let text): "\"\(text)\" is not a place in a stream"
     case .runNotFound(let id): "no run \"\(id)\""
+    case .runElsewhere(let id): "run \"\(id)\" has not ended, and this process does not run it"
     case .sessionNotFound(let id): "no session \"\(id)\""
     case .sessionBusy(let id): "a run of session \"\(id)\" is still under way"
     case .streamNotFound(let name): "no stream \"\(name)\""
@@ -149,6 +152,7 @@ package enum ServeFailure: Failure, Equatable {
     case .badFormat: "use one of \(OutputFormat.allCases.map(\.rawValue).joined(separator: ", "))"
     case .badOffset: "use -1 for the beginning, or an offset or event id that this server sent"
     case .runNotFound, .sessionNotFound: "it may have left the index; its stream is still there by its own name"
+    case .runElsewhere: "stop it at the server that started it"
     case .unauthorized: "send Authorization: Bearer <token>"
     case .forbiddenOrigin: "call from the server's own page, or from outside a browser"
     case .forbiddenHost: "use the address it was started with, or name the host with --allow-host"

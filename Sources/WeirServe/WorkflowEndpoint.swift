@@ -120,7 +120,7 @@ extension ServeApplication {
       switch result {
       case .failure(let failure):
         // Usually nothing was made of it.
-        if let run { learnEnd(of: run.id) }
+        if let run { index.learnEnd(of: run.id) }
         if !client.isGone { responder.send(Reply(failure)) }
       case .success(let ticket):
         guard let run else { preconditionFailure("a host has started a run that it has not registered") }
@@ -170,15 +170,32 @@ extension ServeApplication {
     _ place: EventID, at route: WorkflowRoute, _ request: HTTPRequest, _ reading: Reading,
     _ responder: any HTTPResponder
   ) throws(ServeFailure) {
-    var run: RunIndex.Run?
-    if let id = place.run {
-      run = index[id] ?? Self.unlisted(id, route)
-    } else if let name = request["Stream-Id"], let stream = try? StreamName(name) {
-      run = index.run(of: stream) ?? Self.unlisted(stream, route)
+    guard let id = place.run else {
+      let stream = request["Stream-Id"].flatMap { try? StreamName($0) }
+      let run = stream.flatMap { index.run(of: $0) ?? Self.unlisted($0, route) }
+      return try resume(run, place, at: route, request["Stream-Id"] ?? "", reading, responder)
     }
-    guard let run, run.workflow == route.name else {
-      throw .runNotFound(place.run ?? request["Stream-Id"] ?? "")
+    let client = WaitingClient()
+    responder.observer = client
+    index.find(id) { [self] result in
+      if client.isGone { return }
+      switch result {
+      case .failure(let failure): responder.send(Reply(.storeUnavailable(failure.message)))
+      case .success(let run):
+        do throws(ServeFailure) {
+          try resume(run ?? Self.unlisted(id, route), place, at: route, id, reading, responder)
+        } catch {
+          responder.send(Reply(error))
+        }
+      }
     }
+  }
+
+  private func resume(
+    _ run: RunIndex.Run?, _ place: EventID, at route: WorkflowRoute, _ name: String, _ reading: Reading,
+    _ responder: any HTTPResponder
+  ) throws(ServeFailure) {
+    guard let run, run.workflow == route.name else { throw .runNotFound(name) }
     resume(run, after: place.offset, reading, responder)
   }
 

@@ -317,7 +317,7 @@ class ParkedRuns(Folder):
             kept = weir("streams", "cat", f"{two}/tokens", cwd=self.folder).stdout.splitlines()
             self.assertEqual([data for name, data in tokens if name == "message"], kept)
             said = "".join(json.loads(data)["delta"] for name, data in answer if name == "message")
-            events = json.loads("[" + weir("streams", "cat", two, cwd=self.folder).stdout.replace("}{", "},{") + "]")
+            events = [json.loads(line) for line in weir("streams", "cat", two, cwd=self.folder).stdout.splitlines()]
             whole = "".join(event["delta"] for event in events if event["type"] == "text")
             self.assertEqual(said, whole)
             self.assertTrue(said)
@@ -350,6 +350,51 @@ class ParkedRuns(Folder):
                 kept = weir("streams", "cat", f"runs/{identifier}/tokens", cwd=self.folder).stdout.splitlines()
                 self.assertEqual(kept, [f'"{name}{i}"' for name in "abcd" for i in range(5)])
                 self.write("steps.weir", STEPS.replace("sleep(1)", 'if name == "b" { sleep(3600000) }'))
+
+
+    def test_a_workflow_that_is_taken_up_ends_with_ctrl_c(self):
+        self.write("served.weir", SERVED.replace("sleep(if n > 0 then 3000 else 0)", 'println("going on")\n  sleep(3600000)'))
+        port = free_port()
+        with Weir("serve", "--caps", "all", "--port", port, "served.weir", port=port, cwd=self.folder).wait_listening() as server:
+            response = Response(port, "POST", "/steps", {"n": 21})
+            identifier = response.headers["run-id"]
+            response.close()
+            until(lambda: any(run["steps"] for run in self.runs()), "its step")
+            server.process.send_signal(signal.SIGKILL)
+            server.wait()
+        env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")}
+        process = subprocess.Popen([str(binary()), "runs", "resume", identifier], cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertIn("going on", next(line for line in process.stdout if "going on" in line))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 130, err)
+        states = {line.split("\t")[0]: line.split("\t")[3] for line in weir("streams", "ls", cwd=self.folder).stdout.splitlines()}
+        self.assertEqual({states[f"runs/{identifier}"], states[f"_weir/journal/{identifier}"]}, {"aborted: aborted"}, states)
+
+    def test_a_run_is_taken_up_from_another_folder(self):
+        (self.folder / "here").mkdir()
+        (self.folder / "there").mkdir()
+        self.write("here/my.toml", 'caps = ["all"]\n')
+        self.write("here/steps.weir", STEPS.replace("sleep(1)", 'if name == "b" { sleep(3600000) }'))
+        env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")}
+        store = str(self.folder / "store")
+        process = subprocess.Popen([str(binary()), "run", "--config", "my.toml", "--trace=spans.jsonl", "--store", store, "--run-id", "r", "steps.weir"],
+                                   cwd=self.folder / "here", env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until(lambda: "step-a" in weir("runs", "show", "r", "--store", store, cwd=self.folder).stdout, "the first step")
+        process.kill()
+        process.communicate()
+        self.write("here/steps.weir", STEPS)
+        done = weir("runs", "resume", "r", "--store", store, cwd=self.folder / "there")
+        self.assertEqual((done.returncode, done.stdout.split()[-1]), (0, "end"), done.stderr)
+        self.assertEqual(list((self.folder / "there").iterdir()), [])
+        # What cannot be read is shown, and the others as well.
+        self.assertEqual(weir("streams", "append", "--json", "_weir/journal/odd", "--item", '{"each": "x", "done": "y"}', "--store", store, cwd=self.folder).returncode, 0)
+        listed = {run["id"]: run["state"] for run in json.loads(weir("runs", "ls", "--json", "--store", store, cwd=self.folder).stdout)}
+        self.assertEqual(listed, {"r": "completed", "odd": "unreadable"})
+        text = weir("runs", "ls", "--store", store, cwd=self.folder).stdout.splitlines()
+        self.assertIn("cannot be read at position 0", text[0])
+        self.assertIn("completed", text[1])
 
 
 class KeptRuns(Folder):
@@ -417,17 +462,34 @@ match Paid.ask("hello") {
 }
 '''
 
-    def test_a_day_is_counted_over_processes(self):
-        def answer(exchange):
-            exchange.head_ok()
-            for _ in range(10):
-                exchange.event(chunk(" word"))
-            exchange.event(chunk(finish="stop"))
-            exchange.event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 10}})
-            exchange.event("[DONE]")
-            exchange.end()
+    @staticmethod
+    def answer(exchange):
+        exchange.head_ok()
+        for _ in range(10):
+            exchange.event(chunk(" word"))
+        exchange.event(chunk(finish="stop"))
+        exchange.event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 10}})
+        exchange.event("[DONE]")
+        exchange.end()
 
-        with Model(answer) as model:
+    def test_a_conversation_counts(self):
+        env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")}
+        with Model(self.answer) as model:
+            self.write("weir.toml", self.TOML.replace("PORT", str(model.port)))
+            program = self.write("paid.weir", self.PROGRAM)
+
+            def talk():
+                return subprocess.run([str(binary()), "chat", "paid/m"], input="hello", capture_output=True, text=True, timeout=DEADLINE, cwd=self.folder, env=env)
+
+            self.assertEqual([talk().stdout.count("word") for _ in range(2)], [10, 10])
+            spent = talk()
+            self.assertEqual((spent.stdout, spent.returncode), ("", 1))
+            self.assertIn("BudgetExhausted", spent.stderr)
+            self.assertIn("BudgetExhausted", weir("run", "--ai", "paid", "--model", "m", program, cwd=self.folder).stdout)
+            self.assertEqual(len(model.requests), 2)
+
+    def test_a_day_is_counted_over_processes(self):
+        with Model(self.answer) as model:
             self.write("weir.toml", self.TOML.replace("PORT", str(model.port)))
             program = self.write("paid.weir", self.PROGRAM)
 

@@ -1,9 +1,9 @@
 """Streams in a real Redis, from processes that share nothing but it: writers and readers side by side, killed and cut off, over a Redis
 that is killed, paused and started again. What was acknowledged is there once, in order, and every reader sees all of it.
 """
-import contextlib, os, pathlib, re, shlex, shutil, signal, subprocess, sys, tempfile, threading, unittest
+import contextlib, http.client, json, os, pathlib, re, shlex, shutil, signal, subprocess, sys, tempfile, threading, unittest
 
-from harness import DEADLINE, ROOT, free_port, until
+from harness import DEADLINE, ROOT, Response, Weir, binary, free_port, until
 
 sys.path.insert(0, str(ROOT / "Benchmarks"))
 import redis_store  # noqa: E402
@@ -169,6 +169,81 @@ class Documents(unittest.TestCase):
             for words in (("append", "a", 10, 2), ("wake", "b", 10), ("read", "a")):
                 done = subprocess.run([PEER, words[0], url, *map(str, words[1:])], capture_output=True, text=True, timeout=DEADLINE)
                 self.assertEqual(done.returncode, 0, f"{words}: {done.stdout}{done.stderr}")
+
+
+@unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed (scripts/dependencies --tests)")
+class Servers(unittest.TestCase):
+    """Two servers on one Redis: each knows the runs of both, however often the index begins a new generation."""
+
+    PROGRAM = """
+import std/clock (sleep)
+@post("/v")
+workflow V(n: int) -> int {
+  sleep(if n < 0 then 60000 else 0)
+  return n
+}
+"""
+
+    def test_no_server_makes_another_forget_a_run(self):
+        with tempfile.TemporaryDirectory() as folder, Redis() as redis, contextlib.ExitStack() as stack:
+            redis.wait()
+            pathlib.Path(folder, "v.weir").write_text(self.PROGRAM)
+            store = f"redis://127.0.0.1:{redis.port}"
+
+            def serve():
+                port = free_port()
+                words = ("serve", "--caps", "all", "--store", store, "--port", port, "v.weir")
+                return stack.enter_context(Weir(*words, port=port, cwd=folder).wait_listening())
+
+            a, b = serve(), serve()
+            open_runs, failed = {}, []
+            for server in (a, b):
+                response = Response(server.port, "POST", "/v", {"n": -1}, {"Accept": "text/event-stream"})
+                open_runs[server] = response.headers["run-id"]
+                response.close()
+
+            def work(server):
+                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
+                for number in range(700):
+                    connection.request("POST", "/v", json.dumps({"n": number}), {"Content-Type": "application/json"})
+                    answer = connection.getresponse()
+                    body = answer.read()
+                    if answer.status != 200:
+                        failed.append((answer.status, body))
+
+            threads = [threading.Thread(target=work, args=(server,)) for server in (a, a, a, b, b, b)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(failed, [])
+            generations = redis.ask("ZRANGEBYLEX", "weir:names", "[_weir/runs/", "(_weir/runs0").split()
+            self.assertGreater(max(int(name.rpartition("/")[2]) for name in generations), 1)
+            third = serve()
+            for server in (a, b, third):
+                for owner, run in open_runs.items():
+                    with self.subTest(run=run):
+                        self.assertEqual(Response(server.port, "GET", f"/_weir/runs/{run}").json()["state"], "running")
+                        if server is not owner:
+                            self.assertEqual(Response(server.port, "POST", f"/_weir/runs/{run}/stop").status, 409)
+            for owner, run in open_runs.items():
+                self.assertEqual(Response(owner.port, "POST", f"/_weir/runs/{run}/stop").status, 202)
+                until(lambda: Response(third.port, "GET", f"/_weir/runs/{run}").json()["state"] == "aborted", "its end")
+
+    def test_looking_renews_nothing(self):
+        with tempfile.TemporaryDirectory() as folder, Redis() as redis:
+            redis.wait()
+            pathlib.Path(folder, "v.weir").write_text(self.PROGRAM)
+            store, port = f"redis://127.0.0.1:{redis.port}", free_port()
+            with Weir("serve", "--caps", "all", "--public-streams", "--store", store, "--port", port, "v.weir", port=port, cwd=folder).wait_listening():
+                self.assertEqual(Response(port, "PUT", "/streams/x", b"x", {"Content-Type": "text/plain", "Stream-TTL": "16"}).status, 201)
+            mark = lambda: redis.ask("HGET", "weir:meta:x", "mark").strip()
+            first = mark()
+            until(lambda: int(redis.ask("TIME").split()[0]) * 1000 - int(first) > 3000, "a sixteenth of its time")
+            for words in (("cat", "x"), ("tail", "x"), ("ls",)):
+                done = subprocess.run([str(binary()), "streams", *words, "--store", store], capture_output=True, text=True, timeout=DEADLINE, cwd=folder)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(mark(), first)
 
 
 @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed (scripts/dependencies --tests)")

@@ -1,7 +1,7 @@
 """`weir streams` over real files: pipes, followers, a full disk, a folder that is read-only, writers that are killed at random."""
 import contextlib, hashlib, json, os, pathlib, random, re, resource, shutil, signal, subprocess, tempfile, threading, time, unittest
 
-from harness import DEADLINE, binary, until
+from harness import DEADLINE, Response, Weir, binary, free_port, until
 
 KILLS = int(os.environ.get("WEIR_KILLS", "30"))
 SEED = int(os.environ.get("WEIR_SEED", "1"))
@@ -43,6 +43,17 @@ class Case(unittest.TestCase):
         return done
 
 
+def weir_put(case, name, content_type, body):
+    """Makes a stream by a server, which asks for no kind in particular."""
+    port = free_port()
+    program = pathlib.Path(case.folder) / "app.weir"
+    program.write_text("func main() { () }\n")
+    with Weir("serve", "--caps", "all", "--public-streams", "--store", pathlib.Path(case.folder, ".weir/streams"), "--port", port, program, port=port).wait_listening():
+        answer = Response(port, "PUT", f"/streams/{name}", body, {"Content-Type": content_type})
+        answer.read()
+        return answer.status
+
+
 class Pipes(Case):
     def test_what_goes_in_comes_out(self):
         odd = "é\r\n\n  two  \n\x00\x1b[31m\nlast without an end".encode()
@@ -61,6 +72,12 @@ class Pipes(Case):
         self.assertIn(b"item 2 is no JSON", self.streams("append", "values", "--item", "1", "--item", "{", status=1).stderr)
         self.assertIn(b"application/json", self.streams("append", "values", "--text", "--item", "1", status=1).stderr)
         self.assertEqual(len(self.streams("cat", "values").stdout.splitlines()), 5)
+
+    def test_whatever_says_that_it_is_json_is(self):
+        self.assertEqual(weir_put(self, "odd", "application/vnd.odd+json", b'{"a":1}'), 201)
+        self.streams("append", "odd", "--item", " [1] ")
+        self.assertEqual(self.streams("cat", "odd").stdout, b'{"a":1}\n[1]\n')
+        self.assertIn(b"item 1 is no JSON", self.streams("append", "odd", "--item", "{", status=1).stderr)
 
     def test_acknowledgements_are_positions(self):
         self.assertEqual(self.streams("append", "a", "--item", "x", "--item", "y").stdout, b"2\n")

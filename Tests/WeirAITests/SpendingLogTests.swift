@@ -228,7 +228,7 @@ import WeirTesting
     }
     #expect(answers == 0)
     settle(simulation)
-    #expect(answers == 1 && log.others(of: "p", on: day) == 1 && store.readsAtOnce == 1)
+    #expect(answers == 1 && log.others(of: "p") == 1 && store.readsAtOnce == 1)
     // A write fails while it is read: whoever waits is told, and the next one waits for the same read.
     store.isFailing = true
     log.refresh(on: day) { _ in answers += 1 }
@@ -239,7 +239,28 @@ import WeirTesting
     settle(simulation)
     log.refresh(on: day) { _ in answers += 1 }
     settle(simulation)
-    #expect(answers == 4 && log.others(of: "p", on: day) == 2 && store.readsAtOnce == 1)
+    #expect(answers == 4 && log.others(of: "p") == 2 && store.readsAtOnce == 1)
+  }
+
+  /// Midnight comes while a call is under way: until the new day is read, it costs what the old one did.
+  @Test func aNewDayIsNotFreeUntilItIsRead() throws {
+    let simulation = SimulatedWorld(seed: 1, faults: .calm)
+    let store = FailingStore(simulation.loop)
+    let day = SpendingLog.day(of: simulation.loop.wallClock)
+    SpendingLog(store) { "other" }.add(1, by: "p", on: day)
+    settle(simulation)
+    let log = SpendingLog(store) { "me" }
+    log.turned(to: day)
+    log.refresh(on: day) { _ in }
+    settle(simulation)
+    #expect(log.others(of: "p") == 1)
+    SpendingLog(store) { "other" }.add(0.5, by: "p", on: day + 1)
+    settle(simulation)
+    store.readDelay = .milliseconds(1)
+    log.turned(to: day + 1)
+    #expect(log.others(of: "p") == 1)
+    settle(simulation)
+    #expect(log.others(of: "p") == 0.5)
   }
 
   /// In a store of its own the day is read once; what was spent is still written down before the next call.

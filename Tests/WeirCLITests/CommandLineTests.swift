@@ -1,4 +1,5 @@
 import Testing
+import Weir
 import WeirCore
 import WeirLang
 import WeirRuntime
@@ -36,6 +37,24 @@ import WeirTesting
     ("new hello --template script", ["hello"], [], ["template": "script"]),
     ("fmt --check - a", ["-", "a"], [], ["check": ""]),
   ]
+
+  /// What a run's journal says it was begun with works from any folder.
+  @Test func whatIsRepeatedNamesFilesFromAnyFolder() throws {
+    let line =
+      "run --config my.toml --trace=t/spans.jsonl --token x --store=redis://u:p@h --caps all app.weir --config my.toml --tls-cert /abs.pem"
+    let command = try parse(line).get()
+    let here = Path.absolute("")
+    #expect(
+      RunCommand.repeated(command, ["weir"] + line.split(separator: " ").map(String.init)) == [
+        "run", "--config", here + "/my.toml", "--trace", here + "/t/spans.jsonl", "--caps", "all", here + "/app.weir",
+        "--config", here + "/my.toml", "--tls-cert", "/abs.pem",
+      ])
+    let own = "run --model=app.weir app.weir --config=own app.weir -- --config x"
+    #expect(
+      RunCommand.repeated(try parse(own).get(), ["weir"] + own.split(separator: " ").map(String.init)) == [
+        "run", "--model", "app.weir", here + "/app.weir", "--config", here + "/own",
+      ] + (try parse(own).get().rest))
+  }
 
   @Test func whatIsUnderstood() throws {
     for (line, operands, rest, options) in Self.understood {

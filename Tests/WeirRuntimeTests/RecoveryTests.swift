@@ -21,8 +21,8 @@ import WeirTesting
 
   /// Leaves `count` open runs behind: every third without a journal, the others with one step done.
   private func leave(_ count: Int, in store: any StreamStore) throws {
-    let index = try StreamName("_weir/runs")
-    store.create(index, contentType: RunIndex.contentType) { _ in }
+    let index = try CompactedLog.name(RunIndex.root, 1)
+    store.create(index, contentType: CompactedLog.contentType) { _ in }
     for number in 0..<count {
       let id = "run-\(number)"
       let ticket = try RunTicket(id: id)

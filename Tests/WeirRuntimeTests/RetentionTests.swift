@@ -33,7 +33,7 @@ import WeirTesting
     var names: [String] = []
     bench.store.list(prefix: "", after: nil, limit: 1000) { names = ((try? $0.get()) ?? []).map(\.name.path) }
     bench.settle()
-    return names.filter { $0 != "_weir/runs" }
+    return names.filter { !$0.hasPrefix("_weir/runs/") }
   }
 
   static let served = """

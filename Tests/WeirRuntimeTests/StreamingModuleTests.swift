@@ -217,4 +217,143 @@ import WeirTesting
       bench.output == "19 19 [\(results)] [{failure: \"no seven\", position: 7}] 5\n",
       "\(bench.errors)")
   }
+
+  /// One worker waits for an item when another fails: nothing more is begun, and what comes later is still there.
+  @Test(arguments: ["orders", "orders.map((n) => n)"]) func aFailureEndsTheWaitForTheNextItem(source: String) throws {
+    let bench = try Bench(
+      """
+      import std/streaming (StreamReader, StreamWriter, close, getReadable, getWritable, map, read, streamForEach, write)
+      import std/clock (sleep)
+      import std/task (all)
+      func main() {
+        let writer: StreamWriter[int] = getWritable("orders")
+        _ = writer.write(0)
+        let orders: StreamReader[int] = getReadable("orders")
+        let source = SOURCE
+        _ = all([() => {
+          let done = streamForEach(source, (n) => {
+            println("begins ${n}")
+            sleep(300)
+            if n == 0 then Err("bad") else Ok(n)
+          }, "p", concurrency: 3)
+          println("${done}")
+          println("then ${read(source)}")
+        }, () => {
+          sleep(2000)
+          _ = writer.write(1)
+        }], 0)
+        _ = writer.close()
+      }
+      """.replacing(text: "SOURCE", with: source))
+    bench.instance.run(entryArguments: [])
+    bench.simulation.loop.advance(by: .seconds(1))
+    #expect(bench.output.hasPrefix("begins 0\nErr(ItemFailed(0, \"bad\"))\n"), "\(bench.output)\(bench.errors)")
+    bench.simulation.loop.advance(by: .seconds(5))
+    let rest = source == "orders" ? "then Ok(1)" : "then Err(ReaderClosed)"
+    #expect(bench.output == "begins 0\nErr(ItemFailed(0, \"bad\"))\n\(rest)\n", "\(bench.errors)")
+    #expect(bench.exits == [0])
+  }
+
+  /// Behind the end of a stream that has ended there is its end; behind that of one that has not, it is waited for.
+  @Test func readingPastTheEnd() throws {
+    let bench = try Bench(
+      """
+      import std/streaming (StreamReader, StreamWriter, abort, close, getReadable, getWritable, read, write)
+      import std/clock (sleep)
+      import std/task (all)
+      func main() {
+        let closed: StreamWriter[int] = getWritable("closed")
+        _ = closed.write(1)
+        _ = closed.close()
+        let aborted: StreamWriter[int] = getWritable("aborted")
+        _ = aborted.abort("why")
+        for name in ["closed", "aborted"] {
+          let reader: StreamReader[int] = getReadable(name, startIndex: 5)
+          println("${read(reader)}")
+        }
+        let open: StreamWriter[int] = getWritable("open")
+        _ = open.write(0)
+        let reader: StreamReader[int] = getReadable("open", startIndex: 3)
+        let short: StreamReader[int] = getReadable("open", startIndex: 5)
+        _ = all([() => println("${read(reader)} ${read(reader)}"), () => println("${read(short)}"), () => {
+          for n in 1..4 {
+            sleep(1000)
+            _ = open.write(n)
+          }
+          sleep(1000)
+          _ = open.close()
+        }], 0)
+      }
+      """)
+    bench.instance.run(entryArguments: [])
+    bench.simulation.loop.advance(by: .seconds(2))
+    #expect(bench.output == "Err(StreamEnded(1))\nErr(StreamAborted(\"why\"))\n", "\(bench.output)\(bench.errors)")
+    bench.simulation.loop.advance(by: .seconds(5))
+    #expect(
+      bench.output.hasSuffix("Ok(3) Err(StreamEnded(4))\nErr(StreamEnded(4))\n")
+        || bench.output.hasSuffix("Err(StreamEnded(4))\nOk(3) Err(StreamEnded(4))\n"), "\(bench.output)")
+    #expect(bench.exits == [0])
+  }
+
+  /// What would be another value when it is read back is not kept.
+  @Test(arguments: [
+    ("float", "1e308 * 10.0", "the value has inf"),
+    ("float", "1e308 * 10.0 - 1e308 * 10.0", "nan, and JSON has no such number"),
+    ("{a: [float]}", "{a: [1.0, 1e308 * 10.0]}", "the value has inf"), ("Option[Json]", "Some(JNull)", "Some(JNull)"),
+    ("Json", "deep", "nested more than 512 deep"),
+  ]) func whatJSONCannotHoldIsNotKept(type: String, value: String, why: String) throws {
+    for (what, text) in [
+      ("write", #"let w: StreamWriter[TYPE] = getWritable("x"); println("${w.write(VALUE)}")"#),
+      ("step", #"let x: TYPE = step "s" { VALUE }; println("${x}")"#),
+      ("each", #"println("${streamForEach(ins, (n) => one(VALUE), "e")}")"#),
+    ] {
+      let bench = try Bench(
+        """
+        import std/streaming (StreamReader, StreamWriter, close, getReadable, getWritable, streamForEach, write)
+        import std/json (Json, JArray, JNull)
+        func one(value: TYPE) -> Result[TYPE, string] { Ok(value) }
+        func main() {
+          let i: StreamWriter[int] = getWritable("in")
+          _ = i.write(1)
+          _ = i.close()
+          let ins: StreamReader[int] = getReadable("in")
+          var deep: Json = JNull
+          for _ in 0..513 { deep = JArray([deep]) }
+          \(text)
+        }
+        """.replacing(text: "VALUE", with: value).replacing(text: "TYPE", with: type)
+      ).run()
+      #expect(
+        bench.exits == [1] && bench.errors.contains(text: "NotJSON"),
+        "\(what) \(value): \(bench.output)\(bench.errors)")
+      #expect(bench.errors.contains(text: why), "\(what) \(value): \(bench.errors)")
+      #expect(bench.runs.first { $0.name.path.hasSuffix("/x") }?.tail ?? .start == .start)
+    }
+  }
+
+  /// As deep as a value may be: records of the journal wrap it.
+  @Test func aValueAsDeepAsAllowedIsTakenUpAgain() throws {
+    let text = """
+      import std/json (Json, JArray, JNull, encode)
+      import std/clock (sleep)
+      func main() {
+        let kept: Json = step "deep" {
+          var deep: Json = JNull
+          for _ in 0..512 { deep = JArray([deep]) }
+          println("made")
+          deep
+        }
+        sleep(1000)
+        println("${encode(kept) == encode(kept)}")
+      }
+      """
+    let bench = try Bench(text, store: { SlowStore($0) }, configure: { $0.runID = "r" })
+    bench.run()
+    bench.instance.park(0)
+    bench.settle()
+    let next = try Bench(text, store: { _ in bench.store }, in: bench.simulation, configure: { $0.runID = "r" })
+    next.run()
+    next.simulation.loop.advance(by: .seconds(5))
+    #expect(next.output == "made\ntrue\n" && next.exits == [0], "\(next.output)\(next.errors)")
+  }
 }

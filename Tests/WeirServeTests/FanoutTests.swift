@@ -154,7 +154,7 @@ import WeirTesting
     let bench = try Bench()
     bench.chat()
     bench.finish("run1", [.text("a"), .text("b")])
-    let next = try ServeApplication(ServeConfiguration(), host: bench.host, store: bench.store, loop: bench.loop)
+    let next = ServeApplication(ServeConfiguration(), host: bench.host, store: bench.store, loop: bench.loop)
     let responder = FakeResponder()
     next.handle(
       .init(

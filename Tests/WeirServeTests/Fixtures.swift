@@ -159,6 +159,7 @@ final class ScriptedHost: WorkflowHost {
 
   func stop(run id: String) {
     stopped.append(id)
+    guard started.contains(where: { $0.id == id }) else { return }
     write(id, [.end(.aborted)], ending: .aborted(reason: "stopped"))
   }
 
@@ -265,7 +266,7 @@ struct Bench {
     host = ScriptedHost(routes, store)
     var configuration = ServeConfiguration()
     configure(&configuration)
-    app = try ServeApplication(configuration, host: host, store: store, loop: loop)
+    app = ServeApplication(configuration, host: host, store: store, loop: loop)
   }
 
   @discardableResult

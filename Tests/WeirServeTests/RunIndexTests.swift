@@ -8,16 +8,13 @@ import WeirTesting
 
 /// The index is the first to know of a run and the last to forget it, wherever its process dies.
 @Suite struct RunIndexTests {
-  private static let places = (name("_weir/runs"), name("_weir/runs-copy"))
-  private static func name(_ path: String) -> StreamName { try! StreamName(path) }
-
   private func application(
     _ store: any StreamStore, _ loop: SimulatedLoop, _ limits: RunIndex.Limits = RunIndex.Limits()
-  ) throws -> (ServeApplication, ScriptedHost) {
+  ) -> (ServeApplication, ScriptedHost) {
     var configuration = ServeConfiguration()
     configuration.index = limits
     let host = ScriptedHost([Bench.chat], store)
-    return (try ServeApplication(configuration, host: host, store: store, loop: loop), host)
+    return (ServeApplication(configuration, host: host, store: store, loop: loop), host)
   }
 
   private func start(_ app: ServeApplication) {
@@ -28,13 +25,9 @@ import WeirTesting
       FakeResponder())
   }
 
-  private func runs(in store: any StreamStore) -> Set<String> {
-    var names: [StreamStatus] = []
-    store.list(prefix: "runs/", after: nil, limit: 1000) { names = (try? $0.get()) ?? [] }
-    return Set(names.map { String($0.name.path.dropFirst(5)) })
-  }
+  private func runs(in store: CutStore) -> Set<String> { Set(store.names("runs/")) }
 
-  /// While it is loaded, while it is written anew, and when one of its streams can't be made.
+  /// While it is loaded, while the next generation is made, and when that can't be made.
   @Test(arguments: [false, true]) func noRunIsMadeThatTheNextProcessDoesNotKnow(failsToMake: Bool) throws {
     var limits = RunIndex.Limits()
     limits.runs = 2
@@ -44,69 +37,123 @@ import WeirTesting
       let loop = SimulatedLoop()
       let store = CutStore(loop)
       store.left = calls
-      let (app, _) = try application(store, loop, limits)
+      let (app, _) = application(store, loop, limits)
       app.load()
       for number in 0..<30 {
-        // The first while it is loaded, the others while it is written anew as well.
+        // The first while it is loaded, the others while the next generation is made as well.
         start(app)
         loop.advance(by: .microseconds(number % 4 == 0 ? 50 : 130))
-        if failsToMake, number == 5 { store.refuses = Self.places.0 }
+        store.refusesIndex = failsToMake && (5..<20).contains(number)
       }
       loop.advance(by: .seconds(1))
       isCut = store.left <= 0
       refused += store.refusedCount
       store.left = .max
-      store.refuses = nil
-      let (next, _) = try application(store, loop, limits)
+      let (next, _) = application(store, loop, limits)
       next.load()
       loop.advance(by: .seconds(1))
       let lost = runs(in: store).subtracting(next.index.open.map(\.id))
       #expect(lost.isEmpty, "died after \(calls) calls: \(lost.sorted())")
-      if !isCut { #expect(calls > 60 && runs(in: store).count == 30) }
+      if !isCut { #expect(calls > 60 && (failsToMake || runs(in: store).count == 30)) }
     }
     #expect(!isCut && (refused > 0) == failsToMake)
   }
 
-  /// The stream was deleted and can't be made again: the copy has everything, and goes on.
-  @Test func aStreamThatCannotBeMadeAnewLeavesItsCopy() throws {
+  /// The last generation is closed and the next one can't be made: nothing is begun, and nothing is forgotten.
+  @Test func aGenerationThatCannotBeMadeIsMadeLater() throws {
     var limits = RunIndex.Limits()
     limits.runs = 2
     let loop = SimulatedLoop()
     let store = CutStore(loop)
-    let (app, host) = try application(store, loop, limits)
+    let (app, host) = application(store, loop, limits)
     app.load()
     loop.advance(by: .seconds(1))
-    for _ in 0..<8 {
+    for number in 0..<30 {
+      store.refusesIndex = (5..<20).contains(number)
       start(app)
       loop.advance(by: .seconds(1))
     }
-    store.refuses = Self.places.0
-    for _ in 0..<8 {
-      start(app)
-      loop.advance(by: .seconds(1))
-    }
-    #expect(store.refusedCount > 0 && host.started.count == 16 && runs(in: store).count == 16)
-    #expect(!store.has(Self.places.0) && store.has(Self.places.1))
-    for _ in 0..<2 {
-      let (next, _) = try application(store, loop, limits)
-      next.load()
-      loop.advance(by: .seconds(1))
-      #expect(next.index.open.count == 16)
-    }
-    // When it can be made, it is.
-    store.refuses = nil
-    let (next, _) = try application(store, loop, limits)
+    // Begun up to the end of the first generation, and from the second on.
+    #expect(store.refusedCount > 0 && host.started.count == 30 && (15..<28).contains(runs(in: store).count))
+    #expect(store.names("_weir/runs/").count == 1, "old generations go: \(store.names("_weir/runs/"))")
+    let (next, _) = application(store, loop, limits)
     next.load()
     loop.advance(by: .seconds(1))
-    #expect(next.index.open.count == 16 && store.has(Self.places.0) && !store.has(Self.places.1))
+    #expect(Set(next.index.open.map(\.id)) == runs(in: store))
+  }
+
+  /// A store in memory that was full has let it go: what is remembered is written anew.
+  @Test func anIndexThatTheStoreLetGoIsMadeAgain() throws {
+    let loop = SimulatedLoop()
+    let store = CutStore(loop)
+    let (app, _) = application(store, loop)
+    for _ in 0..<3 { start(app) }
+    loop.advance(by: .seconds(1))
+    for name in store.names("_weir/runs/") { store.delete(try StreamName("_weir/runs/\(name)")) { _ in } }
+    start(app)
+    loop.advance(by: .seconds(1))
+    let (next, _) = application(store, loop)
+    next.load()
+    loop.advance(by: .seconds(1))
+    #expect(next.index.open.count == 4)
+  }
+
+  /// What is accepted from outside is read back: records wrap it.
+  @Test func argumentsAsDeepAsAcceptedAreReadBack() throws {
+    let deep = (0..<JSONParser.depthLimit - 1).reduce(JSONValue.null) { value, _ in .array([value]) }
+    let arguments = [JSONMember("deep", deep)]
+    _ = try JSONValue.parse(JSONValue.object(arguments).encoded())
+    #expect(throws: JSONFailure.self) { try JSONValue.parse(JSONValue.array([deep, [deep]]).encoded()) }
+    let bench = try Bench()
+    let run = RunIndex.Run(
+      id: "deep", workflow: "Chat", stream: try RunTicket.stream(forRun: "deep"), arguments: arguments, session: nil,
+      startedAt: 0)
+    bench.app.index.add(run) { #expect($0 == nil) }
+    let next = ServeApplication(ServeConfiguration(), host: bench.host, store: bench.store, loop: bench.loop)
+    next.load()
+    #expect(next.index.runs == [run])
+  }
+
+  /// It is told once, and is there for a version that can read it.
+  @Test func aRecordThatCannotBeReadIsToldAndKept() throws {
+    let loop = SimulatedLoop()
+    let store = CutStore(loop)
+    var limits = RunIndex.Limits()
+    limits.runs = 2
+    func index(_ complaints: @escaping (String) -> Void) -> RunIndex {
+      RunIndex(store, limits, loop: loop, isUnderWay: { _ in false }, complain: complaints)
+    }
+    func add(_ ids: [String], to index: RunIndex) throws {
+      for id in ids {
+        let stream = try RunTicket.stream(forRun: id)
+        index.add(RunIndex.Run(id: id, workflow: "W", stream: stream, arguments: [], session: nil, startedAt: 0)) { _ in
+        }
+        loop.advance(by: .milliseconds(10))
+      }
+    }
+    let first = index { Issue.record("\($0)") }
+    try add(["a"], to: first)
+    let name = try StreamName("_weir/runs/\(try #require(store.names("_weir/runs/").first))")
+    store.append(name, [Array("{\"id\":".utf8), Array("{\"later\":1}".utf8)], ending: nil) { _ in }
+    try add(["b"], to: first)
+    for life in 0..<2 {
+      var complaints: [String] = []
+      let next = index { complaints.append($0) }
+      next.catchUp { _ in }
+      loop.advance(by: .seconds(1))
+      #expect(complaints.count == 1 && complaints.first?.contains("at position") == true, "\(complaints)")
+      #expect(next.open.map(\.id).starts(with: ["a", "b"]))
+      // Through generations.
+      try add((0..<40).map { "r\(life)-\($0)" }, to: next)
+    }
   }
 
   /// What can't be written down is not begun.
   @Test func aRunThatCannotBeRegisteredIsNotMade() throws {
     let loop = SimulatedLoop()
     let store = CutStore(loop)
-    let (app, _) = try application(store, loop)
-    store.refuses = Self.places.0
+    let (app, _) = application(store, loop)
+    store.refusesIndex = true
     let responder = FakeResponder()
     app.handle(
       HTTPRequest(
@@ -114,7 +161,7 @@ import WeirTesting
         body: Array(#"{"message":"hi"}"#.utf8), peer: SocketAddress(host: "127.0.0.1", port: 50000)), responder)
     loop.advance(by: .seconds(1))
     #expect(responder.status == 503 && app.index.count == 0 && runs(in: store).isEmpty, "\(responder.text)")
-    store.refuses = nil
+    store.refusesIndex = false
     start(app)
     loop.advance(by: .seconds(1))
     #expect(app.index.count == 1 && runs(in: store).count == 1)
@@ -140,7 +187,7 @@ import WeirTesting
 
   @Test func whatIsRememberedIsBoundedByTheRunsThatAre() throws {
     let loop = SimulatedLoop()
-    let index = try RunIndex(CutStore(loop), RunIndex.Limits())
+    let index = RunIndex(CutStore(loop), RunIndex.Limits(), loop: loop) { _ in false }
     for number in 0..<20_000 {
       let id = "run\(number)"
       index.add(
@@ -159,13 +206,14 @@ import WeirTesting
 }
 
 /// A store in memory that answers 100 µs later, does nothing any more after a number of calls, as when its process dies, and can
-/// refuse to make one stream.
+/// refuse to make the index's streams.
 private final class CutStore: StreamStore {
   private let inner: MemoryStreamStore
   private let loop: SimulatedLoop
   /// Calls that it still does; the last of them is not answered.
   var left = Int.max
-  var refuses: StreamName?
+  /// Of the index.
+  var refusesIndex = false
   private(set) var refusedCount = 0
 
   init(_ loop: SimulatedLoop) {
@@ -173,10 +221,11 @@ private final class CutStore: StreamStore {
     self.loop = loop
   }
 
-  func has(_ name: StreamName) -> Bool {
-    var isThere = false
-    inner.status(name) { if case .success = $0 { isThere = true } }
-    return isThere
+  /// Behind the prefix. For the test itself.
+  func names(_ prefix: String) -> [String] {
+    var names: [StreamStatus] = []
+    inner.list(prefix: prefix, after: nil, limit: 1000) { names = (try? $0.get()) ?? [] }
+    return names.map { String($0.name.path.dropFirst(prefix.utf8.count)) }
   }
 
   private func call<T>(_ answer: @escaping Answer<T>, _ perform: (@escaping Answer<T>) -> Void) {
@@ -188,8 +237,7 @@ private final class CutStore: StreamStore {
 
   func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping Answer<StreamStatus>) {
     call(answer) { told in
-      // What is there can be found.
-      guard name == refuses, !has(name) else { return inner.create(name, creation, told) }
+      guard refusesIndex, name.path.hasPrefix("_weir/runs/") else { return inner.create(name, creation, told) }
       refusedCount += 1
       told(.failure(.full("no room")))
     }
@@ -205,8 +253,7 @@ private final class CutStore: StreamStore {
   }
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { inner.watch(name, wake) }
   func delete(_ name: StreamName, _ answer: @escaping Answer<Void>) { call(answer) { inner.delete(name, $0) } }
-  /// For the test itself.
   func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
-    inner.list(prefix: prefix, after: after, limit: limit, answer)
+    call(answer) { inner.list(prefix: prefix, after: after, limit: limit, $0) }
   }
 }

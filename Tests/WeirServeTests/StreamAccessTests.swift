@@ -241,7 +241,7 @@ import WeirWire
     let store = MemoryStreamStore(loop: bench.loop, limits: limits)
     var configuration = ServeConfiguration()
     configuration.publicStreams = true
-    let app = try ServeApplication(configuration, host: bench.host, store: store, loop: bench.loop)
+    let app = ServeApplication(configuration, host: bench.host, store: store, loop: bench.loop)
     let responder = FakeResponder()
     app.handle(
       HTTPRequest(

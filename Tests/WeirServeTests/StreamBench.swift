@@ -34,7 +34,7 @@ struct StreamBench {
     let subscriptions = try options.map {
       try Subscriptions($0, store: observed, world: simulation.world) { simulation.trace.note($0) }
     }
-    app = try ServeApplication(
+    app = ServeApplication(
       configuration, host: host, store: options == nil ? store : observed, loop: simulation.loop,
       subscriptions: subscriptions)
     if subscriptions != nil {

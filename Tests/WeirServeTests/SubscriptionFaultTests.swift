@@ -195,7 +195,7 @@ import WeirTesting
 
   @Test func severalServersShareThem() throws {
     let bench = try pulling()
-    let other = try ServeApplication(
+    let other = ServeApplication(
       bench.app.configuration, host: bench.host, store: bench.app.store, loop: bench.loop,
       subscriptions: bench.app.subscriptions)
     var loaded = 0

@@ -46,7 +46,7 @@ import WeirTesting
       let world = simulation.world
       store = MemoryStreamStore(loop: world.loop)
       host = ScriptedHost([Bench.chat], store)
-      let app = try ServeApplication(ServeConfiguration(), host: host, store: store, loop: world.loop)
+      let app = ServeApplication(ServeConfiguration(), host: host, store: store, loop: world.loop)
       self.app = app
       server = HTTPServer(world: world) { app.handle($0, $1) }
       try server.listen(SocketAddress(host: "127.0.0.1", port: 8080))

@@ -1,6 +1,8 @@
 import Foundation
 import Synchronization
 import Testing
+import WeirCore
+import WeirStore
 
 @testable import Weir
 
@@ -24,6 +26,12 @@ import Testing
     try? FileManager.default.removeItem(atPath: copy)
     try FileManager.default.copyItem(atPath: folder, toPath: copy)
     return copy
+  }
+
+  /// A task that is cut off.
+  private func untilCancelled() async throws {
+    for await _ in AsyncStream.makeStream(of: Void.self).stream {}
+    try Task.checkCancellation()
   }
 
   private func code(_ body: () async throws -> Void) async -> String {
@@ -355,6 +363,75 @@ import Testing
         await code { _ = try await step.forEach(silent, name: "e", concurrency: 2) { (_: Int) -> Int in throw Lost() } }
           == "item 0 failed: the model went away")
     }
+  }
+
+  /// An item that is cut off has not failed: no policy goes on with the next one.
+  @Test(arguments: [ForEachPolicy.stop, .skip, .collect]) func aCancelledForEachBeginsNothingMore(
+    policy: ForEachPolicy
+  ) async throws {
+    let store = await DurableStore.memory()
+    let begun = Mutex(0)
+    let isBegun = AsyncStream.makeStream(of: Void.self)
+    let task = Task {
+      try await store.workflow("w") { step in
+        try await step.forEach(Numbers(0..<100), name: "a", concurrency: 2, onError: policy) { n in
+          begun.withLock { $0 += 1 }
+          isBegun.continuation.yield()
+          try await untilCancelled()
+          return n
+        }
+      }
+    }
+    var turns = isBegun.stream.makeAsyncIterator()
+    for _ in 0..<2 { await turns.next() }
+    task.cancel()
+    #expect(await code { _ = try await task.value } == "the task was cancelled")
+    #expect(begun.withLock { $0 } == 2)
+  }
+
+  /// What an ended workflow has kept goes when nobody uses it; of one that has not ended, nothing.
+  @Test func whatEndedIsKeptForSoLong() async throws {
+    try await withFolder { folder in
+      let store = try await DurableStore.open(directory: folder, keep: .seconds(3600))
+      func write(_ step: WorkflowStep) async throws {
+        try await step.writable(of: Int.self).write(1)
+        try await step("s") { 1 }
+      }
+      try await store.workflow("whole", write)
+      _ = try? await store.workflow("failed") { step in
+        try await write(step)
+        throw Lost()
+      }
+      let open = Task {
+        try await store.workflow("open") { step in
+          try await write(step)
+          try await untilCancelled()
+        }
+      }
+      let seen = try await store.reader(of: Int.self, workflow: "open")
+      _ = try await seen.read()
+      try await store.close()
+      open.cancel()
+      _ = try? await open.value
+      let history = RunHistory(StoreOptions(.folder(folder)))
+      for id in ["whole", "failed"] {
+        let run = try history.run(id)
+        #expect(run.ending != nil && run.streams.map(\.lifetime) == [.idle(seconds: 3600)], "\(id): \(run.streams)")
+      }
+      #expect(try history.run("open").streams.map(\.lifetime) == [nil])
+      // Newest first, and what cannot be read is shown.
+      var all: [String] = []
+      try history.visit { all.append($0.id) }
+      #expect(Set(all) == ["whole", "failed", "open"])
+    }
+  }
+
+  /// Whatever JSON they hold.
+  @Test func streamsOfJSONByAnotherNameAreRead() throws {
+    let item = Array(#"{"token":"a","score":1}"#.utf8)
+    #expect(
+      try StreamItemForm.item(item, "application/vnd.weir.run+json", as: Scored.self) == Scored(token: "a", score: 1))
+    #expect(throws: (any Error).self) { try StreamItemForm.item(item, "application/cbor", as: Scored.self) }
   }
 
   // MARK: Hostile and unlucky

@@ -102,7 +102,16 @@ final class Lowering {
   func shape(_ type: Type, of name: String, _ place: Span, _ span: Span) -> Core {
     guard let item = type.shapeArgument else { return Core(.literal(.unit), span) }
     let shape = shapes.shape(item)
-    if shape.hasNoJSON { checker.report(noJSON(name, item, place)) }
+    if shape.hasNoJSON {
+      checker.report(noJSON(name, item, place))
+    } else if shape.hasOptionOfNull {
+      checker.report(
+        Diagnostic(
+          "E0348", "`\(name)` keeps values as JSON, and some of \(TypePrinter.text(item)) are the same there",
+          at: place,
+          notes: ["None is null, and so is Some of what is null itself"],
+          hint: "say it with a type of your own, such as `type Found = Nothing | Value(int?)`"))
+    }
     let known = toldShapes.firstIndex(of: shape)
     if known == nil { toldShapes.append(shape) }
     return Core(.literal(.int(known ?? toldShapes.count - 1)), span)

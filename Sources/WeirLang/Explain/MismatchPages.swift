@@ -411,7 +411,8 @@ extension ErrorPage {
 
     === E0348 a value that JSON cannot hold, or whose type is not known
     What is kept (items of a durable stream, results of steps) is kept as JSON and read back as a value of its type, so the type
-    must be known at that place, and it must have such a form: functions, connections and streams have none.
+    must be known at that place, and it must have such a form: functions, connections and streams have none, and of an option of
+    what is null itself (`Option[unit]`, an option of an option) nobody could tell `Some(None)` from `None`.
     --- wrong
     import std/json (decodeAs)
 

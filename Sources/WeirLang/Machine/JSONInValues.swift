@@ -153,8 +153,8 @@ extension Value {
   private static func join(_ path: String, _ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
   /// As a JSON tree; nesting deeper than a parser would take back is a trap.
-  package func jsonValue(_ names: ProgramNames) throws(Trap) -> JSONValue {
-    let text = try json(names)
+  package func jsonValue(_ names: ProgramNames, _ care: JSONCare = .finite) throws(Trap) -> JSONValue {
+    let text = try jsonBytes(names, care)
     do throws(JSONFailure) {
       return try JSONValue.parse(text)
     } catch {
@@ -192,6 +192,17 @@ extension TypeShape {
     case .tuple(let items), .sum(_, let items): items.contains(where: \.hasNoJSON)
     case .record(let fields): fields.contains { $0.shape.hasNoJSON }
     case .unit, .bool, .int, .float, .string, .bytes, .json: false
+    }
+  }
+
+  /// Somewhere in it is an option of what is null itself: `Some(None)` and `None` are the same in JSON.
+  var hasOptionOfNull: Bool {
+    switch self {
+    case .option(.unit), .option(.option): true
+    case .list(let item), .option(let item), .map(_, let item): item.hasOptionOfNull
+    case .tuple(let items), .sum(_, let items): items.contains(where: \.hasOptionOfNull)
+    case .record(let fields): fields.contains { $0.shape.hasOptionOfNull }
+    case .unit, .bool, .int, .float, .string, .bytes, .json, .stream, .opaque, .parameter: false
     }
   }
 

@@ -90,26 +90,48 @@ extension Value {
     }
   }
 
-  /// Compact JSON. Functions and handles have none: a trap. NaN and infinities become null, as in JavaScript.
-  package func json(_ names: ProgramNames) throws(Trap) -> String {
+  /// What becomes of values that JSON cannot say.
+  package enum JSONCare {
+    /// NaN and infinities are null, as in JavaScript.
+    case lenient
+    /// They are a trap.
+    case finite
+    /// So is whatever would not be the same value when it is read back: `Some` of what is null would be `None`, and what is
+    /// nested deeper than a parser goes would be nothing.
+    case kept
+  }
+
+  /// Compact JSON. Functions and handles have none: a trap.
+  package func json(_ names: ProgramNames, _ care: JSONCare = .lenient) throws(Trap) -> String {
+    String(decoding: try jsonBytes(names, care), as: UTF8.self)
+  }
+
+  package func jsonBytes(_ names: ProgramNames, _ care: JSONCare) throws(Trap) -> [UInt8] {
     var out: [UInt8] = []
     var pending: [Piece] = [.value(self)]
     while let piece = pending.popLast() {
       switch piece {
       case .text(let text): JSONWriter.append(raw: text, to: &out)
       case .name(let name): JSONWriter.append(string: name, to: &out)
-      case .value(let value): try value.encode(names, &out, &pending)
+      case .value(let value): try value.encode(names, care, &out, &pending)
       }
     }
-    return String(decoding: out, as: UTF8.self)
+    if care == .kept, JSONParser.isTooDeep(out) {
+      throw Trap("NotJSON", "the value is nested more than \(JSONParser.depthLimit) deep: it could not be read back")
+    }
+    return out
   }
 
-  private func encode(_ names: ProgramNames, _ out: inout [UInt8], _ pending: inout [Piece]) throws(Trap) {
+  private func encode(
+    _ names: ProgramNames, _ care: JSONCare, _ out: inout [UInt8], _ pending: inout [Piece]
+  ) throws(Trap) {
     switch self {
     case .unit: JSONWriter.append(raw: "null", to: &out)
     case .bool(let b): JSONWriter.append(raw: b ? "true" : "false", to: &out)
     case .int(let i): JSONWriter.append(i, to: &out)
-    case .float(let d): JSONWriter.append(.double(d), to: &out)
+    case .float(let d):
+      if care != .lenient, !d.isFinite { throw Trap("NotJSON", "the value has \(d), and JSON has no such number") }
+      JSONWriter.append(.double(d), to: &out)
     case .string(let s): JSONWriter.append(string: s, to: &out)
     case .bytes(let bytes): JSONWriter.append(string: Base64.encode(bytes), to: &out)
     case .tag(let tag):
@@ -120,6 +142,11 @@ extension Value {
       }
     case .variant(let tag, let fields):
       if tag.type == TypeTag.option.id || tag.type == TypeTag.json.id {
+        if care == .kept, tag.type == TypeTag.option.id, fields[0].isNullInJSON {
+          throw Trap(
+            "NotJSON", "the value has \(shown(names)), which is null as JSON and would be read back as None",
+            hint: "say the same with a type of your own")
+        }
         pending.append(.value(fields[0]))
         return
       }
@@ -144,6 +171,14 @@ extension Value {
     case .cell(let box): pending.append(.value(box[0]))
     case .function, .handle:
       throw Trap("NotJSON", "\(shown(names)) cannot be written as JSON")
+    }
+  }
+
+  private var isNullInJSON: Bool {
+    switch self {
+    case .unit: true
+    case .tag(let tag): tag == TypeTag.option[1] || tag == TypeTag.json[0]
+    default: false
     }
   }
 

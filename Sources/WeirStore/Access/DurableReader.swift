@@ -150,6 +150,8 @@ package final class DurableReader {
   private func received(_ result: Result<StreamBatch, StoreFailure>) {
     if isClosed { return }
     switch result {
+    // It may come to be as long, unless it has ended.
+    case .failure(.beyondTail): access.store.status(name) { [weak self] result in self?.learnedShort(result) }
     case .failure(let failure): end(.store(failure))
     case .success(let batch):
       tail.answered(batch)
@@ -158,13 +160,28 @@ package final class DurableReader {
       items = batch.items[...]
       if told != nil, let item = items.popFirst() { return answer(.success(took(item))) }
       if batch.items.isEmpty, let ending = batch.ending {
-        switch ending {
-        case .closed: end(.ended(finalPosition: batch.next.value))
-        case .aborted(let reason): end(.aborted(reason: reason))
-        }
+        end(ending, at: batch.next)
       } else {
         ask()
       }
+    }
+  }
+
+  private func learnedShort(_ result: Result<StreamStatus, StoreFailure>) {
+    if isClosed { return }
+    switch result {
+    case .failure(let failure): end(.store(failure))
+    case .success(let status):
+      if let ending = status.ending, status.tail.value < position { return end(ending, at: status.tail) }
+      tail.answered(reachedTail: status.ending == nil && status.tail.value <= position)
+      ask()
+    }
+  }
+
+  private func end(_ ending: StreamEnding, at tail: Offset) {
+    switch ending {
+    case .closed: end(.ended(finalPosition: tail.value))
+    case .aborted(let reason): end(.aborted(reason: reason))
     }
   }
 }

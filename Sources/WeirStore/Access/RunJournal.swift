@@ -112,7 +112,7 @@ package final class RunJournal {
   }
 
   private func take(_ bytes: [UInt8]) -> Bool {
-    guard let entry = try? JSONValue.parse(bytes) else { return false }
+    guard let entry = try? JSONValue.parse(own: bytes) else { return false }
     if let begun = entry["begun"] {
       self.begun = begun
       isResumed = true

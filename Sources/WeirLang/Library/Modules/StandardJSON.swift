@@ -18,7 +18,7 @@ extension LibraryModule {
         export extern func decodeAs[a](text: string, shape: Shape[a]) -> Result[a, string]
         /// Reads one JSON text; the error says what is wrong and where.
         export extern func decode(text: string) -> Result[Json, string]
-        /// Any value as compact JSON: records are objects, None is null, Some(x) is x.
+        /// Any value as compact JSON: records are objects, None is null, Some(x) is x; NaN and infinities are null.
         export extern func encode[a](value: a) -> string
         /// Any value as a document.
         export extern func toJson[a](value: a) -> Json
@@ -91,7 +91,7 @@ extension LibraryModule {
       },
       raw("encode", arity: 1) { arguments, context in .value(.string(try arguments[0].json(context.names))) },
       raw("toJson", arity: 1) { arguments, context in
-        .value(JSONInValues.value(try arguments[0].jsonValue(context.names)))
+        .value(JSONInValues.value(try arguments[0].jsonValue(context.names, .lenient)))
       },
       raw("decodeAs", arity: 2) { arguments, context in
         let text = try arguments.get(0, as: String.self)
