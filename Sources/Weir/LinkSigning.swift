@@ -20,23 +20,41 @@ package enum LinkSigning {
     }
   }
 
-  /// Another secret beside that of the links: what webhooks are signed with.
-  package static let webhookFile = "webhook-key"
-
   /// The secret of a store. `mayMake`: one is made where there is none, with the folder; else the answer is nil then.
   package static func secret(
     in store: StoreOptions, mayMake: Bool, file name: String = LinkSecret.fileName
-  ) throws -> [UInt8]? {
+  ) throws(DiskFailure) -> [UInt8]? {
     guard case .folder(let path) = store.choice else { return nil }
     let file = path + "/" + name
     guard mayMake || HostProcess.isFile(file) else { return nil }
     let result: Result<[UInt8], DiskFailure> = Awaited.value { world, answer in
       StoreChoice.makeFolders(above: file, world.disk) { failure in
         if let failure { return answer(.failure(failure)) }
-        LinkSecret.open(name, directory: path, disk: world.disk, random: world.random, answer)
+        LinkSecret.open(
+          name, directory: path, disk: world.disk, random: world.random, loop: world.loop, answer)
       }
     }
     return try result.get()
+  }
+
+  /// What a store's subscriptions are signed with: `webhook-key`, and `wake-key`, so that replacing the first leaves the tokens of
+  /// those at work good. Whoever replaces it leaves the one before as `webhook-key.old`. Nil: there are none, or they are not kept.
+  package static func subscriptionKeys(
+    in store: StoreOptions, mayMake: Bool
+  ) throws(DiskFailure) -> SubscriptionKeys? {
+    guard case .folder(let path) = store.choice,
+      let webhooks = try secret(in: store, mayMake: mayMake, file: "webhook-key"),
+      let tokens = try secret(in: store, mayMake: mayMake, file: "wake-key")
+    else { return nil }
+    var old: [UInt8]?
+    let file = path + "/webhook-key.old"
+    if HostProcess.isFile(file) {
+      let result: Result<[UInt8], DiskFailure> = Awaited.value { world, answer in
+        world.disk.read(file, limit: 1024, answer)
+      }
+      old = try result.get()
+    }
+    return SubscriptionKeys(webhooks: webhooks, oldWebhooks: old, tokens: tokens)
   }
 
   /// The address below a server for whoever may use one stream and nothing else, until then.

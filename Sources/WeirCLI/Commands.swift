@@ -44,6 +44,7 @@ enum Commands {
     .init(
       "subscriptions", "let whoever may write streams subscribe to them: webhooks and pull-wake (docs/subscriptions.md)"
     ),
+    .init("local-webhooks", "webhooks may be on this machine: http://localhost and http://127.0.0.1 too"),
     .init("streams-root", value: "PATH", "serve streams below this path as well as below /streams"),
     .init(
       "long-poll-timeout", value: "TIME", "how long a request waits for something to come to a stream (default 25s)"),

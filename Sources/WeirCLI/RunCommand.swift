@@ -87,8 +87,7 @@ enum RunCommand {
       if options.server.serve.subscriptions {
         // A program's `main` may serve as well; a workflow's run alone does not.
         let mayServe = if case .resume = mode { false } else { true }
-        options.server.serve.webhookSeed = try LinkSigning.secret(
-          in: store, mayMake: mayServe, file: LinkSigning.webhookFile)
+        options.server.serve.subscriptionKeys = try LinkSigning.subscriptionKeys(in: store, mayMake: mayServe)
       }
       return try ProgramRun(file, project: project, options: options, store: store, color: color).run(
         mode, arguments, granted: granted)

@@ -15,6 +15,7 @@ enum ServerFlags {
     options.serve.publicStreams = command.has("public-streams")
     options.serve.token = command["token"]
     options.serve.subscriptions = command.has("subscriptions")
+    options.serve.localWebhooks = command.has("local-webhooks")
     if !isResumed, options.serve.subscriptions, options.serve.token == nil, !options.serve.publicStreams {
       throw UsageFailure(
         "--subscriptions needs --token or --public-streams: whoever may write streams may subscribe",

@@ -348,6 +348,8 @@ package enum DiskMode: Sendable {
   case read, readWrite, create, append
   /// Empty, whatever was there, and for its owner alone.
   case secret
+  /// The same, unless there is one: `.exists`.
+  case newSecret
   /// Made if it is not there, and held against every other process until it is closed: `.other` when one has it.
   case lock
 }

@@ -14,14 +14,14 @@ final class OpenFile: Sendable {
       switch mode {
       case .read: O_RDONLY
       case .readWrite: O_RDWR
-      case .create: O_RDWR | O_CREAT | O_EXCL
+      case .create, .newSecret: O_RDWR | O_CREAT | O_EXCL
       case .append: O_RDWR | O_CREAT | O_APPEND
       // Emptied once it is known to be a file, and nobody else's to read.
       case .secret: O_RDWR | O_CREAT
       case .lock: O_RDWR | O_CREAT
       }
     // Without O_NONBLOCK the open of a FIFO would hold a thread until somebody writes to it.
-    let fd = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, mode == .secret ? 0o600 : 0o666)
+    let fd = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, mode == .secret || mode == .newSecret ? 0o600 : 0o666)
     if fd < 0 { throw DiskFailure.of(errno, path) }
     self.path = path
     descriptor = fd

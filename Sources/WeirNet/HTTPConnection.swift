@@ -200,7 +200,8 @@ final class HTTPConnection: ByteStreamHandler {
   func respond(status: Int, headers: [HTTPField], body: [UInt8]) {
     if isStreaming { return abort() }  // two answers to one request: never a complete one
     let isBodyless = Self.isBodyless(status)
-    appendHead(status, headers, isBodyless ? .none : .length(body.count))
+    // Whoever answers HEAD without the body of GET does not know its length.
+    appendHead(status, headers, isBodyless || isHead && body.isEmpty ? .none : .length(body.count))
     if !isHead, !isBodyless { output.append(contentsOf: body) }
     answered()
   }

@@ -124,7 +124,7 @@ struct RedisReply {
 
   // MARK: Longer answers
 
-  /// Tail, ending and reason, then time and bytes of each item.
+  /// Tail, ending, reason and when it was made, then time and bytes of each item.
   static func batch(_ value: RESPValue, from offset: Offset, _ address: RedisAddress) throws(StoreFailure)
     -> StreamBatch
   {
@@ -132,14 +132,15 @@ struct RedisReply {
     guard parts[0].text == "ok" else {
       throw try RedisReply(list: value, try StreamName(parts[1].text ?? ""), address).failure()
     }
-    guard parts.count >= 4, parts.count % 2 == 0, let tail = parts[1].text.flatMap(count),
-      offset.value <= tail, parts.count / 2 - 2 <= tail - offset.value
+    guard parts.count >= 5, parts.count % 2 == 1, let tail = parts[1].text.flatMap(count),
+      let createdAt = parts[4].text.flatMap({ Int64($0) }), offset.value <= tail,
+      parts.count / 2 - 2 <= tail - offset.value
     else {
       throw odd(address)
     }
     var items: [StreamItem] = []
     items.reserveCapacity(parts.count / 2 - 2)
-    for index in stride(from: 4, to: parts.count, by: 2) {
+    for index in stride(from: 5, to: parts.count, by: 2) {
       guard case .bulk(let digits) = parts[index], case .bulk(let bytes) = parts[index + 1] else { throw odd(address) }
       items.append(StreamItem(bytes: bytes, time: number(digits)))
     }
@@ -147,7 +148,7 @@ struct RedisReply {
     let isAtTail = next.value == tail
     return StreamBatch(
       items: items, next: next, ending: isAtTail ? StreamEnding(parts[2].text ?? "", parts[3].text ?? "") : nil,
-      reachedTail: isAtTail && !items.isEmpty)
+      createdAt: createdAt, reachedTail: isAtTail && !items.isEmpty)
   }
 
   /// Of digits alone.

@@ -97,6 +97,8 @@ private enum Lua {
       -- With its last fork a stream that is gone goes, and so on up the chain.
       while true do
         redis.call('UNLINK', meta(n), items(n))
+        -- For the next one of that name, should it be made in the same millisecond.
+        if tonumber(m.made) >= now then redis.call('SET', P .. 'made:' .. n, m.made, 'PX', 60000) end
         if not m.from then return version end
         n = m.from
         local left = redis.call('HINCRBY', meta(n), 'kids', -1)
@@ -143,6 +145,9 @@ private enum Lua {
     end
     local function essence(type)
       return string.lower(string.match(string.match(type, '^[^;]*'), '^ *(.-)[ \\t]*$'))
+    end
+    local function holdsJSON(type)
+      return essence(type) == 'application/json' or string.sub(essence(type), -5) == '+json'
     end
 
     """
@@ -209,7 +214,7 @@ private enum Lua {
       at = ARGV[11] == '' and source.tail or ARGV[11]
       base = tonumber(at)
       if base > tail then return done('beyond', from, source.tail) end
-      if sub > 0 and essence(source.type) == 'application/json' then
+      if sub > 0 and holdsJSON(source.type) then
         if sub > tail - base then return done('fewItems', from, at, ARGV[12]) end
         base = base + sub
       elseif sub > 0 then
@@ -240,7 +245,9 @@ private enum Lua {
       redis.call('HINCRBY', meta(ARGV[10]), 'kids', 1)
       use(ARGV[10], source)
     end
-    m = {type = type, made = stamp, tail = text(tail)}
+    local before = redis.call('GET', P .. 'made:' .. name)
+    local made = before and tonumber(before) >= now and text(before + 1) or stamp
+    m = {type = type, made = made, tail = text(tail)}
     if idle ~= '' then m.idle, m.mark = idle, stamp end
     if over ~= '' then m['until'] = over end
     if source then
@@ -368,7 +375,7 @@ private enum Lua {
     return done('deleted', remove(name, m))
     """
 
-  /// 4 offset · 5 byte limit · 6 item limit · 7 whether reading is a use. Answers: tail, ending, reason, then time and bytes of each item.
+  /// 4 offset · 5 byte limit · 6 item limit · 7 whether reading is a use. Answers: tail, ending, reason, when it was made, then time and bytes of each item.
   static let read = """
     local m = living(name)
     if not m then return {'notFound', name} end
@@ -383,7 +390,7 @@ private enum Lua {
       local found = redis.call('HMGET', meta(owner), 'base', 'from')
       base, source = tonumber(found[1] or 0), found[2]
     end
-    local out = {'ok', m.tail, m['end'] or '', m.why or ''}
+    local out = {'ok', m.tail, m['end'] or '', m.why or '', m.made}
     local at, size, count, chunk = from, 0, 0, 64
     local limit, most = tonumber(ARGV[5]), tonumber(ARGV[6])
     while at < upper and (count == 0 or size < limit and count < most) do

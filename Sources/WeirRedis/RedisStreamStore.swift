@@ -241,7 +241,7 @@ package final class RedisStreamStore: StreamStore {
     let stamp = append.producer
     let words =
       Self.words(append.ending) + [
-        append.contentType ?? "", stamp.map { "=" + $0.id } ?? "", String(stamp?.epoch ?? 0),
+        append.contentType ?? "", stamp.map { "=" + $0.id.text } ?? "", String(stamp?.epoch ?? 0),
         stamp.map { String($0.sequence) } ?? "", append.sequence == nil ? "0" : "1", append.sequence ?? "",
       ] + Self.words(append.lifetime)
     return mutate(.append, name, words.map { Array($0.utf8) } + append.items, answer) {

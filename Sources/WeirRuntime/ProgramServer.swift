@@ -178,9 +178,11 @@ extension ProgramInstance {
         hint: "keep streams in a folder, or leave --subscriptions out")
     }
     let random = world.random
-    let seed = serve.webhookSeed ?? (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
+    func secret() -> [UInt8] { (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } } }
+    let keys = serve.subscriptionKeys ?? SubscriptionKeys(webhooks: secret(), tokens: secret())
     let made = try Subscriptions(
-      .init(seed: seed, allowsThisMachine: ProgramServer.isLoopback(options.server.host)), store: store, world: world
+      .init(keys: keys, allowsThisMachine: serve.localWebhooks, isPublic: serve.token == nil), store: store,
+      world: world
     ) { [weak self] in self?.log($0) }
     sharedSubscriptions = made
     return made

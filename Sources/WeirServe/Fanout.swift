@@ -54,12 +54,14 @@ package final class Fanout {
   package func readers(of stream: StreamName) -> Int { readersOfStream[stream] ?? 0 }
 
   /// Serves the stream from `offset` on to a responder whose head was begun, until the stream ends or the client
-  /// goes. `run` makes event ids carry it.
+  /// goes. `run` makes event ids carry it. `createdAt`: of the stream; another one of its name is not followed. Nil: its name is
+  /// given once.
   package func attach(
-    _ responder: any HTTPResponder, to stream: StreamName, from offset: Offset, format: OutputFormat, run: String?,
-    model: String
+    _ responder: any HTTPResponder, to stream: StreamName, createdAt: Int64? = nil, from offset: Offset,
+    format: OutputFormat, run: String?, model: String
   ) {
-    let key = FeedKey(stream: stream, format: format, run: run, isChunked: responder.isChunked)
+    let key = FeedKey(
+      stream: stream, createdAt: createdAt, format: format, run: run, isChunked: responder.isChunked)
     let feed: StreamFeed
     if let known = feeds[key] {
       feed = known
@@ -165,6 +167,7 @@ package final class Fanout {
 
 struct FeedKey: Hashable {
   var stream: StreamName
+  var createdAt: Int64?
   var format: OutputFormat
   var run: String?
   var isChunked: Bool

@@ -19,8 +19,10 @@ package struct ServeConfiguration: Sendable {
   package var linkSecret: [UInt8]?
   /// Clients may subscribe to streams (`--subscriptions`).
   package var subscriptions = false
-  /// 32 bytes that webhooks and the tokens of workers are signed with, the same after a restart. nil: random ones.
-  package var webhookSeed: [UInt8]?
+  /// What webhooks and the tokens of workers are signed with, the same after a restart. nil: random ones.
+  package var subscriptionKeys: SubscriptionKeys?
+  /// Webhooks may be on this machine, and without TLS there (`--local-webhooks`).
+  package var localWebhooks = false
   /// Clients reach the server by https.
   package var isSecure = false
   /// Everything but `/healthz` and `/readyz` needs it. nil: no check.

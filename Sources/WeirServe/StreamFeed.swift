@@ -268,7 +268,7 @@ final class StreamFeed {
 
   private func received(_ result: Result<StreamBatch, StoreFailure>) {
     // Deleted, or the store is gone: readers must not take that for an end. They reconnect and are told.
-    guard case .success(let batch) = result else { return abortAll() }
+    guard case .success(let batch) = result, isOwn(batch) else { return abortAll() }
     tail.answered(batch)
     if !batch.items.isEmpty {
       for item in batch.items {
@@ -280,6 +280,9 @@ final class StreamFeed {
     if let ending = batch.ending { learnLastKind { [self] in end(ending) } }
   }
 
+  /// Not of another stream that has taken the name.
+  private func isOwn(_ batch: StreamBatch) -> Bool { key.createdAt == nil || key.createdAt == batch.createdAt }
+
   /// A feed that began at the very end has not seen the last item, and asks for it.
   private func learnLastKind(_ then: @escaping () -> Void) {
     guard lastKind == .unknown, window.next > .start, key.format != .items else { return then() }
@@ -289,7 +292,7 @@ final class StreamFeed {
     fanout.store.read(key.stream, from: last, byteLimit: 1) { [self] result in
       guard generation == self.generation, !isDropped else { return }
       tail.answered(reachedTail: true)
-      guard case .success(let batch) = result, let item = batch.items.last else { return abortAll() }
+      guard case .success(let batch) = result, isOwn(batch), let item = batch.items.last else { return abortAll() }
       var unused: [UInt8] = []
       lastKind = encoder.item(item, after: window.next, to: &unused)
       then()
@@ -329,7 +332,7 @@ final class StreamFeed {
     fanout.store.read(key.stream, from: reader.item, byteLimit: fanout.limits.readBatch) { [self] result in
       reader.isFetching = false
       guard reader.feed === self else { return }
-      guard case .success(let batch) = result else {
+      guard case .success(let batch) = result, isOwn(batch) else {
         let responder = reader.responder
         remove(reader)
         responder?.abort()

@@ -49,6 +49,7 @@ package final class FileStreamStore: StreamStore {
   var gone: Set<StreamName>
   var forks = ForkTable()
   var index = StreamNameIndex()
+  var creations = CreationClock()
   var watchers: [StreamName: WatcherList] = [:]
   var active: [StreamName: ActiveStream] = [:]
   /// Streams that wait to be made durable in their own files, and how many are at it.
@@ -176,8 +177,16 @@ package final class FileStreamStore: StreamStore {
     prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>
   ) {
     var found: [StreamStatus] = []
-    func next(_ names: ArraySlice<StreamName>) {
-      guard let name = names.first else { return answer(.success(found)) }
+    func page(after last: StreamName?) {
+      let wanted = limit - found.count
+      let names = index.names(prefix: prefix, after: last, limit: wanted)
+      next(names) {
+        guard found.count < limit, names.count == wanted else { return answer(.success(found)) }
+        page(after: names.last)
+      }
+    }
+    func next(_ names: ArraySlice<StreamName>, _ done: @escaping () -> Void) {
+      guard let name = names.first else { return done() }
       status(name) { result in
         switch result {
         case .success(let status): found.append(status)
@@ -189,10 +198,10 @@ package final class FileStreamStore: StreamStore {
               name: name, contentType: "", tail: .start, ending: .aborted(reason: failure.message), createdAt: 0))
         }
         // A page of streams that answer at once is no recursion.
-        self.loop.soon { next(names.dropFirst()) }
+        self.loop.soon { next(names.dropFirst(), done) }
       }
     }
-    next(index.names(prefix: prefix, after: after, limit: limit))
+    page(after: after)
   }
 
   // MARK: One stream's turn
@@ -389,6 +398,7 @@ package final class FileStreamStore: StreamStore {
         answer(
           result.map { batch in
             var batch = batch
+            batch.createdAt = log.createdAt
             batch.ending = batch.next.value == log.tail ? log.ending : nil
             batch.reachedTail = batch.next.value == log.tail && !batch.items.isEmpty
             return batch
@@ -404,7 +414,8 @@ package final class FileStreamStore: StreamStore {
     let cut = { (batch: StreamBatch) -> StreamBatch in
       guard batch.next.value > end else { return batch }
       return StreamBatch(
-        items: Array(batch.items.prefix(Int(end - position))), next: Offset(end), ending: nil)
+        items: Array(batch.items.prefix(Int(end - position))), next: Offset(end), ending: nil,
+        createdAt: batch.createdAt)
     }
     if let batch = log.recentBatch(from: position, byteLimit: byteLimit) { return answer(.success(cut(batch))) }
     busy(stream, work: { log.read(from: position, byteLimit: byteLimit, $0) }, then: { answer($0.map(cut)) })

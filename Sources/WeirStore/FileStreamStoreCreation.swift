@@ -41,7 +41,8 @@ extension FileStreamStore {
     let first = StreamAppend(items: (point.piece.map { [$0] } ?? []) + creation.items, ending: creation.ending)
     let now = loop.wallClock
     let header = LogRecord.Header(
-      name: stream.name.path, contentType: point.contentType, createdAt: now, lifetime: point.lifetime, fork: fork,
+      name: stream.name.path, contentType: point.contentType,
+      createdAt: creations.moment(for: stream.name, now: now), lifetime: point.lifetime, fork: fork,
       usedAt: now)
     let created = { [self] (result: Result<StreamLog, StoreFailure>) in
       switch result {

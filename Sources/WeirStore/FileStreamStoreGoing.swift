@@ -30,6 +30,7 @@ extension FileStreamStore {
         return answer(.failure(failure))
       }
       forget(name)
+      if let log { creations.deleted(name, createdAt: log.createdAt, now: loop.wallClock) }
       watchers[name]?.changed(on: loop)
       answer(.success(()))
     }

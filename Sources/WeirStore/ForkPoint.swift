@@ -27,7 +27,7 @@ package struct ForkPoint: Equatable, Sendable {
     var point = ForkPoint(
       base: offset.value, piece: nil, contentType: source.contentType, lifetime: creation.lifetime ?? source.lifetime)
     if fork.subOffset == 0 { return .success(point) }
-    if StreamContentType.isJSON(source.contentType) {
+    if StreamContentType.holdsJSON(source.contentType) {
       guard fork.subOffset <= source.tail.value - offset.value else {
         return .failure(.badFork(source.name, "fewer than \(fork.subOffset) items follow offset \(offset)"))
       }

@@ -45,6 +45,7 @@ package final class MemoryStreamStore: StreamStore {
   /// Of streams that exist and of names that don't yet.
   private var watchers: [StreamName: WatcherList] = [:]
   private var index = StreamNameIndex()
+  private var creations = CreationClock()
   /// In the order in which they ended; names that were deleted since are passed over.
   private var endedFirst: ArraySlice<StreamName> = []
   private lazy var schedule = ExpirySchedule(loop: loop) { [weak self] name in self?.expire(name) }
@@ -71,11 +72,11 @@ package final class MemoryStreamStore: StreamStore {
     /// The entry of `watchers` for this name, so that an append needs one look-up.
     var watchers: WatcherList?
 
-    init(_ origin: Origin, createdAt: Int64, now: Instant) {
+    init(_ origin: Origin, createdAt: Int64, mark: Int64, now: Instant) {
       contentType = origin.contentType
       self.createdAt = createdAt
       lastAppend = now
-      lease = StreamLease(origin.lifetime, mark: createdAt)
+      lease = StreamLease(origin.lifetime, mark: mark)
       (base, fork, source) = (origin.base, origin.fork, origin.source)
       depth = origin.source.map { $0.depth + 1 } ?? 0
     }
@@ -148,7 +149,8 @@ package final class MemoryStreamStore: StreamStore {
       }
       return answer(.failure(.full("the store reached \(limits.bytesLimit) bytes (bytesLimit)")))
     }
-    let stream = Stream(origin, createdAt: loop.wallClock, now: loop.now)
+    let now = loop.wallClock
+    let stream = Stream(origin, createdAt: creations.moment(for: name, now: now), mark: now, now: loop.now)
     origin.source?.forks += 1
     put(items, size, in: stream)
     end(stream, name, creation.ending)
@@ -295,7 +297,7 @@ package final class MemoryStreamStore: StreamStore {
       .success(
         StreamBatch(
           items: taken, next: Offset(UInt64(end)), ending: end == stream.end ? stream.ending : nil,
-          reachedTail: end == stream.end && !taken.isEmpty)))
+          createdAt: stream.createdAt, reachedTail: end == stream.end && !taken.isEmpty)))
   }
 
   package func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable {
@@ -314,8 +316,18 @@ package final class MemoryStreamStore: StreamStore {
   }
 
   package func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>) {
-    let names = index.names(prefix: prefix, after: after, limit: limit)
-    answer(.success(names.compactMap { name in living(name)?.status(name) }))
+    var found: [StreamStatus] = []
+    var last = after
+    while found.count < limit {
+      let wanted = limit - found.count
+      let names = index.names(prefix: prefix, after: last, limit: wanted)
+      for name in names {
+        if let stream = living(name), !stream.isGone { found.append(stream.status(name)) }
+      }
+      guard names.count == wanted else { break }
+      last = names.last
+    }
+    answer(.success(found))
   }
 
   // MARK: Going
@@ -338,6 +350,7 @@ package final class MemoryStreamStore: StreamStore {
     // With its last fork a stream that is gone goes, and so on up the chain.
     while true {
       streams[name] = nil
+      creations.deleted(name, createdAt: last.createdAt, now: loop.wallClock)
       bytesUsed -= last.bytes
       guard let source = last.source, let fork = last.fork else { return }
       source.forks -= 1

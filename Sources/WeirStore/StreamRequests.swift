@@ -110,15 +110,31 @@ package struct StreamAppend: Equatable, Sendable {
 
 /// Who appends, and the how-manieth append it is: what makes a repeat do nothing (Durable Streams Protocol, 5.2.1).
 package struct ProducerStamp: Hashable, Sendable {
-  package var id: String
+  package var id: ProducerID
   /// Grows when the producer starts anew; an older one is refused from then on.
   package var epoch: UInt64
   /// From 0 in each epoch, one more for each append.
   package var sequence: UInt64
   package init(id: String, epoch: UInt64, sequence: UInt64) {
-    self.id = id
+    self.id = ProducerID(id)
     self.epoch = epoch
     self.sequence = sequence
+  }
+}
+
+/// Of a producer: bytes, as the names of streams are. As `String`s, `é` written in one scalar and in two would be one producer here
+/// and two in a Redis.
+package struct ProducerID: Hashable, Comparable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+  package let text: String
+  package var description: String { text }
+  package init(_ text: String) { self.text = text }
+  package init(stringLiteral text: String) { self.text = text }
+
+  package static func == (a: ProducerID, b: ProducerID) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+  package static func < (a: ProducerID, b: ProducerID) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
+  package func hash(into hasher: inout Hasher) {
+    var text = text
+    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
   }
 }
 

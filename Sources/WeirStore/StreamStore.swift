@@ -34,7 +34,8 @@ package protocol StreamStore: AnyObject {
 
   func delete(_ name: StreamName, _ answer: @escaping Answer<Void>)
 
-  /// Names that start with `prefix`, sorted, after `after` (exclusive), at most `limit`.
+  /// Names that start with `prefix`, sorted, after `after` (exclusive): `limit` of them, or all that are left. Streams that are
+  /// over take no room in a page.
   func list(prefix: String, after: StreamName?, limit: Int, _ answer: @escaping Answer<[StreamStatus]>)
 
   /// Answers when everything that was acknowledged is as durable as this store can make it: before the process ends.
@@ -83,7 +84,8 @@ package struct StreamStatus: Equatable, Sendable {
   /// The offset after the last item.
   package var tail: Offset
   package var ending: StreamEnding?
-  /// Milliseconds since 1970.
+  /// Milliseconds since 1970. No two streams of one name have the same: by it another stream is told from the one that was
+  /// known.
   package var createdAt: Int64
   /// Nil: it stays until it is deleted.
   package var lifetime: StreamLifetime?
@@ -103,6 +105,14 @@ package struct StreamStatus: Equatable, Sendable {
     self.createdAt = createdAt
     self.existed = existed
   }
+
+  /// What comes before it is its source's.
+  package var inheritedEnd: Offset {
+    guard let fork, let offset = fork.offset else { return .start }
+    if fork.subOffset == 0 { return offset }
+    // Of bytes it is a piece of one item, or all of it.
+    return Offset(offset.value + (StreamContentType.holdsJSON(contentType) ? fork.subOffset : 1))
+  }
 }
 
 package struct StreamItem: Equatable, Sendable {
@@ -121,13 +131,18 @@ package struct StreamBatch: Equatable, Sendable {
   package var next: Offset
   /// Set when `next` is the end of an ended stream.
   package var ending: StreamEnding?
+  /// Of the stream that was read: another one of its name has another.
+  package var createdAt: Int64
   /// The store knows that nothing came after these items when it answered, which saves a reader the question. False
   /// says nothing; an empty batch says it by itself.
   package var reachedTail = false
-  package init(items: [StreamItem], next: Offset, ending: StreamEnding?, reachedTail: Bool = false) {
+  package init(
+    items: [StreamItem], next: Offset, ending: StreamEnding?, createdAt: Int64, reachedTail: Bool = false
+  ) {
     self.items = items
     self.next = next
     self.ending = ending
+    self.createdAt = createdAt
     self.reachedTail = reachedTail
   }
 }

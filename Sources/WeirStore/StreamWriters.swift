@@ -28,14 +28,14 @@ package struct StreamWriters: Equatable, Sendable {
   /// Bytes of a producer's id, and of a `Stream-Seq`.
   package static let textLimit = 256
 
-  package private(set) var producers: [String: Producer] = [:]
+  package private(set) var producers: [ProducerID: Producer] = [:]
   package private(set) var sequence: String?
   /// Whose append ended the stream.
   package private(set) var closer: ProducerStamp?
 
   package init() {}
 
-  package init(producers: [String: Producer], sequence: String?) {
+  package init(producers: [ProducerID: Producer], sequence: String?) {
     self.producers = producers
     self.sequence = sequence
   }

@@ -96,12 +96,12 @@ package final class SimulatedDisk: Disk {
       if mode == .lock, locked.contains(path) { throw .locked(path, by: nil) }
       defer { if mode == .lock { locked.insert(path) } }
       if let file = names.files[path] {
-        if mode == .create { throw .exists(path) }
+        if mode == .create || mode == .newSecret { throw .exists(path) }
         let opened = SimulatedFile(path: path, inode: file, mode: mode, disk: self)
         if mode == .secret { file.apply(.truncate(to: 0)) }
         return opened
       }
-      let makesFiles = [.create, .append, .secret, .lock].contains(mode)
+      let makesFiles = [.create, .append, .secret, .newSecret, .lock].contains(mode)
       guard makesFiles, names.directories.contains(parent(path)) else { throw .notFound(path) }
       let file = SimulatedInode()
       change(.link(path, file), in: parent(path))

@@ -293,7 +293,8 @@ class Subscriptions(unittest.TestCase):
 
     def test_a_webhook_outlives_a_crash(self):
         with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
-            flags = ("--subscriptions", "--store", str(pathlib.Path(folder) / "kept"))
+            kept = pathlib.Path(folder) / "kept"
+            flags = ("--subscriptions", "--local-webhooks", "--store", str(kept))
             with streams(*flags) as weir:
                 ask = lambda method, path, body, headers=JSON: Response(weir.port, method, path, body, headers)
                 plan = {"type": "webhook", "pattern": "events/*", "lease_ttl_ms": 1000, "webhook": {"url": f"http://127.0.0.1:{self.hook.server_port}/"}}
@@ -319,6 +320,20 @@ class Subscriptions(unittest.TestCase):
                 show = lambda: json.loads(Response(weir.port, "GET", "/v1/stream/__ds/subscriptions/s").read())
                 until(lambda: show()["streams"][0]["acked_offset"] == "0000000000000002", "what the webhook has done")
                 self.assertEqual(Response(weir.port, "GET", "/v1/stream/__ds/jwks.json").read(), keys)
+            for name in ("webhook-key", "wake-key"):
+                self.assertEqual((kept / name).stat().st_mode & 0o777, 0o600)
+            (kept / "webhook-key").rename(kept / "webhook-key.old")
+            with streams(*flags) as weir:
+                shown = json.loads(Response(weir.port, "GET", "/v1/stream/__ds/jwks.json").read())["keys"]
+                self.assertEqual(shown[1:], json.loads(keys)["keys"])
+                self.assertNotEqual(shown[0], shown[1])
+
+    def test_a_webhook_on_this_machine_must_be_allowed(self):
+        with streams("--subscriptions") as weir:
+            plan = {"type": "webhook", "pattern": "events/*", "webhook": {"url": f"http://127.0.0.1:{self.hook.server_port}/"}}
+            refused = Response(weir.port, "PUT", "/v1/stream/__ds/subscriptions/s", json.dumps(plan).encode(), JSON)
+            self.assertEqual(refused.status, 400)
+            self.assertIn(b"--local-webhooks", refused.read())
 
     def test_who_may_not(self):
         with tempfile.TemporaryDirectory() as folder:

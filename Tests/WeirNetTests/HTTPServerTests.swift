@@ -59,6 +59,7 @@ private func answer(_ body: String, _ more: String = "") -> String {
   @Test func headAndBodyless() throws {
     let fixture = try ServerFixture { request, responder in
       if request.path == "/304" { return responder.respond(status: 304, headers: [], body: [1]) }
+      if request.path == "/short" { return responder.respond(status: 200, headers: [], body: []) }
       if request.path == "/stream" {
         responder.begin(status: 200, headers: [])
         #expect(responder.send([1, 2, 3].span) == 3)
@@ -69,12 +70,13 @@ private func answer(_ body: String, _ more: String = "") -> String {
     let client = try fixture.connect()
     client.send(
       "HEAD /a HTTP/1.1\r\nHost: x\r\n\r\nGET /304 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n"
-        + get)
+        + "HEAD /short HTTP/1.1\r\nHost: x\r\n\r\nGET /short HTTP/1.1\r\nHost: x\r\n\r\n" + get)
     fixture.settle()
     #expect(
       client.text == "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\n"
         + "HTTP/1.1 304 Not Modified\r\n\r\n" + "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        + answer("GET /a "))
+        // Answered without its body, HEAD says nothing of its length.
+        + "HTTP/1.1 200 OK\r\n\r\n" + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + answer("GET /a "))
   }
 
   @Test func optionsOfTheServerItself() throws {

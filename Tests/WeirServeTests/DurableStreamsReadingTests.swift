@@ -214,6 +214,31 @@ import WeirTesting
     #expect(reader.received.contains(0xC3) && B.Events(reader).isClosed)
   }
 
+  /// However text is cut, or if it is none: no more than the item that is read and the one before it are kept back.
+  @Test(arguments: ["never whole", "cut at every item"]) func s5_8_cutCharactersKeepLittleBack(_ text: String) throws {
+    let size = 50_000
+    var items = (0..<40).map { _ in [UInt8](repeating: 0x61, count: size) + [0xE2] }
+    if text == "cut at every item" { for index in items.indices.dropFirst() { items[index][0...1] = [0x82, 0xAC] } }
+    var held: [StreamItem] = []
+    var shown = 0
+    for item in items {
+      held.append(StreamItem(bytes: item, time: 0))
+      let whole = StreamBody.wholeCharacters(held, byteLimit: 64 << 10)
+      held.removeFirst(whole)
+      shown += whole
+      #expect(held.count <= 1)
+    }
+    #expect(shown >= 38)
+    let bench = try B()
+    bench.make("/streams/a", B.text)
+    for item in items { bench.ask("POST", "/streams/a", B.text, body: item) }
+    let reader = bench.ask("GET", "/streams/a?offset=-1&live=sse")
+    let before = B.Events(reader)
+    #expect(before.controls.count > 10)
+    bench.loop.advance(by: .seconds(2))
+    #expect(B.Events(reader).next == Offset(40).description && B.Events(reader).texts.joined().utf8.count >= 40 * size)
+  }
+
   @Test func s5_8_theConnectionEndsAfterAMinuteAtAGoodPlace() throws {
     let bench = try B()
     bench.make("/streams/a", B.text, "one")
@@ -306,7 +331,7 @@ import WeirTesting
       var status: StreamStatus?
       bench.store.status(try StreamName("a")) { status = try? $0.get() }
       let late = StreamBatch(
-        items: [StreamItem(bytes: Array("1".utf8), time: 0)], next: Offset(1), ending: .closed)
+        items: [StreamItem(bytes: Array("1".utf8), time: 0)], next: Offset(1), ending: .closed, createdAt: 0)
       let responder = FakeResponder()
       let request = HTTPRequest(
         method: "GET", path: "/streams/a", query: "offset=now", headers: [], body: [],
@@ -375,6 +400,31 @@ import WeirTesting
     #expect(bench.add("/streams/j", many, B.json).status == 400)
   }
 
+  /// RFC 6839: what ends in +json is JSON, a run's events too.
+  @Test(arguments: ["application/vnd.weir.run+json", "Application/Problem+JSON; charset=utf-8"])
+  func s9_1_whatIsJSONByItsSuffixIsJSONBothWays(_ type: String) throws {
+    let bench = try B()
+    let headers = [(name: "Content-Type", value: type)]
+    for body in ["not json", "{\"a\":", "[1,]"] {
+      #expect(bench.ask("PUT", "/streams/j", headers, body).status == 400, "\(body)")
+    }
+    bench.make("/streams/j", headers, "[1]")
+    #expect(bench.add("/streams/j", "{\"a\":", headers).status == 400)
+    #expect(bench.add("/streams/j", "[]", headers).status == 400)
+    #expect(bench.add("/streams/j", #"{"a": [2]}"#, headers).status == 204)
+    #expect(bench.add("/streams/j", "[3,[4]]", headers)["Stream-Next-Offset"] == Offset(4).description)
+    let all = #"[1,{"a": [2]},3,[4]]"#
+    let read = bench.ask("GET", "/streams/j")
+    #expect(read.text == all && read["Content-Type"] == type)
+    let events = bench.ask("GET", "/streams/j?offset=-1&live=sse")
+    #expect(B.Events(events).texts == [all] && events["Stream-SSE-Data-Encoding"] == nil)
+    // A fork counts messages.
+    let fork = [("Stream-Forked-From", "/streams/j"), ("Stream-Fork-Offset", "-1"), ("Stream-Fork-Sub-Offset", "2")]
+    #expect(bench.ask("PUT", "/streams/f", fork.map { (name: $0.0, value: $0.1) }, "[5]").status == 201)
+    #expect(bench.ask("GET", "/streams/f").text == #"[1,{"a": [2]},5]"#)
+    #expect(bench.add("/streams/f", "nope", headers).status == 400)
+  }
+
   @Test func s9_1_aForkOfJSONIsOneArrayAcrossItsBound() throws {
     let bench = try B()
     bench.make("/streams/j", B.json, "[1,2,3]")
@@ -399,6 +449,9 @@ import WeirTesting
     #expect(same.status == 304 && same.received.isEmpty && same["ETag"] == tag)
     #expect(bench.ask("GET", "/streams/a?offset=-1", [("If-None-Match", "\"no\", W/\(tag)")]).status == 304)
     #expect(bench.ask("GET", "/streams/a?offset=-1", [("If-None-Match", "\"no\"")]).status == 200)
+    for list in ["\(tag) , \"no\"", "\(tag)\t", "\"no\",\t\(tag)", " * ", "\"no\"\t,\tW/\(tag)\t"] {
+      #expect(bench.ask("GET", "/streams/a?offset=-1", [("If-None-Match", list)]).status == 304, "\(list)")
+    }
     bench.ask("POST", "/streams/a", B.closed)
     let closed = bench.ask("GET", "/streams/a?offset=-1", [("If-None-Match", tag)])
     #expect(closed.status == 200 && closed["ETag"] != tag && closed["Stream-Closed"] == "true")
@@ -424,6 +477,20 @@ import WeirTesting
       last = next
       let events = B.Events(bench.ask("GET", "/streams/a?offset=-1&live=sse&cursor=\(last)"))
       #expect(Int64(events.controls.last?["streamCursor"]?.string ?? "") ?? 0 > last)
+    }
+  }
+
+  @Test func s10_1_noCursorOfAClientIsGreatEnoughToGoBack() throws {
+    let bench = try B()
+    bench.make("/streams/a", B.text, "x")
+    for start in [Int64(1) << 52 - 1, 1 << 52, .max - 200, .max] {
+      var last = start
+      for _ in 0..<10 {
+        let found = bench.ask("GET", "/streams/a?offset=-1&live=long-poll&cursor=\(last)")["Stream-Cursor"]
+        let next = try #require(found.flatMap { Int64($0) })
+        #expect(next > last || next == .max, "\(start)")
+        last = next
+      }
     }
   }
 

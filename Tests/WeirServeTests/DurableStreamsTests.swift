@@ -100,6 +100,13 @@ import WeirTesting
     #expect(bench.ask("PUT", "/streams/s", B.text).status == 409)
     #expect(bench.ask("PUT", "/streams/g", [("Stream-Forked-From", "/streams/s")]).status == 409)
     #expect(bench.ask("GET", "/streams/f").text == "kept")
+    // The same with a body whose type the source would say.
+    let from = [(name: "Stream-Forked-From", value: "/streams/s")]
+    #expect(bench.ask("PUT", "/streams/g", from, "own").status == 409)
+    #expect(bench.ask("PUT", "/streams/g", [("Stream-Forked-From", "/streams/none")], "own").status == 404)
+    #expect(bench.ask("PUT", "/streams/f", from, "own").status == 200)
+    #expect(bench.ask("PUT", "/streams/f", from + [("Stream-TTL", "9")], "own").status == 409)
+    #expect(bench.ask("GET", "/streams/f").text == "kept")
     #expect(bench.ask("DELETE", "/streams/f").status == 204)
     #expect(bench.ask("HEAD", "/streams/s").status == 404)
     bench.make("/streams/s")
@@ -294,7 +301,11 @@ import WeirTesting
     // An empty body is no content of another type.
     #expect(bench.ask("POST", "/streams/a", [("Content-Type", "no type")] + B.closed).status == 204)
     #expect(bench.ask("POST", "/streams/a", B.json + B.closed).status == 204)
-    for (headers, body) in [(B.text, "x"), (B.text + B.closed, "x"), (B.json, "not json")] {
+    let none: [(name: String, value: String)] = []
+    for (headers, body) in [
+      (B.text, "x"), (B.text + B.closed, "x"), (B.json, "not json"), (none, "x"), (none, ""), (B.text, ""),
+      (B.closed, "x"),
+    ] {
       let late = bench.ask("POST", "/streams/a", headers, body)
       #expect(late.status == 409 && late["Stream-Closed"] == "true" && late["Stream-Next-Offset"] == "0000000000000001")
     }

@@ -86,7 +86,9 @@ final class ListStore: StreamStore {
     reply(
       answer,
       .success(
-        StreamBatch(items: items, next: next, ending: next == stream.status.tail ? stream.status.ending : nil)))
+        StreamBatch(
+          items: items, next: next, ending: next == stream.status.tail ? stream.status.ending : nil,
+          createdAt: stream.status.createdAt)))
   }
 
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable {

@@ -130,7 +130,9 @@ import WeirWire
     let simulation = SimulatedWorld(seed: 3)
     func open() -> [UInt8]? {
       var found: [UInt8]?
-      LinkSecret.open(directory: "/tmp", disk: simulation.disk, random: simulation.random) { found = try? $0.get() }
+      LinkSecret.open(
+        directory: "/tmp", disk: simulation.disk, random: simulation.random, loop: simulation.loop
+      ) { found = try? $0.get() }
       simulation.loop.run()
       return found
     }
@@ -141,6 +143,24 @@ import WeirWire
     simulation.disk.setContent("/tmp/link-secret", [1, 2])
     let second = try #require(open())
     #expect(second.count == 32 && second != first)
+  }
+
+  /// However the steps of several processes fall between each other: all have the same, which is the one that is kept.
+  @Test(arguments: UInt64(1)...40) func theSecretIsMadeByOneOfMany(seed: UInt64) throws {
+    let simulation = SimulatedWorld(seed: seed)
+    var found: [[UInt8]] = []
+    for _ in 0..<4 {
+      _ = simulation.loop.after(.microseconds(simulation.random.int(0...400))) {
+        LinkSecret.open(
+          directory: "/tmp", disk: simulation.disk, random: simulation.random, loop: simulation.loop
+        ) { if case .success(let secret) = $0 { found.append(secret) } }
+      }
+    }
+    simulation.loop.run()
+    var kept: [UInt8]?
+    simulation.disk.read("/tmp/link-secret", limit: 1024) { kept = try? $0.get() }
+    simulation.loop.run()
+    #expect(found.count == 4 && found.allSatisfy { $0 == kept }, "seed \(seed)")
   }
 
   @Test func hmacIsThatOfTheRFC() {

@@ -185,7 +185,7 @@ import WeirTesting
     let here = #"{"type": "webhook", "webhook": {"url": "http://localhost:9/x"}, "pattern": "events/*"}"#
     #expect(bench.ask("PUT", Self.path, B.json, here).status == 201)
     // Now the server listens for the world.
-    bench = try restarted(bench, .init(seed: SubscriptionTests.seed, allowsThisMachine: false))
+    bench = try restarted(bench, .init(keys: SubscriptionTests.keys, allowsThisMachine: false, isPublic: true))
     bench.make("/streams/events/a", B.json, "[1]")
     bench.loop.advance(by: .seconds(10))
     #expect(bench.simulation.http.requests.isEmpty && bench.ask("GET", Self.path).json?["status"] == "failed")

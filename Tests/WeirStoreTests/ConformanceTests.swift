@@ -42,7 +42,8 @@ final class BentStore: StreamStore {
     case wakesInside, wakesAfterCancel, wakesForEveryChange, wakesForNothing, keepsDeleted, listsUnsorted
     case listsAfterInclusive, listsTooMany, forgetsContentType, doublesItems, stampsNoTime, conflictsSilently
     case comparesTypesOnly, makesEmpty, neverExpires, forksAtTheTail, dropsSubOffsets, looksAreUse
-    case neverExpiresLater, forgetsProducers, forgetsEpochs, forgetsSequences, takesAnyType
+    case neverExpiresLater, forgetsProducers, forgetsEpochs, forgetsSequences, takesAnyType, forgetsMaking,
+      foldsProducers
   }
 
   private let store: any StreamStore
@@ -107,6 +108,7 @@ final class BentStore: StreamStore {
     case .neverExpiresLater: asked.lifetime = nil
     case .forgetsProducers: asked.producer = nil
     case .forgetsEpochs: asked.producer?.epoch = 0
+    case .foldsProducers: if asked.producer?.id == "\u{E9}" { asked.producer?.id = "e\u{301}" }
     case .forgetsSequences: asked.sequence = nil
     case .takesAnyType: asked.contentType = nil
     case .wakesForNothing: for wake in wakers[name] ?? [] { loop.soon(wake) }
@@ -134,12 +136,13 @@ final class BentStore: StreamStore {
       name, from: offset, byteLimit: limit,
       late { [bend] result in
         if bend == .readsBeyondTail, case .failure(.beyondTail(_, let tail)) = result {
-          return answer(.success(StreamBatch(items: [], next: tail, ending: nil)))
+          return answer(.success(StreamBatch(items: [], next: tail, ending: nil, createdAt: 0)))
         }
         answer(
           result.map { batch in
             var batch = batch
             if bend == .endsEarly, !batch.items.isEmpty { batch.ending = .closed }
+            if bend == .forgetsMaking { batch.createdAt = 1 }
             if bend == .stampsNoTime { for i in batch.items.indices { batch.items[i].time = 0 } }
             return batch
           })

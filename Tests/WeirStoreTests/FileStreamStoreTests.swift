@@ -268,6 +268,30 @@ import WeirTesting
     }
   }
 
+  /// Streams that were over before it was opened, and that nobody has looked at yet, are no part of a page.
+  @Test func aPageIsFullWhateverIsOver() throws {
+    let bench = Bench()
+    var under = try bench.open()
+    under.isTimed = true
+    for number in 0..<30 {
+      let lifetime: StreamLifetime? = number % 3 == 2 ? nil : .idle(seconds: 5)
+      try under.create("a/\(number + 100)", StreamCreation(contentType: "t", lifetime: lifetime))
+    }
+    bench.close()
+    bench.simulation.loop.advance(by: .seconds(60))
+    var opened: FileStreamStore?
+    FileStreamStore.open(directory: "/tmp/streams", disk: bench.disk, loop: bench.simulation.loop) { result in
+      opened = try? result.get()
+      bench.store = opened
+    }
+    while opened == nil { bench.simulation.loop.advance(by: .microseconds(100)) }
+    under = StoreUnderTest(try #require(opened), bench.simulation.loop)
+    under.isTimed = true
+    #expect(try under.list(prefix: "a/", limit: 7).map(\.name.path) == (0..<7).map { "a/\($0 * 3 + 102)" })
+    let rest = try under.list(prefix: "a/", after: StreamName("a/120"), limit: 7)
+    #expect(rest.map(\.name.path) == ["a/123", "a/126", "a/129"])
+  }
+
   /// Given to a stream that has ended, in one file or several, and whatever crash comes: known after the crash or not at all.
   @Test func aLifetimeThatIsGivenLaterGoesOnOverARestart() throws {
     for seed in 1...40 as ClosedRange<UInt64> {

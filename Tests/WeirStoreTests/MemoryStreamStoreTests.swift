@@ -25,6 +25,30 @@ import WeirTesting
     #expect(memory.watcherCount == 0)
   }
 
+  /// Asked in the very moment in which they are over, before they are taken away.
+  @Test func aPageIsFullWhateverIsOver() throws {
+    let (loop, memory, store) = store()
+    store.isTimed = true
+    var pages: [[String]] = []
+    _ = loop.after(.seconds(5)) {
+      for limit in [1, 2, 5] {
+        memory.list(prefix: "", after: nil, limit: limit) { pages.append(((try? $0.get()) ?? []).map(\.name.path)) }
+      }
+    }
+    let start = loop.now
+    for name in ["a", "b", "c", "e"] {
+      memory.create(try StreamName(name), StreamCreation(contentType: "t", lifetime: .until(loop.wallClock + 5000))) {
+        _ in
+      }
+    }
+    for name in ["d", "f"] { memory.create(try StreamName(name), contentType: "t") { _ in } }
+    // One that is kept for its fork is none either.
+    let fork = StreamFork(source: try StreamName("b"))
+    memory.create(try StreamName("g"), StreamCreation(lifetime: .until(loop.wallClock + 60_000), fork: fork)) { _ in }
+    loop.run(until: start + .seconds(5))
+    #expect(pages == [["d"], ["d", "f"], ["d", "f", "g"]])
+  }
+
   @Test func anObserverHearsOfWhatChangesAndOfNothingElse() throws {
     let (loop, memory, _) = store()
     let observed = ObservedStore(memory)

@@ -87,7 +87,7 @@ final class StoreUnderTest {
 
   /// Batch by batch to the tail.
   func readAll(_ name: String, byteLimit: Int = 4096) throws -> StreamBatch {
-    var all = StreamBatch(items: [], next: .start, ending: nil)
+    var all = StreamBatch(items: [], next: .start, ending: nil, createdAt: try status(name).createdAt)
     while true {
       let batch = try read(name, from: all.next, byteLimit: byteLimit)
       all.items += batch.items

@@ -35,7 +35,8 @@ struct StreamStoreConformance: Sendable, CustomTestStringConvertible {
       try hold(status.tail == .start && status.ending == nil && !status.existed)
       try hold(status.contentType == "application/json" && status.name.path == "a/b")
       try hold(try store.status("a/b") == status)
-      try hold(try store.read("a/b") == StreamBatch(items: [], next: .start, ending: nil))
+      try hold(
+        try store.read("a/b") == StreamBatch(items: [], next: .start, ending: nil, createdAt: status.createdAt))
     },
     StreamStoreConformance("create again with the same content type finds it, with another is a conflict") { store in
       let first = try store.create("a", contentType: "text/plain")
@@ -76,14 +77,18 @@ struct StreamStoreConformance: Sendable, CustomTestStringConvertible {
         }
         try hold(try store.status(name.path).ending == ending)
         try hold(try store.read(name.path).ending == ending)
-        try hold(try store.read(name.path, from: 2) == StreamBatch(items: [], next: Offset(2), ending: ending))
+        let end = StreamBatch(
+          items: [], next: Offset(2), ending: ending, createdAt: try store.status(name.path).createdAt)
+        try hold(try store.read(name.path, from: 2) == end)
         try hold(try store.read(name.path, from: 2).ending == ending)
       }
     },
     StreamStoreConformance("an empty stream can end; ending needs no item") { store in
       try store.create("a")
       try hold(try store.append("a", [], ending: .closed) == .start)
-      try hold(try store.read("a") == StreamBatch(items: [], next: .start, ending: .closed))
+      let createdAt = try store.status("a").createdAt
+      try hold(
+        try store.read("a") == StreamBatch(items: [], next: .start, ending: .closed, createdAt: createdAt))
     },
     StreamStoreConformance("an append of nothing changes nothing") { store in
       try store.create("a")
@@ -100,6 +105,28 @@ struct StreamStoreConformance: Sendable, CustomTestStringConvertible {
       try hold(try store.list().isEmpty)
       let status = try store.create("a", contentType: "text/html")
       try hold(!status.existed && status.tail == .start && status.ending == nil)
+    },
+    StreamStoreConformance("another stream of the same name is told by when it was made, whatever is read of it") {
+      store in
+      var made: Set<Int64> = []
+      for texts in [["x"], ["y", "z"], []] {
+        let status = try store.create("a")
+        try store.append("a", texts)
+        for from in 0...texts.count { try hold(try store.read("a", from: from).createdAt == status.createdAt) }
+        try hold(try store.status("a").createdAt == status.createdAt)
+        try hold(made.insert(status.createdAt).inserted)
+        try store.delete("a")
+      }
+      // A fork is another stream than its source, whoever's items are read; with its last one a source's name is free.
+      let source = try store.create("source")
+      try store.append("source", ["x"])
+      store.pass(milliseconds: 5)
+      let fork = try store.fork("fork", of: "source")
+      try hold(try store.read("fork").createdAt == fork.createdAt && fork.createdAt != source.createdAt)
+      try store.delete("source")
+      try store.delete("fork")
+      try hold(try store.create("fork").createdAt != fork.createdAt)
+      try hold(try store.create("source").createdAt != source.createdAt)
     },
   ]
 

@@ -23,7 +23,7 @@ struct StreamStoreModel {
     var items: [[UInt8]]
     var ending: StreamEnding?
     var isGone = false
-    var producers: [String: ProducerStamp] = [:]
+    var producers: [ProducerID: ProducerStamp] = [:]
     var sequence: String?
     var closer: ProducerStamp?
   }
@@ -85,8 +85,8 @@ struct StreamStoreModel {
     case 3...6:
       var append = StreamAppend(items: items(0...4), ending: ending(0.1))
       if random.chance(0.4) {
-        let id = random.pick(["p", "q"])
-        let last = streams[name]?.producers[id]
+        let id = random.pick(["p", "q", "e\u{301}", "\u{E9}"])
+        let last = streams[name]?.producers[ProducerID(id)]
         let epoch = Int(last?.epoch ?? 0) + random.pick([0, 0, 0, 1, -1])
         let sequence = epoch == Int(last?.epoch ?? 0) ? Int(last?.sequence ?? 0) + random.pick([1, 1, 0, 2]) : 0
         append.producer = ProducerStamp(

@@ -7,7 +7,8 @@ import WeirCore
   private func batch(_ items: Int, reachedTail: Bool = false) -> StreamBatch {
     let item = StreamItem(bytes: [1], time: 0)
     return StreamBatch(
-      items: Array(repeating: item, count: items), next: Offset(UInt64(items)), ending: nil, reachedTail: reachedTail)
+      items: Array(repeating: item, count: items), next: Offset(UInt64(items)), ending: nil, createdAt: 0,
+      reachedTail: reachedTail)
   }
 
   @Test func asksUntilAnAnswerReachesTheEnd() {

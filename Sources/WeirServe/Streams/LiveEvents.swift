@@ -52,7 +52,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
     self.exchange = exchange
     let loop = exchange.application.loop
     self.cursor = StreamCursor.next(after: cursor, now: loop.wallClock, jitter: loop.now.nanoseconds / 1000)
-    isJSON = StreamBody.isJSON(status.contentType)
+    isJSON = StreamContentType.holdsJSON(status.contentType)
     isText = StreamBody.isText(status.contentType)
   }
 
@@ -105,8 +105,8 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
     tail.asked()
     application.store.read(status.name, from: next + held.count, byteLimit: Self.batchLimit) { [self] result in
       if isOver { return }
-      guard case .success(let batch) = result else {
-        // Deleted, or the store is gone: no end. The client comes back and is told.
+      guard case .success(let batch) = result, batch.createdAt == status.createdAt else {
+        // Deleted, perhaps with another one in its place, or the store is gone: no end. The client comes back and is told.
         let responder = exchange.responder
         leave()
         return responder.abort()
@@ -121,7 +121,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
     var items = held + batch.items
     held = []
     if isText, !isJSON, batch.ending == nil, !isOutOfPatience {
-      let whole = StreamBody.wholeCharacters(items)
+      let whole = StreamBody.wholeCharacters(items, byteLimit: Self.batchLimit)
       held = Array(items[whole...])
       items.removeLast(held.count)
     }

@@ -53,7 +53,7 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
   private func read() {
     if isOver || !tail.wantsRead { return }
     tail.asked()
-    application.collect(status.name, from: start) { [self] result in
+    application.collect(status, from: start) { [self] result in
       if isOver { return }
       switch result {
       case .failure(let failure):

@@ -8,19 +8,17 @@ enum StreamBody {
   /// Messages of one request: a megabyte of them is fewer.
   static let itemCountLimit = 100_000
 
-  static func isJSON(_ contentType: String) -> Bool {
-    StreamContentType.isJSON(contentType) || contentType == RunTicket.contentType
-  }
-
   /// Whether its items can stand in an event as they are.
-  static func isText(_ contentType: String) -> Bool { isJSON(contentType) || StreamContentType.isText(contentType) }
+  static func isText(_ contentType: String) -> Bool {
+    StreamContentType.holdsJSON(contentType) || StreamContentType.isText(contentType)
+  }
 
   // MARK: In
 
   /// The items of a body. An array of JSON is so many messages as it has elements.
   static func items(_ body: [UInt8], _ contentType: String) throws(ServeFailure) -> [[UInt8]] {
     if body.isEmpty { return [] }
-    guard StreamContentType.isJSON(contentType) else { return [body] }
+    guard StreamContentType.holdsJSON(contentType) else { return [body] }
     var scanner = JSONScanner([])
     do { try scanner.scan(body.span) } catch { throw .badStreamBody(error.message) }
     var text = UTF8Validator()
@@ -68,7 +66,7 @@ enum StreamBody {
   // MARK: Out
 
   static func joined(_ items: [StreamItem], _ contentType: String) -> [UInt8] {
-    let isJSON = isJSON(contentType)
+    let isJSON = StreamContentType.holdsJSON(contentType)
     var out: [UInt8] = []
     out.reserveCapacity(items.reduce(2) { $0 + $1.bytes.count + 1 })
     if isJSON { out.append(UInt8(ascii: "[")) }
@@ -81,9 +79,13 @@ enum StreamBody {
   }
 
   /// How many of the items can be shown as text without cutting a character at their end: what is cut goes with the item
-  /// that has the rest of it.
-  static func wholeCharacters(_ items: [StreamItem]) -> Int {
+  /// that has the rest of it. If that would keep back more than one item and more than `byteLimit`, all of them are shown: text may be
+  /// cut at every item, or be none.
+  static func wholeCharacters(_ items: [StreamItem], byteLimit: Int) -> Int {
     var count = items.count
+    // Behind the items that are shown, as far as one character goes.
+    var next: [UInt8] = []
+    var size = 0
     while count > 0 {
       // A character has four bytes at most, and items may have fewer.
       var tail: [UInt8] = []
@@ -92,18 +94,21 @@ enum StreamBody {
         tail = items[index].bytes.suffix(4 - tail.count) + tail
         index -= 1
       }
-      if !isCut(tail) { return count }
+      guard let cut = cutLength(tail), next.prefix(cut).allSatisfy({ $0 & 0xC0 == 0x80 }) else { return count }
       count -= 1
+      next = Array(items[count].bytes.prefix(3) + next.prefix(3))
+      size += items[count].bytes.count
+      if size > byteLimit, items.count - count > 1 { return items.count }
     }
     return 0
   }
 
-  /// Whether text that ends so lacks the end of its last character.
-  static func isCut(_ tail: [UInt8]) -> Bool {
+  /// How many bytes the last character of text that ends so lacks; nil: it is whole, or none.
+  private static func cutLength(_ tail: [UInt8]) -> Int? {
     for (back, byte) in tail.reversed().enumerated() where byte & 0xC0 != 0x80 {
       let length = byte >= 0xF8 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
-      return length > back + 1
+      return length > back + 1 ? length - back - 1 : nil
     }
-    return false
+    return nil
   }
 }

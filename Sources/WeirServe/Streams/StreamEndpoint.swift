@@ -118,8 +118,10 @@ extension ServeApplication {
     let format = status.contentType == RunTicket.contentType ? format ?? .weir : .items
     let own = Self.streamHeaders(format).filter { $0.name != "X-Content-Type-Options" && $0.name != "Vary" }
     exchange.begin(own + headers)
+    let run = RunTicket.run(of: status.name)
     fanout.attach(
-      exchange.responder, to: status.name, from: start, format: format, run: RunTicket.run(of: status.name),
+      exchange.responder, to: status.name, createdAt: run == nil ? status.createdAt : nil, from: start, format: format,
+      run: run,
       model: index.run(of: status.name)?.workflow ?? "weir")
   }
 }

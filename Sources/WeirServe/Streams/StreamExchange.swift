@@ -82,6 +82,11 @@ enum StreamHeaders {
     }
   }
 
+  /// Of a stream that takes nothing more: where it stands.
+  static func end(_ ending: StreamEnding, at tail: Offset) -> [(name: String, value: String)] {
+    [("Stream-Next-Offset", tail.description)] + self.ending(ending)
+  }
+
   /// Percent-encoded, and no longer than a header may be.
   private static func text(_ reason: String) -> String {
     PercentCoding.encode(String(decoding: reason.utf8.prefix(500), as: UTF8.self))

@@ -78,41 +78,54 @@ package struct StreamLink: Equatable, Sendable {
 /// The secret with which a server signs links, kept beside its streams so that links live as long as they do.
 package enum LinkSecret {
   package static let fileName = "link-secret"
+  /// Somebody who has just made the file has written it by then.
+  private static let patience = Duration.milliseconds(500)
 
-  /// Reads it from a store's folder, or makes it there: 32 random bytes, for the owner's eyes alone.
+  /// Reads it from a store's folder, or makes it there: 32 random bytes, for the owner's eyes alone. Of several processes that
+  /// do so at once one makes it.
   package static func open(
-    _ name: String = fileName, directory: String, disk: any Disk, random: any RandomSource,
+    _ name: String = fileName, directory: String, disk: any Disk, random: any RandomSource, loop: any Loop,
     _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void
   ) {
     let path = directory + "/" + name
-    disk.read(path, limit: 1024) { result in
-      switch result {
-      case .success(let secret) where secret.count >= StreamLink.secretLimit: return answer(.success(secret))
-      case .failure(let failure) where failure.code != "FileNotFound": return answer(.failure(failure))
-      // Half made: nobody was told of a link that it signed.
-      case .success, .failure: break
-      }
-      let secret = (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
-      disk.open(path, .secret) { result in
+    func read(isPatient: Bool) {
+      disk.read(path, limit: 1024) { result in
         switch result {
+        case .success(let secret) where secret.count >= StreamLink.secretLimit: answer(.success(secret))
+        // Another process is at it, or died over it: then nobody was told of a link that it signed.
+        case .success where isPatient: _ = loop.after(patience) { read(isPatient: false) }
+        case .success: make(.secret)
+        case .failure(let failure) where failure.code == "FileNotFound": make(.newSecret)
         case .failure(let failure): answer(.failure(failure))
-        case .success(let file):
-          func failed(_ failure: DiskFailure) {
-            file.close()
-            answer(.failure(failure))
-          }
-          file.write(secret, at: 0) { failure in
-            if let failure { return failed(failure) }
-            file.synchronize { failure in
-              if let failure { return failed(failure) }
-              file.close()
-              disk.synchronizeDirectory(directory) { failure in
-                answer(failure.map { .failure($0) } ?? .success(secret))
-              }
-            }
+        }
+      }
+    }
+    func make(_ mode: DiskMode) {
+      disk.open(path, mode) { result in
+        switch result {
+        case .failure(.exists): read(isPatient: true)
+        case .failure(let failure): answer(.failure(failure))
+        case .success(let file): fill(file)
+        }
+      }
+    }
+    func fill(_ file: any DiskFile) {
+      let secret = (0..<4).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
+      func failed(_ failure: DiskFailure) {
+        file.close()
+        answer(.failure(failure))
+      }
+      file.write(secret, at: 0) { failure in
+        if let failure { return failed(failure) }
+        file.synchronize { failure in
+          if let failure { return failed(failure) }
+          file.close()
+          disk.synchronizeDirectory(directory) { failure in
+            answer(failure.map { .failure($0) } ?? .success(secret))
           }
         }
       }
     }
+    read(isPatient: true)
   }
 }

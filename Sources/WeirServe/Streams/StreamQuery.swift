@@ -33,14 +33,12 @@ struct StreamQuery {
       self.live = live
     }
     // Whatever else stands there counts as none: it only makes addresses differ.
-    cursor = query["cursor"].flatMap { Int64($0) }.flatMap { $0 >= 0 && $0 < Self.cursorLimit ? $0 : nil }
+    cursor = query["cursor"].flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
     if let name = query["format"] {
       guard let format = OutputFormat(rawValue: name) else { throw .badFormat(name) }
       self.format = format
     }
   }
-
-  private static let cursorLimit: Int64 = 1 << 52
 
   /// `-1`, `now`, what this server sent as an offset or an event's id, or how the protocol's own server writes the beginning.
   static func place(_ text: String) throws(ServeFailure) -> Place {

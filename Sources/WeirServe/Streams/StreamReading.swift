@@ -56,7 +56,7 @@ extension ServeApplication {
   private func catchUp(_ status: StreamStatus, from start: Offset, isNow: Bool, _ exchange: StreamExchange) {
     let client = WaitingClient()
     exchange.responder.observer = client
-    collect(status.name, from: start) { result in
+    collect(status, from: start) { result in
       if client.isGone { return }
       switch result {
       case .failure(let failure): exchange.send(failure)
@@ -67,15 +67,17 @@ extension ServeApplication {
     }
   }
 
-  /// What an answer may hold of what follows `start`. A store stops where a file or a fork ends; an answer does not.
-  func collect(_ stream: StreamName, from start: Offset, _ answer: @escaping Answer<StreamBatch>) {
+  /// What an answer may hold of what follows `start`. A store stops where a file or a fork ends; an answer does not. If it was
+  /// deleted meanwhile it is not found, whether or not another one has taken its name.
+  func collect(_ status: StreamStatus, from start: Offset, _ answer: @escaping Answer<StreamBatch>) {
     let limit = configuration.chunkLimit
-    var all = StreamBatch(items: [], next: start, ending: nil)
+    var all = StreamBatch(items: [], next: start, ending: nil, createdAt: status.createdAt)
     var size = 0
     func more() {
-      store.read(stream, from: all.next, byteLimit: limit - size) { [loop] result in
+      store.read(status.name, from: all.next, byteLimit: limit - size) { [loop] result in
         switch result {
         case .failure(let failure): answer(.failure(failure))
+        case .success(let batch) where batch.createdAt != status.createdAt: answer(.failure(.notFound(status.name)))
         case .success(let batch):
           all.items += batch.items
           size += batch.items.reduce(0) { $0 + $1.bytes.count }
@@ -110,7 +112,7 @@ struct StreamChunk {
 
   /// The answer to `offset=now`: the tail and nothing else, even if something came while it was looked for (8).
   func sendTail(_ exchange: StreamExchange) {
-    let tail = StreamBatch(items: [], next: batch.next, ending: batch.ending)
+    let tail = StreamBatch(items: [], next: batch.next, ending: batch.ending, createdAt: batch.createdAt)
     let headers = StreamChunk(tail, from: tail.next, of: status).headers
     exchange.send(200, headers + [("Cache-Control", "no-store")], StreamBody.joined([], status.contentType))
   }
@@ -151,10 +153,18 @@ struct StreamChunk {
   private static func matches(_ header: String?, _ tag: String) -> Bool {
     guard let header else { return false }
     return header.split(separator: ",").contains { part in
-      let part = part.drop { $0 == " " }
+      let part = trimmed(part)
       return part == "*" || part == tag || part.dropFirst(2) == tag && part.hasPrefix("W/")
     }
   }
+}
+
+/// Without the optional white space of RFC 9110, 5.6.3.
+private func trimmed(_ text: Substring) -> Substring {
+  func isSpace(_ character: Character) -> Bool { character == " " || character == "\t" }
+  var rest = text.drop(while: isSpace)
+  while let last = rest.last, isSpace(last) { rest = rest.dropLast() }
+  return rest
 }
 
 /// The protocol's cursor (10.1): it makes the address of the next request another one, so that a cache between cannot
@@ -168,7 +178,8 @@ enum StreamCursor {
   static func next(after client: Int64?, now: Int64, jitter: Int64) -> Int64 {
     let current = max(0, (now - epoch) / interval)
     guard let client, client >= current else { return current }
-    // Up to an hour ahead.
-    return client + 1 + abs(jitter) % 179
+    // Up to an hour ahead. What a client makes up may be greater than any moment: it does not go back either.
+    let (next, isOver) = client.addingReportingOverflow(1 + abs(jitter) % 179)
+    return isOver ? .max : next
   }
 }

@@ -28,36 +28,57 @@ extension ServeApplication {
       return create(stream, creation, exchange)
     }
     // What the body is says the source.
-    withStatus(of: fork.source, exchange) { [self] status, _ in
+    let client = WaitingClient()
+    exchange.responder.observer = client
+    store.status(fork.source) { [self] result in
+      if client.isGone { return }
       do throws(ServeFailure) {
-        creation.items = try StreamBody.items(request.body, status.contentType)
-        create(stream, creation, exchange)
+        switch result {
+        case .success(let status):
+          creation.items = try StreamBody.items(request.body, status.contentType)
+          create(stream, creation, exchange)
+        case .failure(let failure): find(stream, creation, without: failure, client, exchange)
+        }
       } catch {
         exchange.send(error)
       }
     }
   }
 
+  /// A fork that is there needs no source any more. `failure`: why there is none.
+  private func find(
+    _ stream: StreamName, _ creation: StreamCreation, without failure: StoreFailure, _ client: WaitingClient,
+    _ exchange: StreamExchange
+  ) {
+    store.status(stream) { [self] result in
+      if client.isGone { return }
+      guard case .success(var found) = result else { return answer(.failure(failure), exchange) }
+      found.existed = true
+      answer(creation.conflict(with: found).map { .failure($0) } ?? .success(found), exchange)
+    }
+  }
+
   private func create(_ stream: StreamName, _ creation: StreamCreation, _ exchange: StreamExchange) {
     let client = WaitingClient()
     exchange.responder.observer = client
-    store.create(stream, creation) { [configuration] result in
-      if client.isGone { return }
-      switch result {
-      case .success(let status):
-        var headers =
-          [(name: "Content-Type", value: status.contentType), ("Stream-Next-Offset", status.tail.description)]
-          + StreamHeaders.lifetime(status) + StreamHeaders.ending(status.ending)
-        if !status.existed {
-          let host = exchange.request["Host"].map { "\(configuration.isSecure ? "https" : "http")://\($0)" } ?? ""
-          headers.append(("Location", host + escapedPath(exchange.path)))
-        }
-        exchange.send(status.existed ? 200 : 201, headers)
-      case .failure(.gone(let name)):
-        // The name is taken, or the source cannot be forked any more: not that what was asked for is gone.
-        exchange.send(.store(.conflict(name, "it was deleted and is kept for its forks")))
-      case .failure(let failure): exchange.send(failure)
+    store.create(stream, creation) { [self] result in if !client.isGone { answer(result, exchange) } }
+  }
+
+  private func answer(_ result: Result<StreamStatus, StoreFailure>, _ exchange: StreamExchange) {
+    switch result {
+    case .success(let status):
+      var headers =
+        [(name: "Content-Type", value: status.contentType), ("Stream-Next-Offset", status.tail.description)]
+        + StreamHeaders.lifetime(status) + StreamHeaders.ending(status.ending)
+      if !status.existed {
+        let host = exchange.request["Host"].map { "\(configuration.isSecure ? "https" : "http")://\($0)" } ?? ""
+        headers.append(("Location", host + escapedPath(exchange.path)))
       }
+      exchange.send(status.existed ? 200 : 201, headers)
+    case .failure(.gone(let name)):
+      // The name is taken, or the source cannot be forked any more: not that what was asked for is gone.
+      exchange.send(.store(.conflict(name, "it was deleted and is kept for its forks")))
+    case .failure(let failure): exchange.send(failure)
     }
   }
 
@@ -71,6 +92,10 @@ extension ServeApplication {
       sequence: try StreamQuery.sequence(request))
     withStatus(of: stream, exchange) { [self] status, client in
       do throws(ServeFailure) {
+        // Of several things that are wrong, that the stream has ended is told first, and that the type is another second.
+        if let ending = status.ending, request.body.isEmpty ? !isClosing : (request["Content-Type"] ?? "").isEmpty {
+          return refuse(stream, ending, tail: status.tail, exchange)
+        }
         if request.body.isEmpty {
           guard isClosing else {
             throw .badStreamBody("it is empty, and Stream-Closed does not say that this is the end")
@@ -80,7 +105,6 @@ extension ServeApplication {
             throw .badHeader("Content-Type is missing: it says \(status.contentType), as the stream's")
           }
           append.contentType = type
-          // Of several things that are wrong, that the stream has ended is told first, and that the type is another second.
           if status.ending == nil, StreamContentType.isSame(type, status.contentType) {
             append.items = try StreamBody.items(request.body, type)
             guard !append.items.isEmpty else { throw .badStreamBody("an empty array has no messages to append") }
@@ -112,11 +136,11 @@ extension ServeApplication {
         exchange.send(isNewData ? 200 : 204, headers)
       case .failure(.ended(_, let ending)):
         // The end of the stream goes with it, so that the client knows where it stands.
-        withStatus(of: stream, exchange) { status, _ in
-          let headers =
-            [(name: "Stream-Next-Offset", value: status.tail.description)] + StreamHeaders.ending(ending)
-          if append.items.isEmpty, append.producer == nil { return exchange.send(204, headers) }
-          exchange.send(.ended(stream, ending), headers)
+        withStatus(of: stream, exchange) { [self] status, _ in
+          guard append.items.isEmpty, append.producer == nil else {
+            return refuse(stream, ending, tail: status.tail, exchange)
+          }
+          exchange.send(204, StreamHeaders.end(ending, at: status.tail))
         }
       case .failure(let failure):
         var headers: [(name: String, value: String)] = []
@@ -129,6 +153,10 @@ extension ServeApplication {
         exchange.send(failure, headers)
       }
     }
+  }
+
+  private func refuse(_ stream: StreamName, _ ending: StreamEnding, tail: Offset, _ exchange: StreamExchange) {
+    exchange.send(.ended(stream, ending), StreamHeaders.end(ending, at: tail))
   }
 
   // MARK: DELETE

@@ -10,6 +10,9 @@ struct PathPattern: Equatable, Sendable {
   let text: String
   private let parts: [Part]
 
+  /// What is below these is written by its owner, and named by what is secret: only a pattern that says the word is about it.
+  private static let owned = ["runs", "memory", "_weir"].map { Array($0.utf8) }
+
   /// Names have at most 16 parts and 255 bytes.
   static let partLimit = 32
   static let byteLimit = 512
@@ -47,17 +50,27 @@ struct PathPattern: Equatable, Sendable {
   var prefix: String {
     // Without a star it is one name.
     guard parts.contains(where: { $0 == .one || $0 == .many }) else { return text }
-    var prefix: [UInt8] = []
-    for part in parts {
-      guard case .exactly(let word) = part else { break }
-      prefix += word + [UInt8(ascii: "/")]
-    }
-    return String(decoding: prefix, as: UTF8.self)
+    var words: [[UInt8]] = []
+    for case .exactly(let word) in parts.prefix(while: { $0 != .one && $0 != .many }) { words.append(word) }
+    // `a/**` is about `a` as well.
+    if !words.isEmpty, parts[words.count...].contains(where: { $0 != .many }) { words.append([]) }
+    return String(decoding: Array(words.joined(separator: [UInt8(ascii: "/")])), as: UTF8.self)
+  }
+
+  /// It is about what its owner alone writes.
+  var namesOwned: Bool {
+    guard parts.count > 1, case .exactly(let word)? = parts.first else { return false }
+    return Self.owned.contains(word)
   }
 
   /// One row of the table of "these parts match those words": whatever the pattern, no more than parts times words.
   func matches(_ path: String) -> Bool {
     let words = Self.words(path)
+    if parts.first == .one || parts.first == .many, words.count > 1,
+      Self.owned.contains(where: { words[0].elementsEqual($0) })
+    {
+      return false
+    }
     var row = [Bool](repeating: false, count: words.count + 1)
     row[0] = true
     for part in parts {

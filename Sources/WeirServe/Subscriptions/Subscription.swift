@@ -13,6 +13,8 @@ struct Subscription {
   struct Link: Equatable {
     var isExplicit = false
     var isGlob = false
+    /// Of the stream that this is about; another one of its name has another. Nil: there is none, or nobody has looked.
+    var createdAt: Int64?
     /// What comes before it has been worked through.
     var acked: Offset
     var tail: Offset
@@ -22,7 +24,11 @@ struct Subscription {
   struct Wake: Equatable {
     var id: String
     /// The streams that had work, and their tails, as they were told with it.
-    var snapshot: [String: Offset]
+    var snapshot: [StreamName: Offset]
+    /// Of those, streams that are gone or others by now: what its worker says of them is about nothing.
+    var lost: Set<StreamName> = []
+    /// A webhook's worker has called back: it is at work, whatever becomes of the call that told it.
+    var isTaken = false
   }
 
   enum Phase: Equatable {
@@ -50,15 +56,16 @@ struct Subscription {
   let createdAt: Int64
   /// The root of streams as the client that made it writes it: `https://host/v1/stream`.
   let base: String
-  private(set) var links: [String: Link] = [:]
+  private(set) var links: [StreamName: Link] = [:]
   private(set) var generation: UInt64 = 0
   private(set) var phase = Phase.idle
-  /// Deliveries that failed since one that did not.
+  /// Deliveries that failed since a worker was heard of, or nobody was needed.
   private(set) var failures = 0
-  /// Paths whose links have changed since `takeRecord`.
-  private var changed: Set<String> = []
-  /// The wake whose tails are in a record: they are long, and stay as they are.
+  /// Names whose links have changed since `takeRecord`.
+  private var changed: Set<StreamName> = []
+  /// The wake whose tails are in a record: they are long, and few of them change. Those that have.
   private var recordedWake: String?
+  private var changedTails: Set<StreamName> = []
 
   init(id: String, plan: SubscriptionPlan, createdAt: Int64, base: String) {
     self.id = id
@@ -81,69 +88,148 @@ struct Subscription {
 
   // MARK: Streams
 
-  func concerns(_ path: String) -> Bool { links[path] != nil || plan.pattern?.matches(path) == true }
+  func concerns(_ name: StreamName) -> Bool { links[name] != nil || plan.pattern?.matches(name.path) == true }
 
-  /// A stream that the pattern may match is there, with everything before `acked` worked through. A link that is there stays.
-  /// Answers whether anything is to be kept.
-  mutating func found(_ path: String, acked: Offset, tail: Offset) -> Bool {
-    if links[path] != nil {
-      links[path]?.tail = tail
-      return false
-    }
-    guard plan.pattern?.matches(path) == true else { return false }
-    // One that is worked through is found again when something comes.
-    if links.count >= Self.linksLimit {
-      guard let idle = links.first(where: { !$0.value.isExplicit && !$0.value.isPending })?.key else { return false }
-      links[idle] = nil
-      changed.insert(idle)
-    }
-    links[path] = Link(isGlob: true, acked: acked, tail: tail)
-    changed.insert(path)
-    return true
+  /// A listing has it, with everything before `acked` worked through. What is linked is known better: a listing may be old. Answers,
+  /// as the others do, whether anything is to be kept.
+  mutating func listed(_ status: StreamStatus, acked: Offset) -> Bool {
+    guard links[status.name] == nil else { return false }
+    return enter(status.name, Link(isGlob: true, createdAt: status.createdAt, acked: acked, tail: status.tail))
   }
 
   /// A stream was made where there was none: what the links of an earlier one say is of no use.
-  mutating func made(_ path: String, from start: Offset, tail: Offset) -> Bool {
-    guard links[path] != nil else { return found(path, acked: start, tail: tail) }
-    links[path]?.acked = start
-    links[path]?.tail = tail
-    changed.insert(path)
+  mutating func made(_ status: StreamStatus) -> Bool {
+    guard let link = links[status.name] else {
+      // What a fork has from its source is not new.
+      return listed(status, acked: status.inheritedEnd)
+    }
+    // It was found before its making was told.
+    if link.createdAt == status.createdAt { return false }
+    replace(status)
     return true
   }
 
-  mutating func deleted(_ path: String) -> Bool {
-    guard forget(path) else { return false }
+  mutating func grew(_ name: StreamName, from: Offset, to tail: Offset) -> Bool {
+    guard let link = links[name] else { return enter(name, Link(isGlob: true, acked: from, tail: tail)) }
+    links[name]?.tail = max(link.tail, tail)
+    return false
+  }
+
+  mutating func deleted(_ name: StreamName) -> Bool {
+    guard forget(name) else { return false }
     restIfDone()
     return true
   }
 
-  private mutating func forget(_ path: String) -> Bool {
-    guard let link = links[path] else { return false }
-    links[path] = link.isExplicit ? Link(isExplicit: true, isGlob: link.isGlob, acked: .start, tail: .start) : nil
-    changed.insert(path)
+  /// It was looked at: what is there now; nil is nothing.
+  mutating func saw(_ name: StreamName, _ status: StreamStatus?) -> Bool {
+    guard let link = links[name] else { return false }
+    guard let status else { return deleted(name) }
+    if let createdAt = link.createdAt, createdAt != status.createdAt {
+      replace(status)
+      return true
+    }
+    links[name]?.createdAt = status.createdAt
+    links[name]?.tail = status.tail
+    // A disk that promised less may have lost what was worked through; one that nobody knew may be a fork.
+    let least = link.createdAt == nil ? status.inheritedEnd : .start
+    links[name]?.acked = min(max(link.acked, least), status.tail)
+    let isOther = links[name]?.acked != link.acked || link.createdAt == nil
+    if isOther { changed.insert(name) }
+    return isOther
+  }
+
+  /// A pull-wake's own stream was made: whatever was told in one of that name is to be told again.
+  mutating func wakeStreamMade(now: Int64) -> Bool {
+    guard case .woken(let wake, _) = phase else { return false }
+    phase = .woken(wake, retryAt: now)
     return true
   }
 
-  /// Linked by name. Answers false: there is no room.
-  mutating func add(_ path: String, tail: Offset) -> Bool {
-    if links[path]?.isExplicit == true { return true }
-    guard links[path] != nil || links.count < Self.linksLimit else { return false }
-    links[path, default: Link(isGlob: plan.pattern?.matches(path) == true, acked: tail, tail: tail)].isExplicit = true
-    changed.insert(path)
+  /// Linked by the pattern. One that is worked through is found again when something comes.
+  private mutating func enter(_ name: StreamName, _ link: Link) -> Bool {
+    guard plan.pattern?.matches(name.path) == true, makeRoom() else { return false }
+    links[name] = link
+    changed.insert(name)
+    return true
+  }
+
+  private mutating func makeRoom() -> Bool {
+    if links.count < Self.linksLimit { return true }
+    guard let idle = links.first(where: \.value.isIdle)?.key else { return false }
+    links[idle] = nil
+    changed.insert(idle)
+    return true
+  }
+
+  private mutating func replace(_ status: StreamStatus) {
+    let name = status.name
+    lose(name)
+    links[name]?.createdAt = status.createdAt
+    links[name]?.acked = status.inheritedEnd
+    links[name]?.tail = status.tail
+    changed.insert(name)
+    restIfDone()
+  }
+
+  private mutating func forget(_ name: StreamName) -> Bool {
+    guard let link = links[name] else { return false }
+    lose(name)
+    links[name] = link.isExplicit ? Link(isExplicit: true, isGlob: link.isGlob, acked: .start, tail: .start) : nil
+    changed.insert(name)
+    return true
+  }
+
+  /// What the present wake's worker was told of it is about a stream that is not linked any more.
+  private mutating func lose(_ name: StreamName) {
+    guard phase.wake?.snapshot[name] != nil else { return }
+    phase.changeWake { wake in
+      wake.snapshot[name] = nil
+      wake.lost.insert(name)
+    }
+    changedTails.insert(name)
+  }
+
+  /// Whether all of them can be linked by name.
+  func hasRoom(for names: [StreamName]) -> Bool {
+    let new = names.count { links[$0] == nil }
+    if links.count + new <= Self.linksLimit { return true }
+    return links.count - links.values.count(where: \.isIdle) + new <= Self.linksLimit
+  }
+
+  /// Linked by name, at its tail; nil: there is no such stream yet. Answers false: there is no room.
+  mutating func add(_ name: StreamName, _ status: StreamStatus?) -> Bool {
+    if links[name]?.isExplicit == true { return true }
+    guard links[name] != nil || makeRoom() else { return false }
+    let tail = status?.tail ?? .start
+    let new = Link(
+      isGlob: plan.pattern?.matches(name.path) == true, createdAt: status?.createdAt, acked: tail, tail: tail)
+    links[name, default: new].isExplicit = true
+    changed.insert(name)
     return true
   }
 
   /// No longer linked by name; a pattern that matches goes on.
-  mutating func remove(_ path: String) {
-    guard let link = links[path], link.isExplicit else { return }
-    if link.isGlob { links[path]?.isExplicit = false } else { links[path] = nil }
-    changed.insert(path)
+  mutating func remove(_ name: StreamName) {
+    guard let link = links[name], link.isExplicit else { return }
+    if link.isGlob {
+      links[name]?.isExplicit = false
+    } else {
+      lose(name)
+      links[name] = nil
+    }
+    changed.insert(name)
     restIfDone()
   }
 
   /// Woken for what is not there any more: nobody needs to come, and the next work wakes anew.
   private mutating func restIfDone() {
-    if case .woken = phase, !hasWork { phase = .idle }
+    if case .woken = phase, !hasWork { rest() }
+  }
+
+  private mutating func rest() {
+    phase = .idle
+    failures = 0
   }
 
   // MARK: Wakes
@@ -155,14 +241,19 @@ struct Subscription {
   mutating func wake(id: String, now: Int64) -> Bool {
     guard mayWake else { return false }
     generation += 1
-    let wake = Wake(id: id, snapshot: links.filter(\.value.isPending).mapValues(\.tail))
-    phase = isWebhook ? .leased(wake, holder: nil, until: now + Int64(plan.lease)) : .woken(wake, retryAt: nil)
+    begin(Wake(id: id, snapshot: pendingTails), now: now)
     return true
+  }
+
+  private var pendingTails: [StreamName: Offset] { links.filter(\.value.isPending).mapValues(\.tail) }
+
+  private mutating func begin(_ wake: Wake, now: Int64) {
+    phase = isWebhook ? .leased(wake, holder: nil, until: now + Int64(plan.lease)) : .woken(wake, retryAt: nil)
   }
 
   /// What was told did not arrive: once more, with the same wake. `jitter` is from 0 to 1.
   mutating func deliveryFailed(_ wakeID: String, now: Int64, jitter: Double) -> Bool {
-    guard let wake = phase.wake, wake.id == wakeID else { return false }
+    guard let wake = phase.wake, wake.id == wakeID, !wake.isTaken else { return false }
     // Claimed, although its event was not written: somebody is at it.
     if case .leased(_, .some, _) = phase { return false }
     failures += 1
@@ -173,10 +264,15 @@ struct Subscription {
     return true
   }
 
-  /// It is told again now.
+  /// It is told again now, with what has come since.
   mutating func retry(now: Int64) -> Bool {
-    guard case .woken(let wake, let retryAt?) = phase, retryAt <= now else { return false }
-    phase = isWebhook ? .leased(wake, holder: nil, until: now + Int64(plan.lease)) : .woken(wake, retryAt: nil)
+    guard case .woken(var wake, let retryAt?) = phase, retryAt <= now else { return false }
+    // A stream that took the place of one that was told waits for the next wake: whoever was told may still speak of the other.
+    for (name, tail) in pendingTails where !wake.lost.contains(name) && wake.snapshot[name] != tail {
+      wake.snapshot[name] = tail
+      changedTails.insert(name)
+    }
+    begin(wake, now: now)
     return true
   }
 
@@ -186,9 +282,15 @@ struct Subscription {
     let recovered = failures > 0
     failures = 0
     guard isDone else { return recovered }
-    for (path, tail) in wake.snapshot { acknowledge(path, min(tail, links[path]?.tail ?? tail)) }
-    phase = .idle
+    for (name, tail) in wake.snapshot { acknowledge(name, min(tail, links[name]?.tail ?? tail)) }
+    rest()
     return true
+  }
+
+  /// Until when the worker has that wake, if it called back.
+  func takenUntil(_ wakeID: String) -> Int64? {
+    guard case .leased(let wake, _, let until) = phase, wake.id == wakeID, wake.isTaken else { return nil }
+    return until
   }
 
   /// The wake whose lease is over.
@@ -199,23 +301,34 @@ struct Subscription {
 
   mutating func leaseEnded(now: Int64) -> Bool {
     guard overdue(now: now) != nil else { return false }
-    phase = .idle
+    rest()
     return true
   }
 
   // MARK: Workers
 
-  /// `id` is that of the wake if there was none. With nothing to do it is idle, which is to be kept.
-  mutating func claim(by worker: String, id: String, now: Int64) throws(SubscriptionFailure) -> Wake {
+  /// Refuses while somebody else is at it.
+  func checkFree(now: Int64) throws(SubscriptionFailure) {
     guard !isWebhook else { throw .badRequest("a webhook's work is not claimed") }
     if case .leased(_, let holder?, let until) = phase, until > now {
       throw .claimed(by: holder, generation: generation)
     }
+  }
+
+  /// `id` is that of the wake if there was none. With nothing to do it is idle, which is to be kept.
+  mutating func claim(by worker: String, id: String, now: Int64) throws(SubscriptionFailure) -> Wake {
+    try checkFree(now: now)
     _ = leaseEnded(now: now)
     restIfDone()
     guard hasWork else { throw .nothingToDo }
     _ = wake(id: id, now: now)
-    guard let wake = phase.wake else { throw .nothingToDo }
+    guard var wake = phase.wake else { throw .nothingToDo }
+    // Its event named one stream alone: this is the first that anybody hears of tails.
+    let tails = pendingTails
+    if wake.snapshot != tails || !wake.lost.isEmpty {
+      (wake.snapshot, wake.lost) = (tails, [])
+      recordedWake = nil
+    }
     failures = 0
     phase = .leased(wake, holder: worker, until: now + Int64(plan.lease))
     return wake
@@ -229,34 +342,37 @@ struct Subscription {
     if case .leased(_, _, let until) = phase, until <= now { throw .fenced }
   }
 
-  /// All or none. A cursor never goes back, nor beyond what is there.
-  mutating func acknowledge(_ offsets: [(path: String, offset: Offset)]) throws(SubscriptionFailure) {
-    for (path, offset) in offsets {
-      guard let link = links[path] else {
-        throw .badAcknowledgement("\"\(path.prefix(100))\" is no stream of this subscription")
+  /// All or none. A cursor never goes back, nor beyond what is there; what is said of a stream that was told and is gone, or
+  /// another one by now, changes nothing.
+  mutating func acknowledge(_ offsets: [(name: StreamName, offset: Offset)]) throws(SubscriptionFailure) {
+    let lost = phase.wake?.lost ?? []
+    let meant = offsets.filter { !lost.contains($0.name) }
+    for (name, offset) in meant {
+      guard let link = links[name] else {
+        throw .badAcknowledgement("\"\(name.path.prefix(100))\" is no stream of this subscription")
       }
-      guard offset >= link.acked else {
-        throw .badAcknowledgement("\(offset) is before what was acknowledged of \"\(path)\"")
-      }
-      guard offset <= link.tail else { throw .badAcknowledgement("\(offset) is beyond the tail of \"\(path)\"") }
+      guard offset <= link.tail else { throw .badAcknowledgement("\(offset) is beyond the tail of \"\(name)\"") }
     }
-    for (path, offset) in offsets { acknowledge(path, offset) }
+    for (name, offset) in meant { acknowledge(name, offset) }
   }
 
-  private mutating func acknowledge(_ path: String, _ offset: Offset) {
-    guard let link = links[path], offset > link.acked else { return }
-    links[path]?.acked = offset
-    changed.insert(path)
+  private mutating func acknowledge(_ name: StreamName, _ offset: Offset) {
+    guard let link = links[name], offset > link.acked else { return }
+    links[name]?.acked = offset
+    changed.insert(name)
   }
 
+  /// The worker was heard of.
   mutating func heartbeat(now: Int64) {
-    guard let wake = phase.wake else { return }
+    guard var wake = phase.wake else { return }
     var worker: String?
     if case .leased(_, let holder, _) = phase { worker = holder }
+    wake.isTaken = true
+    failures = 0
     phase = .leased(wake, holder: worker, until: now + Int64(plan.lease))
   }
 
-  mutating func release() { phase = .idle }
+  mutating func release() { rest() }
 
   // MARK: Kept
 
@@ -264,7 +380,7 @@ struct Subscription {
   /// older record that waits to be written.
   var wholeRecord: JSONValue {
     record(
-      of: links.keys.sorted(), withTails: true,
+      of: links.keys.sorted(), tails: nil,
       after: [
         JSONMember("id", .string(id)), JSONMember("plan", plan.json), JSONMember("createdAt", .int(Int(createdAt))),
         JSONMember("base", .string(base)),
@@ -274,22 +390,29 @@ struct Subscription {
   /// What is to be kept since the last time.
   mutating func takeRecord() -> JSONValue {
     let wake = phase.wake?.id
-    let record = record(of: changed.sorted(), withTails: wake != recordedWake)
-    changed = []
+    let record = record(of: changed.sorted(), tails: wake == recordedWake ? changedTails : nil)
+    (changed, changedTails) = ([], [])
     recordedWake = wake
     return record
   }
 
-  private func record(of paths: [String], withTails: Bool, after first: [JSONMember] = []) -> JSONValue {
+  /// `tails`: those of the wake that have changed; nil: all of them.
+  private func record(
+    of names: [StreamName], tails: Set<StreamName>?, after first: [JSONMember] = []
+  ) -> JSONValue {
     var members = first
     members.append(JSONMember("generation", .int(Int(generation))))
     if failures > 0 { members.append(JSONMember("failures", .int(failures))) }
     if let wake = phase.wake {
       var told = [JSONMember("id", .string(wake.id))]
-      if withTails {
-        let tails = wake.snapshot.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string($0.value.description)) }
-        told.append(JSONMember("tails", .object(tails)))
+      let known = (tails ?? wake.lost.union(wake.snapshot.keys)).sorted().map { name in
+        // Null: it was told, and is lost.
+        JSONMember(name.path, wake.snapshot[name].map { .string($0.description) } ?? .null)
       }
+      if tails == nil || !known.isEmpty {
+        told.append(JSONMember(tails == nil ? "tails" : "changed_tails", .object(known)))
+      }
+      if wake.isTaken { told.append(JSONMember("taken", .bool(true))) }
       members.append(JSONMember("wake", .object(told)))
       switch phase {
       case .idle, .woken(_, nil): break
@@ -299,19 +422,12 @@ struct Subscription {
         if let holder { members.append(JSONMember("holder", .string(holder))) }
       }
     }
-    let list = paths.map { path in
-      JSONMember(
-        path,
-        links[path].map {
-          ["explicit": .bool($0.isExplicit), "glob": .bool($0.isGlob), "acked": .string($0.acked.description)]
-        }
-          ?? .null)
-    }
+    let list = names.map { JSONMember($0.path, links[$0]?.json ?? .null) }
     if !list.isEmpty { members.append(JSONMember("links", .object(list))) }
     return .object(members)
   }
 
-  /// What a whole record says; nil: it is none that this wrote. Tails of streams are to be looked up.
+  /// What a whole record says; nil: it is none that this wrote. What is there of its streams is to be looked up.
   init?(whole record: JSONValue) {
     guard let id = record["id"]?.string, let plan = record["plan"].flatMap({ try? SubscriptionPlan($0) }),
       let createdAt = record["createdAt"]?.int, let base = record["base"]?.string
@@ -327,10 +443,17 @@ struct Subscription {
     failures = record["failures"]?.int ?? 0
     let earlier = phase.wake
     phase = .idle
-    if let wake = record["wake"], let id = wake["id"]?.string {
-      var tails = earlier?.id == id ? earlier?.snapshot ?? [:] : [:]
-      for member in wake["tails"]?.members ?? [] { tails[member.name] = member.value.string.flatMap { Offset($0) } }
-      let wake = Wake(id: id, snapshot: tails)
+    if let json = record["wake"], let id = json["id"]?.string {
+      var wake = earlier?.id == id && json["tails"] == nil ? earlier : nil
+      wake = wake ?? Wake(id: id, snapshot: [:])
+      for member in (json["tails"] ?? json["changed_tails"])?.members ?? [] {
+        guard let name = try? StreamName(member.name) else { return false }
+        let tail = member.value.string.flatMap { Offset($0) }
+        wake?.snapshot[name] = tail
+        if tail == nil { wake?.lost.insert(name) } else { wake?.lost.remove(name) }
+      }
+      wake?.isTaken = json["taken"]?.bool == true
+      guard let wake else { return false }
       if let until = record["until"]?.int {
         phase = .leased(wake, holder: record["holder"]?.string, until: Int64(until))
       } else {
@@ -339,31 +462,51 @@ struct Subscription {
     }
     recordedWake = phase.wake?.id
     for member in record["links"]?.members ?? [] {
-      guard let acked = member.value["acked"]?.string.flatMap({ Offset($0) }) else {
-        links[member.name] = nil
-        continue
-      }
-      links[member.name] = Link(
-        isExplicit: member.value["explicit"]?.bool == true, isGlob: member.value["glob"]?.bool == true, acked: acked,
-        tail: acked)
+      guard let name = try? StreamName(member.name) else { return false }
+      links[name] = Link(member.value)
     }
     return true
   }
 
-  /// After a restart, when all tails are known: what may not have been told is told again.
+  /// After a restart, when all streams were looked at: what may not have been told is told again.
   mutating func restarted(now: Int64) {
     restIfDone()
     if case .woken(let wake, nil) = phase { phase = .woken(wake, retryAt: now) }
   }
+}
 
-  /// What is there now of a stream that is linked; nil: it is not there. `restarted` follows.
-  mutating func setTail(_ path: String, _ tail: Offset?) {
-    guard let tail else {
-      _ = forget(path)
-      return
+extension Subscription.Phase {
+  fileprivate mutating func changeWake(_ change: (inout Subscription.Wake) -> Void) {
+    switch self {
+    case .idle: break
+    case .woken(var wake, let retryAt):
+      change(&wake)
+      self = .woken(wake, retryAt: retryAt)
+    case .leased(var wake, let holder, let until):
+      change(&wake)
+      self = .leased(wake, holder: holder, until: until)
     }
-    links[path]?.tail = tail
-    // Shorter than what was worked through: another stream of that name.
-    if let link = links[path], link.acked > tail { links[path]?.acked = .start }
+  }
+}
+
+extension Subscription.Link {
+  /// It may make room: the pattern finds it again.
+  fileprivate var isIdle: Bool { !isExplicit && !isPending }
+
+  fileprivate var json: JSONValue {
+    var members = [
+      JSONMember("explicit", .bool(isExplicit)), JSONMember("glob", .bool(isGlob)),
+      JSONMember("acked", .string(acked.description)),
+    ]
+    if let createdAt { members.append(JSONMember("made", .int(Int(createdAt)))) }
+    return .object(members)
+  }
+
+  /// Nil: it is no link any more.
+  fileprivate init?(_ json: JSONValue) {
+    guard let acked = json["acked"]?.string.flatMap({ Offset($0) }) else { return nil }
+    self.init(
+      isExplicit: json["explicit"]?.bool == true, isGlob: json["glob"]?.bool == true,
+      createdAt: json["made"]?.int.map { Int64($0) }, acked: acked, tail: acked)
   }
 }

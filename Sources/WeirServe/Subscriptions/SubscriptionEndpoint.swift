@@ -121,6 +121,7 @@ private struct SubscriptionReply {
   func create(_ id: String, base: String) {
     do throws(SubscriptionFailure) {
       let plan = try SubscriptionPlan(try body())
+      try subscriptions.checkPattern(plan)
       switch plan.delivery {
       case .webhook(let url): try subscriptions.checkAddress(url)
       case .pullWake(let stream):
@@ -141,7 +142,7 @@ private struct SubscriptionReply {
 
   func show(_ id: String) { with(id) { entry in send(200, json(of: entry.subscription)) } }
 
-  func delete(_ id: String) { with(id) { entry in subscriptions.delete(entry, sendNothing) } }
+  func delete(_ id: String) { subscriptions.delete(id, sendNothing) }
 
   func addStreams(_ id: String) {
     with(id) { entry throws(SubscriptionFailure) in
@@ -155,7 +156,7 @@ private struct SubscriptionReply {
 
   func removeStream(_ id: String, _ path: String) {
     with(id) { entry throws(SubscriptionFailure) in
-      entry.subscription.remove(try SubscriptionPlan.name(path).path)
+      entry.subscription.remove(try SubscriptionPlan.name(path))
       subscriptions.keep(entry, sendNothing)
     }
   }
@@ -175,11 +176,11 @@ private struct SubscriptionReply {
   }
 
   func report(_ id: String, isCallback: Bool) {
-    with(id) { entry throws(SubscriptionFailure) in
+    withToken(id) { entry, token throws(SubscriptionFailure) in
       guard entry.subscription.isWebhook == isCallback else {
         throw .badRequest(isCallback ? "it is acknowledged at ack" : "it is acknowledged at callback")
       }
-      subscriptions.report(entry, try report()) { result in
+      subscriptions.report(entry, try report(token)) { result in
         switch result {
         case .success(let isWokenAgain): send(200, ["ok": true, "next_wake": .bool(isWokenAgain)])
         case .failure(let failure): send(failure)
@@ -189,16 +190,26 @@ private struct SubscriptionReply {
   }
 
   func release(_ id: String) {
-    with(id) { entry throws(SubscriptionFailure) in
+    withToken(id) { entry, token throws(SubscriptionFailure) in
       guard !entry.subscription.isWebhook else { throw .badRequest("a webhook's work is not claimed") }
-      subscriptions.release(entry, try report(), sendNothing)
+      subscriptions.release(entry, try report(token), sendNothing)
     }
   }
 
-  private func report() throws(SubscriptionFailure) -> Subscriptions.Report {
-    var report = Subscriptions.Report(token: BearerToken.read(exchange.request["Authorization"]))
-    // Before anything else is looked at.
-    guard report.token != nil else { throw .badToken }
+  /// Before anything else is looked at: whoever has no token learns nothing, not even what subscriptions there are.
+  private func withToken(
+    _ id: String, _ then: @escaping (Subscriptions.Entry, WakeToken) throws(SubscriptionFailure) -> Void
+  ) {
+    do throws(SubscriptionFailure) {
+      let token = try subscriptions.readToken(BearerToken.read(exchange.request["Authorization"]), of: id)
+      with(id) { entry throws(SubscriptionFailure) in try then(entry, token) }
+    } catch {
+      send(error)
+    }
+  }
+
+  private func report(_ token: WakeToken) throws(SubscriptionFailure) -> Subscriptions.Report {
+    var report = Subscriptions.Report(token: token)
     let body = try body()
     (report.wake, report.generation) = (body["wake_id"]?.string, body["generation"]?.int)
     report.isDone = body["done"] == .bool(true)
@@ -212,7 +223,7 @@ private struct SubscriptionReply {
       guard let path = ack["stream"]?.string, let offset = ack["offset"]?.string.flatMap({ Offset($0) }) else {
         throw .badRequest("each of \"acks\" has a \"stream\" and an \"offset\" that this server sent")
       }
-      report.offsets.append((path.hasPrefix("/") ? String(path.dropFirst()) : path, offset))
+      report.offsets.append((try SubscriptionPlan.name(path), offset))
     }
     return report
   }
@@ -232,9 +243,9 @@ private struct SubscriptionReply {
       ]
     case .pullWake(let stream): wake = .string(stream.path)
     }
-    let links = subscription.links.sorted { $0.key < $1.key }.map { path, link -> JSONValue in
+    let links = subscription.links.sorted { $0.key < $1.key }.map { name, link -> JSONValue in
       [
-        "path": .string(path), "link_type": link.isExplicit ? "explicit" : "glob",
+        "path": .string(name.path), "link_type": link.isExplicit ? "explicit" : "glob",
         "acked_offset": .string(link.acked.description),
       ]
     }

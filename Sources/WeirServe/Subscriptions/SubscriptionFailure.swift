@@ -66,7 +66,7 @@ enum SubscriptionFailure: Failure, Equatable {
   var hint: String? {
     switch self {
     case .badRequest, .badAcknowledgement: "docs/subscriptions.md has the members"
-    case .badAddress: "https to a public address; http to this machine only if the server listens there alone"
+    case .badAddress: "https to a public address; to this machine only with --local-webhooks"
     case .exists: "delete it, or take another id"
     case .badToken: "send Authorization: Bearer with the token of the wake or the claim"
     case .oldToken, .fenced: "the work was given to somebody else, or is done: wait for the next wake"

@@ -16,6 +16,9 @@ struct SubscriptionPlan: Equatable, Sendable {
   var lease: Int
   var description: String?
 
+  /// Where a pull-wake is told.
+  var wakeStream: StreamName? { if case .pullWake(let stream) = delivery { stream } else { nil } }
+
   static let leaseRange = 1_000...600_000
   static let usualLease = 30_000
   static let streamsLimit = 1_000

@@ -12,6 +12,7 @@ extension Subscriptions {
   ) {
     whenLoaded { [self] in
       if isStopped { return answer(.failure(.stopped)) }
+      if let failure = broken[id] { return answer(.failure(.store(failure))) }
       if let entry = entries[id] {
         return whenReady(entry) { [self] in
           // Whoever was making it may have failed.
@@ -20,7 +21,9 @@ extension Subscriptions {
           answer(.success((entry, false)))
         }
       }
-      guard entries.count < Self.countLimit else { return answer(.failure(.tooMany(limit: Self.countLimit))) }
+      guard entries.count + broken.count < Self.countLimit else {
+        return answer(.failure(.tooMany(limit: Self.countLimit)))
+      }
       let entry = Entry(Subscription(id: id, plan: plan, createdAt: now, base: base))
       entries[id] = entry
       entry.journal = journal(of: entry, number: 0, extent: .init())
@@ -68,23 +71,29 @@ extension Subscriptions {
     for then in waiting { then() }
   }
 
-  /// Links streams by name, each at its tail.
+  /// Links streams by name, each at its tail: all of them or none.
   private func link(_ entry: Entry, _ names: [StreamName], _ done: @escaping (StoreFailure?) -> Void) {
+    let full = StoreFailure.full("\(Subscription.linksLimit) streams of one subscription")
+    guard entry.subscription.hasRoom(for: names) else { return done(full) }
     var rest = names[...]
+    var added: [StreamName] = []
+    func giveUp(_ failure: StoreFailure) {
+      for name in added { entry.subscription.remove(name) }
+      done(failure)
+    }
     func next() {
       guard let name = rest.popFirst() else { return done(nil) }
       store.status(name) { [world] result in
+        let isNew = entry.subscription.links[name]?.isExplicit != true
+        let hadRoom: Bool
         switch result {
-        case .success(let status):
-          guard entry.subscription.add(name.path, tail: status.tail) else {
-            return done(.full("\(Subscription.linksLimit) streams of one subscription"))
-          }
-        case .failure(.notFound), .failure(.gone):
-          guard entry.subscription.add(name.path, tail: .start) else {
-            return done(.full("\(Subscription.linksLimit) streams of one subscription"))
-          }
-        case .failure(let failure): return done(failure)
+        case .success(let status): hadRoom = entry.subscription.add(name, status)
+        case .failure(.notFound), .failure(.gone): hadRoom = entry.subscription.add(name, nil)
+        case .failure(let failure): return giveUp(failure)
         }
+        // Somebody else linked others meanwhile.
+        guard hadRoom else { return giveUp(full) }
+        if isNew { added.append(name) }
         world.loop.soon(next)
       }
     }
@@ -102,8 +111,7 @@ extension Subscriptions {
       case .success(let page):
         for status in page where !status.name.isInternal {
           let isLater = status.createdAt > entry.subscription.createdAt
-          let start = isLater ? status.fork?.offset ?? .start : status.tail
-          _ = entry.subscription.found(status.name.path, acked: start, tail: status.tail)
+          _ = entry.subscription.listed(status, acked: isLater ? status.inheritedEnd : status.tail)
         }
         guard page.count == pageLimit, let last = page.last?.name else { return done(nil) }
         world.loop.soon { [self] in findStreams(of: entry, after: last, done) }
@@ -114,13 +122,31 @@ extension Subscriptions {
   func find(_ id: String, _ answer: @escaping (Result<Entry, SubscriptionFailure>) -> Void) {
     whenLoaded { [self] in
       if isStopped { return answer(.failure(.stopped)) }
+      if let failure = broken[id] { return answer(.failure(.store(failure))) }
       guard let entry = entries[id] else { return answer(.failure(.notFound(id))) }
       whenReady(entry) { [self] in answer(entries[id] === entry ? .success(entry) : .failure(.notFound(id))) }
     }
   }
 
+  func delete(_ id: String, _ answer: @escaping (SubscriptionFailure?) -> Void) {
+    whenLoaded { [self] in
+      guard broken[id] != nil, !isStopped else {
+        return find(id) { [self] result in
+          switch result {
+          case .success(let entry): delete(entry, answer)
+          case .failure(let failure): answer(failure)
+          }
+        }
+      }
+      SubscriptionJournal(id, number: 0, extent: .init(), store: store, whole: { nil }).delete { [self] failure in
+        if failure == nil { broken[id] = nil }
+        answer(failure.map { .store($0) })
+      }
+    }
+  }
+
   /// Behind what was asked before. What is asked meanwhile waits: if this fails the subscription is there as it was.
-  func delete(_ entry: Entry, _ answer: @escaping (SubscriptionFailure?) -> Void) {
+  private func delete(_ entry: Entry, _ answer: @escaping (SubscriptionFailure?) -> Void) {
     entry.waiting = []
     entry.journal.delete { [self] failure in
       if failure == nil {
@@ -139,8 +165,9 @@ extension Subscriptions {
 
   func add(_ names: [StreamName], to entry: Entry, _ answer: @escaping (SubscriptionFailure?) -> Void) {
     link(entry, names) { [self] failure in
-      if let failure { return answer(.store(failure)) }
-      keep(entry, answer)
+      guard let failure else { return keep(entry, answer) }
+      advance(entry, isChanged: true)
+      answer(.store(failure))
     }
   }
 
@@ -154,6 +181,9 @@ extension Subscriptions {
   }
 
   func claim(_ entry: Entry, by worker: String, _ answer: @escaping (Result<JSONValue, SubscriptionFailure>) -> Void) {
+    do throws(SubscriptionFailure) { try entry.subscription.checkFree(now: now) } catch {
+      return answer(.failure(error))
+    }
     look(entry) { [self] in whenReady(entry) { [self] in claimNow(entry, by: worker, answer) } }
   }
 
@@ -166,7 +196,7 @@ extension Subscriptions {
       let subscription = entry.subscription
       let told: JSONValue = [
         "wake_id": .string(wake.id), "generation": .int(Int(subscription.generation)),
-        "token": .string(token(for: subscription, wake)), "streams": work(of: subscription),
+        "token": .string(token(for: subscription, wake)), "streams": told(by: wake, of: subscription),
         "lease_ttl_ms": .int(subscription.plan.lease),
       ]
       keep(entry) { failure in answer(failure.map { .failure($0) } ?? .success(told)) }
@@ -179,10 +209,10 @@ extension Subscriptions {
 
   /// What a worker says who holds a wake: how far it is, and whether it goes on.
   struct Report {
-    var token: String?
+    var token: WakeToken
     var wake: String?
     var generation: Int?
-    var offsets: [(path: String, offset: Offset)] = []
+    var offsets: [(name: StreamName, offset: Offset)] = []
     var isDone = false
   }
 
@@ -213,25 +243,37 @@ extension Subscriptions {
   }
 
   private func check(_ entry: Entry, _ report: Report) throws(SubscriptionFailure) {
-    let token = try WakeToken.read(report.token, of: entry.subscription.id, key: tokenKey, now: now)
-    try entry.subscription.checkHolder(token, wake: report.wake, generation: report.generation, now: now)
+    try entry.subscription.checkHolder(report.token, wake: report.wake, generation: report.generation, now: now)
+  }
+
+  /// Of what a worker shows. It says nothing of whether there is such a subscription.
+  func readToken(_ text: String?, of id: String) throws(SubscriptionFailure) -> WakeToken {
+    try WakeToken.read(text, of: id, key: options.keys.tokens, now: now)
   }
 
   func token(for subscription: Subscription, _ wake: Subscription.Wake) -> String {
     WakeToken(wake: wake.id, generation: subscription.generation, expires: now / 1000 + WakeToken.lifetime)
-      .text(subscription.id, key: tokenKey)
+      .text(subscription.id, key: options.keys.tokens)
   }
 
-  /// The streams that have work, by name.
-  func work(of subscription: Subscription) -> JSONValue {
+  /// The streams that have work, by name: up to where `done` acknowledges them, and no further.
+  func told(by wake: Subscription.Wake, of subscription: Subscription) -> JSONValue {
     .array(
-      subscription.links.filter(\.value.isPending).sorted { $0.key < $1.key }.map { path, link in
-        [
-          "path": .string(path), "link_type": link.isExplicit ? "explicit" : "glob",
-          "acked_offset": .string(link.acked.description), "tail_offset": .string(link.tail.description),
+      wake.snapshot.sorted { $0.key < $1.key }.compactMap { name, tail in
+        guard let link = subscription.links[name], link.acked < tail else { return nil }
+        return [
+          "path": .string(name.path), "link_type": link.isExplicit ? "explicit" : "glob",
+          "acked_offset": .string(link.acked.description), "tail_offset": .string(tail.description),
           "has_pending": true,
         ]
       })
+  }
+
+  /// Whether whoever may subscribe here may have it.
+  func checkPattern(_ plan: SubscriptionPlan) throws(SubscriptionFailure) {
+    guard options.isPublic, plan.pattern?.namesOwned == true else { return }
+    throw .badRequest(
+      "\"pattern\" is about runs or memories, whose names are secrets: that needs a server with a token")
   }
 
   /// Whether a webhook may be there, as its address says (12.8); each of the addresses that its name has is asked about again

@@ -51,11 +51,16 @@ extension Subscriptions {
     }
     func take(_ rest: ArraySlice<(key: String, value: [UInt64])>) {
       guard let (id, numbers) = rest.first, let number = numbers.max() else { return done(nil) }
-      for old in numbers where old != number {
-        if let name = try? SubscriptionJournal.name(id, old) { store.delete(name) { _ in } }
-      }
       takeUp(id, number) { [self] failure in
-        if let failure { log("subscription \(id) can't be taken up: \(failure.message)") }
+        if let failure {
+          log("subscription \(id) can't be taken up: \(failure.message)")
+          broken[id] = .unavailable("the subscription \"\(id)\" can't be taken up: \(failure.message)")
+        } else {
+          // What a crash left between a record and the one that replaces it.
+          for old in numbers where old != number {
+            if let name = try? SubscriptionJournal.name(id, old) { store.delete(name) { _ in } }
+          }
+        }
         world.loop.soon { take(rest.dropFirst()) }
       }
     }
@@ -83,7 +88,9 @@ extension Subscriptions {
           if isStopped { return done(nil) }
           let entry = Entry(subscription)
           entry.journal = journal(of: entry, number: number, extent: extent)
-          entries[id] = entry
+          do throws(SubscriptionFailure) { try checkPattern(subscription.plan) } catch {
+            return done(.unavailable(error.message))
+          }
           lookUp(entry, done)
         case .success(let batch):
           for item in batch.items where !take(item.bytes) {
@@ -98,22 +105,23 @@ extension Subscriptions {
 
   /// How far the streams have come meanwhile.
   private func lookUp(_ entry: Entry, _ done: @escaping (StoreFailure?) -> Void) {
-    var paths = entry.subscription.links.keys.sorted()[...]
+    var names = entry.subscription.links.keys.sorted()[...]
     func next() {
-      guard let path = paths.popFirst() else {
+      guard let name = names.popFirst() else {
         return findStreams(of: entry, after: nil) { [self] failure in
+          if failure != nil || isStopped { return done(failure) }
+          entries[entry.subscription.id] = entry
           entry.subscription.restarted(now: now)
           becomeReady(entry)
           setTimer(entry)
           advance(entry, isChanged: true)
-          done(failure)
+          done(nil)
         }
       }
-      guard let name = try? StreamName(path) else { return next() }
       store.status(name) { [world] result in
         switch result {
-        case .success(let status): entry.subscription.setTail(path, status.tail)
-        case .failure(.notFound), .failure(.gone): entry.subscription.setTail(path, nil)
+        case .success(let status): _ = entry.subscription.saw(name, status)
+        case .failure(.notFound), .failure(.gone): _ = entry.subscription.saw(name, nil)
         case .failure: break
         }
         world.loop.soon(next)
@@ -136,6 +144,6 @@ extension Subscriptions.Entry {
   func retire() {
     isDeleted = true
     timer?.cancel()
-    call?.cancel()
+    endCall()
   }
 }

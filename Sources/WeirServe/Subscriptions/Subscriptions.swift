@@ -9,19 +9,21 @@ import WeirStore
 /// its loop; one process alone may do it for a store, and all servers of a program share it.
 package final class Subscriptions {
   package struct Options: Sendable {
-    /// 32 bytes: the Ed25519 key that webhooks are signed with, and from which that of the tokens is made.
-    package var seed: [UInt8]
-    /// The server listens on this machine alone: so webhooks may be here, too.
+    package var keys: SubscriptionKeys
+    /// Webhooks may be on this machine, too (`--local-webhooks`).
     package var allowsThisMachine: Bool
-    package init(seed: [UInt8], allowsThisMachine: Bool) {
-      self.seed = seed
+    /// Whoever reaches the server may subscribe: no pattern tells them of runs and memories, whose names are secrets.
+    package var isPublic: Bool
+    package init(keys: SubscriptionKeys, allowsThisMachine: Bool, isPublic: Bool) {
+      self.keys = keys
       self.allowsThisMachine = allowsThisMachine
+      self.isPublic = isPublic
     }
   }
 
   /// Each is looked at whenever something is appended.
   static let countLimit = 100
-  /// A webhook has so long to answer, if its lease is not shorter, and so much to say.
+  /// A webhook has so long to answer, if its lease is not shorter and its worker does not call back, and so much to say.
   static let answerTime = Duration.seconds(30)
   static let answerLimit = 64 << 10
 
@@ -33,6 +35,7 @@ package final class Subscriptions {
     var waiting: [() -> Void]? = []
     var timer: (any Cancellable)?
     var call: HTTPCall?
+    var callTimer: (any Cancellable)?
     var isDeleted = false
     /// Whether its work is still there is being asked, before it wakes.
     var isLooking = false
@@ -40,15 +43,22 @@ package final class Subscriptions {
     var isChanged = false
     var answers: [(StoreFailure?) -> Void] = []
     init(_ subscription: Subscription) { self.subscription = subscription }
+
+    func endCall() {
+      call?.cancel()
+      callTimer?.cancel()
+      (call, callTimer) = (nil, nil)
+    }
   }
 
   let store: ObservedStore
   let signer: WebhookSigner
   let options: Options
   let world: World
-  let tokenKey: [UInt8]
   let log: (String) -> Void
   var entries: [String: Entry] = [:]
+  /// Those that are kept and can't be read, and why: nobody gets another one in their place.
+  var broken: [String: StoreFailure] = [:]
   /// What came before the subscriptions of an earlier process were read; nil from then on.
   var untilLoaded: [() -> Void]? = []
   var loading = Loading.notYet
@@ -63,8 +73,7 @@ package final class Subscriptions {
     self.store = store
     self.world = world
     self.log = log
-    signer = try WebhookSigner(seed: options.seed, signing: world.signing)
-    tokenKey = HMAC.sha256("weir-wake-key".utf8, key: options.seed)
+    signer = try WebhookSigner(options.keys, signing: world.signing)
     store.observer = { [weak self] change in self?.changed(change) }
   }
 
@@ -81,15 +90,19 @@ package final class Subscriptions {
     }
     if name.isInternal { return }
     whenLoaded { [self] in
-      for entry in entries.values where entry.subscription.concerns(name.path) {
-        let isKept: Bool
-        switch change {
-        case .made(let status):
-          // What a fork has from its source is not new.
-          isKept = entry.subscription.made(name.path, from: status.fork?.offset ?? .start, tail: status.tail)
-        case .grew(_, let from, let to): isKept = entry.subscription.found(name.path, acked: from, tail: to)
-        case .deleted: isKept = entry.subscription.deleted(name.path)
+      for entry in entries.values {
+        if case .made = change, entry.subscription.plan.wakeStream == name,
+          entry.subscription.wakeStreamMade(now: now)
+        {
+          advance(entry, isChanged: true)
         }
+        guard entry.subscription.concerns(name) else { continue }
+        let isKept =
+          switch change {
+          case .made(let status): entry.subscription.made(status)
+          case .grew(_, let from, let to): entry.subscription.grew(name, from: from, to: to)
+          case .deleted: entry.subscription.deleted(name)
+          }
         advance(entry, isChanged: isKept)
       }
     }
@@ -114,20 +127,29 @@ package final class Subscriptions {
     }
   }
 
-  /// A stream whose time is over tells nobody: before anybody is sent to it, it is asked whether it is there.
+  /// A stream whose time is over tells nobody: before anybody is sent for work, some of it must be there.
   func look(_ entry: Entry, _ then: @escaping () -> Void) {
-    var paths = entry.subscription.links.filter(\.value.isPending).keys.sorted()[...]
+    let pending = entry.subscription.links.filter(\.value.isPending).sorted { $0.key < $1.key }
+    // Of each that is told it must be known which stream it is; of the others the first that is there is enough.
+    let unknown = pending.filter { $0.value.createdAt == nil }
+    var rest = (unknown + pending.filter { $0.value.createdAt != nil })[...]
+    var unknownCount = unknown.count
+    var isWork = false
     func next() {
-      guard let path = paths.popFirst() else { return then() }
-      guard let link = entry.subscription.links[path], let name = try? StreamName(path) else { return next() }
+      guard unknownCount > 0 || !isWork, let (name, link) = rest.popFirst() else { return then() }
+      unknownCount -= 1
       store.status(name) { [world] result in
-        switch result {
-        // Unless one was made while the store was asked.
-        case .failure(.notFound) where entry.subscription.links[path] == link,
-          .failure(.gone) where entry.subscription.links[path] == link:
-          if entry.subscription.deleted(path) { entry.isChanged = true }
-        case .success, .failure: break
+        // Unless it has changed while the store was asked.
+        if entry.subscription.links[name] == link {
+          let isKept =
+            switch result {
+            case .success(let status): entry.subscription.saw(name, status)
+            case .failure(.notFound), .failure(.gone): entry.subscription.saw(name, nil)
+            case .failure: false
+            }
+          if isKept { entry.isChanged = true }
         }
+        if entry.subscription.links[name]?.isPending == true { isWork = true }
         world.loop.soon(next)
       }
     }
@@ -147,16 +169,13 @@ package final class Subscriptions {
       return
     }
     let woke = entry.subscription.wake(id: world.random.identifier(), now: now)
-    if woke {
-      entry.call?.cancel()
-      entry.call = nil
-    }
+    if woke { entry.endCall() }
     guard entry.isChanged || woke || !entry.answers.isEmpty else { return }
     setTimer(entry)
-    keepChanges(entry, telling: woke ? entry.subscription.phase.wake : nil)
+    keepChanges(entry, telling: woke ? entry.subscription.phase.wake?.id : nil)
   }
 
-  private func keepChanges(_ entry: Entry, telling wake: Subscription.Wake?) {
+  private func keepChanges(_ entry: Entry, telling wake: String?) {
     let answers = entry.answers
     entry.answers = []
     entry.isChanged = false
@@ -180,10 +199,9 @@ package final class Subscriptions {
   private func timerFired(_ entry: Entry) {
     if entry.isDeleted || entry.waiting != nil { return }
     // The lease began before the call, and is over first: silence is no work.
-    if let call = entry.call, let wake = entry.subscription.overdue(now: now) {
-      call.cancel()
-      entry.call = nil
-      return failed(entry, wake, "the webhook did not answer within the lease")
+    if entry.call != nil, let wake = entry.subscription.overdue(now: now), !wake.isTaken {
+      entry.endCall()
+      return failed(entry, wake.id, Self.silence)
     }
     if entry.subscription.leaseEnded(now: now) {
       entry.isChanged = true
@@ -192,16 +210,18 @@ package final class Subscriptions {
     let isDue = entry.subscription.retry(now: now)
     setTimer(entry)
     if isDue {
-      keepChanges(entry, telling: entry.subscription.phase.wake)
+      keepChanges(entry, telling: entry.subscription.phase.wake?.id)
     } else {
       finish(entry)
     }
   }
 
   /// `failure`: why the wake could not be kept.
-  private func tell(_ entry: Entry, _ wake: Subscription.Wake, _ failure: StoreFailure?) {
-    guard !entry.isDeleted, entry.waiting == nil, entry.subscription.phase.wake == wake else { return }
-    if let failure { return failed(entry, wake, "it could not be kept: \(failure.message)") }
+  private func tell(_ entry: Entry, _ id: String, _ failure: StoreFailure?) {
+    guard !entry.isDeleted, entry.waiting == nil, let wake = entry.subscription.phase.wake, wake.id == id else {
+      return
+    }
+    if let failure { return failed(entry, id, "it could not be kept: \(failure.message)") }
     switch entry.subscription.plan.delivery {
     case .webhook(let url): post(entry, wake, to: url)
     case .pullWake(let stream): announce(entry, wake, in: stream)
@@ -212,26 +232,27 @@ package final class Subscriptions {
     let subscription = entry.subscription
     let event: JSONValue = [
       "type": "wake", "subscription_id": .string(subscription.id),
-      "stream": .string(wake.snapshot.keys.min() ?? ""), "generation": .int(Int(subscription.generation)),
+      "stream": .string(wake.snapshot.keys.min()?.path ?? ""), "generation": .int(Int(subscription.generation)),
       "ts": .int(Int(now)),
     ]
     store.append(stream, StreamAppend(items: [event.encoded()])) { [self] result in
       switch result {
       case .success:
         if entry.subscription.delivered(wake.id, isDone: false) { advance(entry, isChanged: true) }
-      case .failure(let failure): failed(entry, wake, failure.message)
+      case .failure(let failure): failed(entry, wake.id, failure.message)
       }
     }
   }
 
   private func post(_ entry: Entry, _ wake: Subscription.Wake, to url: String) {
-    // The server may have been told to listen elsewhere since the subscription was made.
-    do throws(SubscriptionFailure) { try checkAddress(url) } catch { return failed(entry, wake, error.message) }
+    // It may have been allowed when the subscription was made (`--local-webhooks`).
+    do throws(SubscriptionFailure) { try checkAddress(url) } catch { return failed(entry, wake.id, error.message) }
     let subscription = entry.subscription
     let body = JSONValue.object(
       [
         JSONMember("subscription_id", .string(subscription.id)), JSONMember("wake_id", .string(wake.id)),
-        JSONMember("generation", .int(Int(subscription.generation))), JSONMember("streams", work(of: subscription)),
+        JSONMember("generation", .int(Int(subscription.generation))),
+        JSONMember("streams", told(by: wake, of: subscription)),
         JSONMember("callback_url", .string("\(subscription.base)/__ds/subscriptions/\(subscription.id)/callback")),
         JSONMember("callback_token", .string(token(for: subscription, wake))),
       ]
@@ -244,28 +265,45 @@ package final class Subscriptions {
       request.policy = NetworkPolicy()
       request.usesProxy = false
       var limits = HTTPCall.Limits()
-      limits.timeout = min(Self.answerTime, .milliseconds(subscription.plan.lease))
+      // `watchCall` ends it before.
+      limits.timeout = .seconds(WakeToken.lifetime)
       limits.response = Self.answerLimit
       limits.redirects = 0
       entry.call = HTTPCall(request, limits: limits, world: world) { [self] result in
-        entry.call = nil
+        entry.endCall()
         switch result {
-        case .failure(let problem): failed(entry, wake, problem.message)
+        case .failure(let problem): failed(entry, wake.id, problem.message)
         case .success(let answer) where !(200...299).contains(answer.head.status):
-          failed(entry, wake, "the webhook answered \(answer.head.status)")
+          failed(entry, wake.id, "the webhook answered \(answer.head.status)")
         case .success(let answer):
           let isDone = (try? JSONValue.parse(answer.body))?["done"] == .bool(true)
           if entry.subscription.delivered(wake.id, isDone: isDone) { advance(entry, isChanged: true) }
         }
       }
+      watchCall(entry, wake.id, for: min(Self.answerTime, .milliseconds(subscription.plan.lease)))
     } catch {
-      failed(entry, wake, error.message)
+      failed(entry, wake.id, error.message)
     }
   }
 
-  private func failed(_ entry: Entry, _ wake: Subscription.Wake, _ why: String) {
+  private static let silence = "the webhook did not answer in time"
+
+  /// A webhook has its time to answer; one whose worker calls back meanwhile has its lease, which decides what follows.
+  private func watchCall(_ entry: Entry, _ wake: String, for time: Duration) {
+    entry.callTimer?.cancel()
+    entry.callTimer = world.loop.after(time) { [self] in
+      guard entry.call != nil else { return }
+      if let until = entry.subscription.takenUntil(wake), until > now {
+        return watchCall(entry, wake, for: .milliseconds(until - now))
+      }
+      entry.endCall()
+      failed(entry, wake, Self.silence)
+    }
+  }
+
+  private func failed(_ entry: Entry, _ wake: String, _ why: String) {
     let jitter = Double(world.random.next() >> 11) / Double(1 << 53)
-    guard !entry.isDeleted, entry.subscription.deliveryFailed(wake.id, now: now, jitter: jitter) else { return }
+    guard !entry.isDeleted, entry.subscription.deliveryFailed(wake, now: now, jitter: jitter) else { return }
     // Once for each row of failures: the address may be gone for good.
     if entry.subscription.failures == 1 { log("subscription \(entry.subscription.id): \(why)") }
     advance(entry, isChanged: true)

@@ -1,19 +1,44 @@
 import WeirCore
 
+/// What a server's subscriptions are signed with, kept beside its streams. Each is replaced without the others.
+package struct SubscriptionKeys: Sendable {
+  /// 32 bytes: the Ed25519 key that webhooks are signed with.
+  package var webhooks: [UInt8]
+  /// The one before, still shown to whoever checks what was signed with it.
+  package var oldWebhooks: [UInt8]?
+  /// The tokens of workers.
+  package var tokens: [UInt8]
+  package init(webhooks: [UInt8], oldWebhooks: [UInt8]? = nil, tokens: [UInt8]) {
+    self.webhooks = webhooks
+    self.oldWebhooks = oldWebhooks
+    self.tokens = tokens
+  }
+}
+
 /// Signs what is sent to webhooks, with one Ed25519 key of this server, and shows its public half (Durable Streams Protocol,
 /// 6.5 and 7.1).
 struct WebhookSigner {
   /// RFC 7638's thumbprint of the key: the same as long as the key is.
   let keyID: String
-  private let publicKey: String
+  let keys: JSONValue
   private let seed: [UInt8]
   private let signing: any Signing
 
-  init(seed: [UInt8], signing: any Signing) throws(NetworkFailure) {
-    self.seed = seed
+  init(_ keys: SubscriptionKeys, signing: any Signing) throws(NetworkFailure) {
+    seed = keys.webhooks
     self.signing = signing
-    publicKey = Self.base64URL(try signing.publicKey(seed: seed))
-    keyID = "ds_" + Self.base64URL(SHA256.hash(#"{"crv":"Ed25519","kty":"OKP","x":"\#(publicKey)"}"#.utf8))
+    var shown: [JSONValue] = []
+    var first = ""
+    for seed in [seed] + (keys.oldWebhooks.map { [$0] } ?? []) {
+      let key = Self.base64URL(try signing.publicKey(seed: seed))
+      let id = "ds_" + Self.base64URL(SHA256.hash(#"{"crv":"Ed25519","kty":"OKP","x":"\#(key)"}"#.utf8))
+      if shown.isEmpty { first = id }
+      shown.append([
+        "kty": "OKP", "crv": "Ed25519", "kid": .string(id), "use": "sig", "alg": "EdDSA", "x": .string(key),
+      ])
+    }
+    keyID = first
+    self.keys = ["keys": .array(shown)]
   }
 
   /// The value of `Webhook-Signature`.
@@ -21,14 +46,6 @@ struct WebhookSigner {
     let seconds = now / 1000
     let signature = try signing.signature(of: Array("\(seconds).".utf8) + body, seed: seed)
     return "t=\(seconds),kid=\(keyID),ed25519=\(Self.base64URL(signature))"
-  }
-
-  var keys: JSONValue {
-    [
-      "keys": [
-        ["kty": "OKP", "crv": "Ed25519", "kid": .string(keyID), "use": "sig", "alg": "EdDSA", "x": .string(publicKey)]
-      ]
-    ]
   }
 
   /// RFC 4648 5, without padding.

@@ -102,7 +102,7 @@ extension LogRecord {
     if let sequence = header.writers.sequence { out.append(text: sequence) }
     out.append(little: UInt32(header.writers.producers.count))
     for (id, producer) in header.writers.producers.sorted(by: { $0.key < $1.key }) {
-      out.append(text: id)
+      out.append(text: id.text)
       out.append(little: producer.epoch)
       out.append(little: producer.sequence)
       out.append(little: UInt64(bitPattern: producer.time))
@@ -130,7 +130,7 @@ extension LogRecord {
     }
     if let reason { out.append(text: reason) }
     if let producer = append.producer {
-      out.append(text: producer.id)
+      out.append(text: producer.id.text)
       out.append(little: producer.epoch)
       out.append(little: producer.sequence)
     }
@@ -154,7 +154,7 @@ extension LogRecord {
     var size = headLength + 14
     for item in append.items { size += 4 + item.count }
     if case .aborted(let reason)? = append.ending { size += 4 + reason.utf8.count }
-    if let producer = append.producer { size += 20 + producer.id.utf8.count }
+    if let producer = append.producer { size += 20 + producer.id.text.utf8.count }
     if let sequence = append.sequence { size += 4 + sequence.utf8.count }
     if append.lifetime != nil { size += 9 }
     return size
@@ -242,12 +242,13 @@ extension LogRecord {
         sequence = last
       }
       guard let count = number32(), count <= StreamWriters.producersLimit else { return nil }
-      var producers: [String: StreamWriters.Producer] = [:]
+      var producers: [ProducerID: StreamWriters.Producer] = [:]
       for _ in 0..<count {
         guard let id = text(), let epoch = number64(), let sequence = number64(), let time = number64() else {
           return nil
         }
-        producers[id] = StreamWriters.Producer(epoch: epoch, sequence: sequence, time: Int64(bitPattern: time))
+        producers[ProducerID(id)] = StreamWriters.Producer(
+          epoch: epoch, sequence: sequence, time: Int64(bitPattern: time))
       }
       header.writers = StreamWriters(producers: producers, sequence: sequence)
       return header

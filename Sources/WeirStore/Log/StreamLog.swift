@@ -93,11 +93,12 @@ final class StreamLog {
   /// The position of its own first item: what is before it is its source's.
   var base: UInt64 { segments[0].base }
   var contentType: String { header.contentType }
+  var createdAt: Int64 { header.createdAt }
   var fork: StreamFork? { header.fork }
 
   var status: StreamStatus {
     var status = StreamStatus(
-      name: name, contentType: contentType, tail: Offset(tail), ending: ending, createdAt: header.createdAt)
+      name: name, contentType: contentType, tail: Offset(tail), ending: ending, createdAt: createdAt)
     (status.lifetime, status.expiresAt, status.fork) = (lease.lifetime, lease.expiresAt, header.fork)
     return status
   }
@@ -480,7 +481,7 @@ final class StreamLog {
   private func batch(_ items: [StreamItem], from position: UInt64) -> StreamBatch {
     let next = position + UInt64(items.count)
     return StreamBatch(
-      items: items, next: Offset(next), ending: next == tail ? ending : nil,
+      items: items, next: Offset(next), ending: next == tail ? ending : nil, createdAt: createdAt,
       reachedTail: next == tail && !items.isEmpty)
   }
 
