@@ -341,7 +341,7 @@ import WeirWire
   @Test func whoComesEarlyIsAnsweredWhenRunsAreKnown() throws {
     let loop = SimulatedLoop()
     let base = ListStore(loop)
-    let before = try ServeApplication(
+    let before = ServeApplication(
       ServeConfiguration(), host: ScriptedHost([Bench.chat], base), store: base, loop: loop)
     func ask(_ app: ServeApplication, _ method: String, _ path: String, _ body: String = "") -> FakeResponder {
       let responder = FakeResponder()
@@ -356,7 +356,7 @@ import WeirWire
     let store = FaultyStore(base)
     store.isHeld = true
     store.holdsReads = true
-    let app = try ServeApplication(
+    let app = ServeApplication(
       ServeConfiguration(), host: ScriptedHost([Bench.chat], base), store: store, loop: loop)
     var isLoaded = false
     app.load { isLoaded = $0 == nil }
