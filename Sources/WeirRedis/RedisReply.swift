@@ -146,6 +146,8 @@ struct RedisReply {
     }
     let next = offset + items.count
     let isAtTail = next.value == tail
+    // An empty batch would be read again and again.
+    guard isAtTail || !items.isEmpty else { throw odd(address) }
     return StreamBatch(
       items: items, next: next, ending: isAtTail ? StreamEnding(parts[2].text ?? "", parts[3].text ?? "") : nil,
       createdAt: createdAt, reachedTail: isAtTail && !items.isEmpty)
