@@ -61,8 +61,7 @@ final class DurableWorkflow: @unchecked Sendable {
   }
 
   func writer(
-    _ namespace: String, contentType: String, highWaterMark: Int,
-    _ answer: @escaping (Result<WriterCore, WeirError>) -> Void
+    _ namespace: String, contentType: String, _ answer: @escaping (Result<WriterCore, WeirError>) -> Void
   ) {
     claim { [self] result in
       let run: DurableRun
@@ -70,16 +69,12 @@ final class DurableWorkflow: @unchecked Sendable {
       case .failure(let failure): return answer(.failure(failure))
       case .success(let claimed): run = claimed.0
       }
-      run.writer(namespace, contentType: contentType, highWaterMark: highWaterMark) { [self] result in
+      run.writer(namespace, contentType: contentType) { [self] result in
         switch result {
         case .failure(let failure): answer(.failure(WeirError(failure)))
         case .success(let writer):
-          let core = writers[namespace] ?? WriterCore(writer, contentType)
+          let core = writers[namespace] ?? WriterCore(writer)
           writers[namespace] = core
-          guard core.contentType == contentType else {
-            let why = "its content type is \(core.contentType), not \(contentType)"
-            return answer(.failure(WeirError(StoreFailure.conflict(writer.name, why))))
-          }
           answer(.success(core))
         }
       }
@@ -88,63 +83,108 @@ final class DurableWorkflow: @unchecked Sendable {
 
   enum Step: Sendable {
     /// What an earlier life has kept.
-    case done(JSONValue, writes: [String: UInt64])
-    case begins(key: String)
+    case done(JSONValue)
+    case begins(FrameHandle)
   }
 
-  /// `outer`: the key of the step around it.
-  func beginStep(_ name: String, inside outer: String?, _ answer: @escaping (Result<Step, WeirError>) -> Void) {
-    guard let run else { return answer(.failure(.ended(id))) }
-    // Before anything is waited for: steps count in the order in which they are begun.
-    let key = run.key(name, inside: outer)
+  /// The frame that a handle of async code stands for; nil: the run's own.
+  private func frame(_ handle: FrameHandle?, of run: DurableRun) -> DurableFrame { handle?.frame ?? run.frame }
+
+  func beginStep(_ name: String, inside outer: FrameHandle?, _ answer: @escaping (Result<Step, WeirError>) -> Void) {
     claim { [self] result in
-      answer(
-        result.map { run, _ in
-          guard let step = run.stored(key) else { return .begins(key: key) }
-          // Its items were passed over.
-          for writer in writers.values { writer.note() }
-          return .done(step.value, writes: step.writes)
-        })
-    }
-  }
-
-  func endStep(_ key: String, _ step: RunJournal.Step, _ answer: @escaping (WeirError?) -> Void) {
-    claim { result in
       switch result {
-      case .failure(let failure): answer(failure)
-      case .success(let (_, journal)):
-        journal.record(step: key, step) { result in
-          if case .failure(let failure) = result { answer(WeirError(failure)) } else { answer(nil) }
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let (run, _)):
+        run.begin(step: name, in: frame(outer, of: run)) { [self] result in
+          switch result {
+          case .failure(let failure): answer(.failure(WeirError(failure)))
+          case .success(.begins(let frame)): answer(.success(.begins(FrameHandle(frame))))
+          case .success(.passed(let value)):
+            // Its items were passed over.
+            for writer in writers.values { writer.note() }
+            answer(.success(.done(value)))
+          }
         }
       }
     }
   }
 
+  /// It is done, and its value is kept.
+  func endStep(_ step: FrameHandle, _ value: JSONValue, _ answer: @escaping (WeirError?) -> Void) {
+    guard let run else { return answer(.ended(id)) }
+    run.finish(step.frame, value) { result in
+      run.leave(step.frame)
+      if case .failure(let failure) = result { answer(WeirError(failure)) } else { answer(nil) }
+    }
+  }
+
+  /// It has thrown.
+  func leaveStep(_ step: FrameHandle) { run?.leave(step.frame) }
+
+  /// An item of a stream by whoever is in this frame.
+  func write(
+    _ bytes: [UInt8], by frame: FrameHandle?, to core: WriterCore, highWaterMark: Int,
+    _ told: @escaping (WriterCore.Outcome) -> Void
+  ) -> (any Cancellable)? {
+    guard let run else {
+      core.isOver(told)
+      return nil
+    }
+    return core.write(bytes, by: self.frame(frame, of: run), highWaterMark: highWaterMark, told)
+  }
+
+  func close(_ core: WriterCore, by frame: FrameHandle?, _ told: @escaping (WriterCore.Outcome) -> Void) {
+    guard let run else { return core.isOver(closing: true, told) }
+    core.close(by: self.frame(frame, of: run), told)
+  }
+
   /// What an operation over a stream has done in earlier lives.
   struct Begun: Sendable {
     let key: String
+    let frame: FrameHandle
     let places: RangeSet<UInt64>
     let results: [UInt64: JSONValue]
     func isDone(_ place: Int) -> Bool { places.contains(UInt64(place)) }
   }
 
   func beginEach(
-    _ name: String, inside outer: String?, interval: Int, keepsResults: Bool,
+    _ name: String, inside outer: FrameHandle?, interval: Int, keepsResults: Bool,
     _ answer: @escaping (Result<Begun, WeirError>) -> Void
   ) {
-    guard let run else { return answer(.failure(.ended(id))) }
-    let key = run.key("each:" + name, inside: outer)
     claim { [self] result in
-      answer(
-        result.map { _, journal in
-          let book = ItemCheckpoints(journal, key, interval: interval, keepsResults: keepsResults)
-          books[key] = book
-          return Begun(key: key, places: book.places, results: book.known)
-        })
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let (run, _)):
+        run.begin(each: name, in: frame(outer, of: run), interval: interval, keepsResults: keepsResults) {
+          [self] result in
+          answer(
+            result.mapError(WeirError.init).map { book in
+              let frame = book.frame
+              books[frame.path] = book
+              // What its items have written was passed over.
+              for writer in writers.values { writer.note() }
+              return Begun(key: frame.path, frame: FrameHandle(frame), places: book.places, results: book.known)
+            })
+        }
+      }
     }
   }
 
   func book(_ key: String) -> ItemCheckpoints? { books[key] }
+
+  func itemDone(_ key: String, _ place: UInt64, _ value: JSONValue, _ answer: @escaping (WeirError?) -> Void) {
+    guard let run, let book = books[key] else { return answer(.storeClosed) }
+    run.compareEnd(of: book.item(place))
+    book.done(place, value) { answer($0.map(WeirError.init)) }
+  }
+
+  func endEach(_ key: String, _ answer: @escaping (Result<(Int, Int), WeirError>) -> Void) {
+    guard let book = books.removeValue(forKey: key) else { return answer(.failure(.storeClosed)) }
+    book.finish { failure in
+      book.close()
+      answer(failure.map { .failure(WeirError($0)) } ?? .success((book.count, book.last)))
+    }
+  }
 
   func letGo() {
     run = nil
@@ -158,7 +198,7 @@ final class DurableWorkflow: @unchecked Sendable {
   /// It threw, or its streams cannot be closed: nobody takes it up again.
   func fail(_ reason: String) async {
     await thread.call(whenClosed: ()) { [self] _, answer in
-      end(reason) { answer(()) }
+      end(reason) { _ in answer(()) }
       return nil
     }
   }
@@ -169,10 +209,12 @@ final class DurableWorkflow: @unchecked Sendable {
       [self] _, answer in
       let open = writers.values.filter(\.isWritable)
       func next(_ rest: ArraySlice<WriterCore>) {
-        guard let writer = rest.first else { return end(nil) { answer(nil) } }
-        writer.close { [self] result in
+        guard let writer = rest.first, let run else {
+          return end(nil) { answer($0.map { .storeError(cause: WeirError($0)) }) }
+        }
+        writer.close(by: run.frame) { [self] result in
           switch result {
-          case .failure(.aborted(let reason)): end(reason) { answer(.aborted(reason: reason)) }
+          case .failure(.aborted(let reason)): end(reason) { _ in answer(.aborted(reason: reason)) }
           case .failure(.storeError(let cause)):
             letGo()
             thread.remove(self)
@@ -187,17 +229,39 @@ final class DurableWorkflow: @unchecked Sendable {
     if let failure { throw failure }
   }
 
-  private func end(_ failure: String?, _ done: @escaping () -> Void) {
-    guard let run else { return done() }
+  /// With a failure of the store it can be taken up again.
+  private func end(_ reason: String?, _ done: @escaping (StoreFailure?) -> Void) {
+    guard let run else { return done(nil) }
     self.run = nil
     books = [:]
-    run.end(failure: failure) { [self] in
-      for writer in writers.values { writer.letGo(failure.map { .aborted(reason: $0) } ?? .closed) }
+    run.end(failure: reason) { [self] failure in
+      for writer in writers.values { writer.letGo(reason.map { .aborted(reason: $0) } ?? .closed) }
       writers = [:]
       thread.remove(self)
-      done()
+      done(failure)
     }
   }
+}
+
+/// A frame of a run, for async code.
+///
+/// `@unchecked Sendable` is true because `frame` is used on the loop only.
+struct FrameHandle: @unchecked Sendable {
+  private let outer: DurableFrame
+  /// Of an item, whose frame is made when something is done in it.
+  private let place: UInt64?
+
+  init(_ frame: DurableFrame) {
+    outer = frame
+    place = nil
+  }
+
+  init(item place: Int, of each: FrameHandle) {
+    outer = each.outer
+    self.place = UInt64(place)
+  }
+
+  var frame: DurableFrame { place.map(outer.item) ?? outer }
 }
 
 extension WeirError {

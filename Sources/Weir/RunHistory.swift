@@ -19,7 +19,7 @@ package struct RunHistory {
     package var progress: [(name: String, done: Int)]
     /// What it writes by name.
     package var streams: [StreamStatus]
-    /// Why its journal cannot be read. Nothing else is known of it then but its name and when it began.
+    /// Why its journal cannot be read. What is known of it then is what came before that place.
     package var problem: String?
 
     /// The workflow, else the program.
@@ -36,9 +36,9 @@ package struct RunHistory {
       func next(_ rest: ArraySlice<StreamStatus>) {
         guard let status = rest.first else { return answer(.success(())) }
         let id = String(status.name.path.dropFirst(WorkflowStreams.journalPrefix.count))
-        RunJournal.read(run: id, store: store) { result in
+        read(id, store) { result in
           switch result {
-          case .success(let journal): tell(Run(journal, status, []))
+          case .success(let (journal, facts)): tell(Run(journal, facts, status, []))
           // It has gone since it was listed.
           case .failure(.notFound), .failure(.gone): break
           case .failure(let failure): tell(Run(unreadable: id, status, failure))
@@ -67,21 +67,40 @@ package struct RunHistory {
   package func run(_ id: String) throws -> Run {
     if options.isMissing { throw StoreFailure.notFound(try WorkflowStreams.journal(of: id)) }
     return try answer { store, _, answer in
-      RunJournal.read(run: id, store: store) { result in
+      read(id, store) { result in
         switch result {
         case .failure(let failure): answer(.failure(failure))
-        case .success(let journal):
+        case .success(let (journal, facts)):
           store.status(journal.stream) { status in
             store.list(prefix: WorkflowStreams.prefix + id + "/", after: nil, limit: 1000) { streams in
               switch (status, streams) {
               case (.success(let status), .success(let streams)):
-                answer(.success(Run(journal, status, streams)))
+                answer(.success(Run(journal, facts, status, streams)))
               case (.failure(let failure), _), (_, .failure(let failure)): answer(.failure(failure))
               }
             }
           }
         }
       }
+    }
+  }
+
+  fileprivate struct Facts {
+    var steps: [String: JSONValue] = [:]
+    var done: [String: RangeSet<UInt64>] = [:]
+  }
+
+  private func read(
+    _ id: String, _ store: any StreamStore, _ answer: @escaping Answer<(RunJournal, Facts)>
+  ) {
+    var facts = Facts()
+    RunJournal.read(run: id, store: store) { fact in
+      switch fact {
+      case .step(let path, let value): facts.steps[path] = value
+      case .each(let path, let done): facts.done[path, default: RangeSet()].formUnion(done)
+      }
+    } _: { result in
+      answer(result.map { ($0, facts) })
     }
   }
 
@@ -107,10 +126,14 @@ extension RunHistory.Run {
       problem: failure.message)
   }
 
-  fileprivate init(_ journal: RunJournal, _ status: StreamStatus, _ streams: [StreamStatus]) {
+  fileprivate init(
+    _ journal: RunJournal, _ facts: RunHistory.Facts, _ status: StreamStatus, _ streams: [StreamStatus]
+  ) {
     self.init(
       id: journal.run, startedAt: status.createdAt, ending: journal.ending, begun: journal.begun,
-      steps: journal.steps.sorted { $0.key < $1.key }.map { ($0.key, $0.value.value) },
-      progress: journal.progress.sorted { $0.key < $1.key }.map { ($0.key, $0.value.count) }, streams: streams)
+      steps: facts.steps.sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
+      progress: facts.done.sorted { $0.key < $1.key }.map { path, done in
+        (path, done.ranges.reduce(0) { $0 + Int(clamping: $1.upperBound - $1.lowerBound) })
+      }, streams: streams, problem: journal.problem?.message)
   }
 }

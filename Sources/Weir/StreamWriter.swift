@@ -33,10 +33,14 @@ public final class StreamWriter<Item: Encodable & Sendable>: Sendable {
   /// The stream's name in its workflow.
   public let namespace: String
   private let core: WriterCore
+  private let highWaterMark: Int
   private let run: DurableWorkflow
   private let store: DurableStore
 
-  init(_ core: WriterCore, _ namespace: String, of run: DurableWorkflow, in store: DurableStore) {
+  init(
+    _ core: WriterCore, _ namespace: String, highWaterMark: Int, of run: DurableWorkflow, in store: DurableStore
+  ) {
+    self.highWaterMark = highWaterMark
     self.core = core
     self.namespace = namespace
     self.run = run
@@ -52,19 +56,17 @@ public final class StreamWriter<Item: Encodable & Sendable>: Sendable {
     } catch {
       throw .wrongItem(StreamItemForm.problem(error))
     }
-    let frame = StepFrame.current
-    try await ask { [core, run, namespace] answer in
-      core.write(bytes) { result in
-        if case .success = result { frame?.wrote(in: namespace, of: run) }
-        answer(result)
-      }
+    let frame = StepFrame.current?.handle(of: run)
+    try await ask { [core, run, highWaterMark] answer in
+      run.write(bytes, by: frame, to: core, highWaterMark: highWaterMark, answer)
     }
   }
 
-  /// Ends the stream after the writes before it: it is whole.
+  /// Ends the stream after the writes before it, which wait for readers no longer: it is whole.
   public func close() async throws(StreamWriteError) {
-    try await ask { [core] answer in
-      core.close(answer)
+    let frame = StepFrame.current?.handle(of: run)
+    try await ask { [core, run] answer in
+      run.close(core, by: frame, answer)
       return nil
     }
   }
@@ -95,21 +97,18 @@ public final class StreamWriter<Item: Encodable & Sendable>: Sendable {
 
 /// A writer on its store's loop, for the handles of async code.
 ///
-/// `@unchecked Sendable` is true because `state` is a lock, `contentType` is immutable, and the other variables are touched on
-/// the loop only.
+/// `@unchecked Sendable` is true because `state` is a lock, and the other variables are touched on the loop only.
 final class WriterCore: @unchecked Sendable {
   typealias Outcome = Result<Void, StreamWriteError>
 
-  let contentType: String
   private var writer: DurableWriter?
   /// What it says when the writer was let go.
   private var over = StreamWriteError.closed
   private let state: Mutex<(position: Int, isWritable: Bool)>
 
-  init(_ writer: DurableWriter, _ contentType: String) {
+  init(_ writer: DurableWriter) {
     self.writer = writer
-    self.contentType = contentType
-    state = Mutex((Int(clamping: writer.cursor), writer.isWritable))
+    state = Mutex((Int(clamping: writer.position), writer.isWritable))
   }
 
   // MARK: From any thread
@@ -119,21 +118,26 @@ final class WriterCore: @unchecked Sendable {
 
   // MARK: On the loop
 
-  func write(_ bytes: [UInt8], _ told: @escaping (Outcome) -> Void) -> (any Cancellable)? {
+  func write(
+    _ bytes: [UInt8], by frame: DurableFrame, highWaterMark: Int, _ told: @escaping (Outcome) -> Void
+  ) -> (any Cancellable)? {
     guard let writer else {
-      told(.failure(over))
+      isOver(told)
       return nil
     }
-    return writer.write(bytes, answering(told))
+    return writer.write(bytes, by: frame, highWaterMark: highWaterMark, answering(told))
   }
 
-  func close(_ told: @escaping (Outcome) -> Void) {
-    guard let writer else {
-      if case .closed = over { return told(.failure(.alreadyClosed)) }
-      return told(.failure(over))
-    }
-    writer.close(answering(told))
+  func close(by frame: DurableFrame, _ told: @escaping (Outcome) -> Void) {
+    guard let writer else { return isOver(closing: true, told) }
+    writer.close(by: frame, answering(told))
     note()
+  }
+
+  /// The writer was let go.
+  func isOver(closing: Bool = false, _ told: (Outcome) -> Void) {
+    if closing, case .closed = over { return told(.failure(.alreadyClosed)) }
+    told(.failure(over))
   }
 
   func abort(_ reason: String, _ told: @escaping (Outcome) -> Void) {
@@ -145,7 +149,7 @@ final class WriterCore: @unchecked Sendable {
   /// A step that is not done again was passed over, or the run ends.
   func note() {
     guard let writer else { return }
-    state.withLock { $0 = (Int(clamping: writer.cursor), writer.isWritable) }
+    state.withLock { $0 = (Int(clamping: writer.position), writer.isWritable) }
   }
 
   func letGo(_ over: StreamWriteError) {

@@ -69,7 +69,7 @@ extension WorkflowStep {
     guard checkpointEvery >= 1 else {
       throw .refused(.badArgument("a checkpoint every \(checkpointEvery) items: at least 1"))
     }
-    let outer = StepFrame.current?.key(of: run)
+    let outer = StepFrame.current?.handle(of: run)
     let begun: Result<DurableWorkflow.Begun, WeirError> = await store.thread.call(whenClosed: .failure(.storeClosed)) {
       [run] _, answer in
       run.beginEach(name, inside: outer, interval: checkpointEvery, keepsResults: keepResults, answer)
@@ -108,7 +108,7 @@ extension WorkflowStep {
           isAsking = false
           if failure != nil || Task.isCancelled || book.isDone(place) { continue }
           running += 1
-          group.addTask { desk.report(await process(item, place, book.key, body)) }
+          group.addTask { desk.report(await process(item, place, book, body)) }
         case .sourceOver(let error):
           isSourceOver = true
           if let error, failure == nil { failure = .sourceFailed(cause: error) }
@@ -138,13 +138,7 @@ extension WorkflowStep {
 
     let finished: Result<(Int, Int), WeirError> = await store.thread.call(whenClosed: .failure(.storeClosed)) {
       [run] _, answer in
-      guard let checkpoints = run.book(book.key) else {
-        answer(.failure(.storeClosed))
-        return nil
-      }
-      checkpoints.finish { failure in
-        answer(failure.map { .failure(WeirError($0)) } ?? .success((checkpoints.count, checkpoints.last)))
-      }
+      run.endEach(book.key, answer)
       return nil
     }
     if Task.isCancelled { throw .cancelled }
@@ -160,22 +154,24 @@ extension WorkflowStep {
 
   /// One item; its result is in the book before this returns.
   private func process<Item, Output: Codable & Sendable>(
-    _ item: Item, _ place: Int, _ key: String, _ body: @Sendable (Item) async throws -> Output
+    _ item: Item, _ place: Int, _ book: DurableWorkflow.Begun, _ body: @Sendable (Item) async throws -> Output
   ) async -> ForEachDesk<Item, Output>.Fact {
     let output: Output
     let value: JSONValue
     do {
-      output = try await body(item)
+      // Its steps and writes are the item's own.
+      output = try await StepFrame.with(run, FrameHandle(item: place, of: book.frame)) { try await body(item) }
       value = try JSONEncoding.value(output)
     } catch {
+      await store.thread.call(whenClosed: ()) { [run] _, answer in
+        run.book(book.key)?.failed(UInt64(place))
+        answer(())
+        return nil
+      }
       return .failed(place, error)
     }
     let failure: WeirError? = await store.thread.call(whenClosed: .storeClosed) { [run] _, answer in
-      guard let checkpoints = run.book(key) else {
-        answer(.storeClosed)
-        return nil
-      }
-      checkpoints.done(UInt64(place), value) { answer($0.map(WeirError.init)) }
+      run.itemDone(book.key, UInt64(place), value, answer)
       return nil
     }
     if let failure { return .unwritten(failure) }

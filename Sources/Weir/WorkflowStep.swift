@@ -1,4 +1,3 @@
-import Synchronization
 import WeirCore
 import WeirStore
 
@@ -24,10 +23,10 @@ public struct WorkflowStep: Sendable {
     let contentType = StreamItemForm.contentType(of: type)
     let made: Result<WriterCore, WeirError> = await store.thread.call(whenClosed: .failure(.storeClosed)) {
       [run] _, answer in
-      run.writer(namespace, contentType: contentType, highWaterMark: highWaterMark, answer)
+      run.writer(namespace, contentType: contentType, answer)
       return nil
     }
-    return StreamWriter(try made.get(), namespace, of: run, in: store)
+    return StreamWriter(try made.get(), namespace, highWaterMark: highWaterMark, of: run, in: store)
   }
 
   /// A reader of this workflow's stream of that name, from item `from` on, which waits as long as it takes. Writers wait for it
@@ -51,15 +50,14 @@ public struct WorkflowStep: Sendable {
     _ name: String, _ body: () async throws -> Value
   ) async throws -> Value {
     switch try await begin(name) {
-    case .done(let value, let writes):
-      StepFrame.current?.passed(writes, of: run)
+    case .done(let value):
       do {
         return try JSONDecoding.value(value, as: Value.self)
       } catch {
         throw WeirError.changed("step \"\(name)\"", error)
       }
-    case .begins(let key):
-      return try await StepFrame.with(run, key) { frame in
+    case .begins(let frame):
+      return try await within(frame) {
         let value = try await body()
         let kept: JSONValue
         do {
@@ -68,7 +66,7 @@ public struct WorkflowStep: Sendable {
           throw WeirError(
             code: "NotKept", message: "step \"\(name)\": its value cannot be kept: \(StreamItemForm.problem(error))")
         }
-        try await end(key, frame, kept)
+        try await end(frame, kept)
         return value
       }
     }
@@ -77,17 +75,17 @@ public struct WorkflowStep: Sendable {
   /// A step without a value.
   public func callAsFunction(_ name: String, _ body: () async throws -> Void) async throws {
     switch try await begin(name) {
-    case .done(_, let writes): StepFrame.current?.passed(writes, of: run)
-    case .begins(let key):
-      try await StepFrame.with(run, key) { frame in
+    case .done: break
+    case .begins(let frame):
+      try await within(frame) {
         try await body()
-        try await end(key, frame, .null)
+        try await end(frame, .null)
       }
     }
   }
 
   private func begin(_ name: String) async throws(WeirError) -> DurableWorkflow.Step {
-    let outer = StepFrame.current?.key(of: run)
+    let outer = StepFrame.current?.handle(of: run)
     let begun: Result<DurableWorkflow.Step, WeirError> = await store.thread.call(whenClosed: .failure(.storeClosed)) {
       [run] _, answer in
       run.beginStep(name, inside: outer, answer)
@@ -96,54 +94,51 @@ public struct WorkflowStep: Sendable {
     return try begun.get()
   }
 
-  private func end(_ key: String, _ frame: StepFrame, _ value: JSONValue) async throws(WeirError) {
-    let step = RunJournal.Step(value: value, writes: frame.writes)
+  /// What throws out of it has not ended it: what it has written is left to nobody, and its next try writes anew.
+  private func within<Value>(_ step: FrameHandle, _ body: () async throws -> Value) async throws -> Value {
+    do {
+      return try await StepFrame.with(run, step, body)
+    } catch {
+      await store.thread.call(whenClosed: ()) { [run] _, answer in
+        run.leaveStep(step)
+        answer(())
+        return nil
+      }
+      throw error
+    }
+  }
+
+  private func end(_ step: FrameHandle, _ value: JSONValue) async throws(WeirError) {
     let failure: WeirError? = await store.thread.call(whenClosed: .storeClosed) { [run] _, answer in
-      run.endStep(key, step, answer)
+      run.endStep(step, value, answer)
       return nil
     }
     if let failure { throw failure }
   }
 }
 
-/// A step under way in a task and its children: what it has written so far.
+/// The step, or the item of an operation, that a task and its children are in.
 final class StepFrame: Sendable {
   @TaskLocal static var current: StepFrame?
 
   private let run: DurableWorkflow
-  private let key: String
+  private let handle: FrameHandle
   private let outer: StepFrame?
-  private let counts = Mutex<[String: UInt64]>([:])
 
-  private init(_ run: DurableWorkflow, _ key: String, outer: StepFrame?) {
+  private init(_ run: DurableWorkflow, _ handle: FrameHandle, outer: StepFrame?) {
     self.run = run
-    self.key = key
+    self.handle = handle
     self.outer = outer
   }
 
   static func with<Value>(
-    _ run: DurableWorkflow, _ key: String, _ body: (StepFrame) async throws -> Value
+    _ run: DurableWorkflow, _ handle: FrameHandle, _ body: () async throws -> Value
   ) async throws -> Value {
-    let frame = StepFrame(run, key, outer: current)
-    return try await $current.withValue(frame) { try await body(frame) }
+    try await $current.withValue(StepFrame(run, handle, outer: current), operation: body)
   }
 
-  var writes: [String: UInt64] { counts.withLock { $0 } }
-
-  /// Of the innermost step of this workflow.
-  func key(of run: DurableWorkflow) -> String? { run === self.run ? key : outer?.key(of: run) }
-
-  /// A step in it was done by an earlier life: its items are those of the steps around it as well.
-  func passed(_ writes: [String: UInt64], of run: DurableWorkflow) {
-    if run === self.run { counts.withLock { $0.merge(writes) { $0 + $1 } } }
-    outer?.passed(writes, of: run)
-  }
-
-  /// Counts for the steps around it as well; not for those of another workflow.
-  func wrote(in namespace: String, of run: DurableWorkflow) {
-    if run === self.run { counts.withLock { $0[namespace, default: 0] += 1 } }
-    outer?.wrote(in: namespace, of: run)
-  }
+  /// The innermost of this workflow.
+  func handle(of run: DurableWorkflow) -> FrameHandle? { run === self.run ? handle : outer?.handle(of: run) }
 }
 
 extension WeirError {

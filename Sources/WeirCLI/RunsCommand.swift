@@ -77,6 +77,7 @@ enum RunsCommand {
     if let arguments = run.begun["arguments"] { lines.append("arguments \(cut(arguments.text))") }
     lines.append("started   \(started(run))")
     lines.append("state     \(state(run))")
+    if let problem = run.problem { lines.append("problem   \(problem)") }
     for step in run.steps { lines.append("step      \(step.name): \(cut(step.value.text))") }
     for each in run.progress { lines.append("items     \(each.name): \(each.done) done") }
     for stream in run.streams {

@@ -2,10 +2,10 @@ import WeirCore
 import WeirLang
 import WeirStore
 
-/// What a fiber belongs to: its run, and the step of it that is being done. Fibers that it starts belong to the same.
+/// What a fiber belongs to: its run, and the frame of it that is being done. Fibers that it starts belong to the same.
 final class RunFrame {
   let run: DurableRun
-  let step: StepFrame?
+  let frame: DurableFrame
   let outer: RunFrame?
   var scope: StreamScope { run.scope }
   /// What its fibers have heard of streams through (`streamEvents`).
@@ -15,17 +15,25 @@ final class RunFrame {
     weak var queue: ActivityQueue?
   }
 
-  init(_ run: DurableRun, step: StepFrame? = nil, outer: RunFrame? = nil) {
+  /// What a run does in no step.
+  init(_ run: DurableRun) {
     self.run = run
-    self.step = step
-    self.outer = outer
-    heard = outer?.heard ?? []
+    frame = run.frame
+    outer = nil
+    heard = []
   }
 
-  private init(_ frame: RunFrame, heard: [Hearing]) {
-    run = frame.run
-    step = frame.step
-    outer = frame.outer
+  init(_ frame: DurableFrame, inside outer: RunFrame) {
+    run = outer.run
+    self.frame = frame
+    self.outer = outer
+    heard = outer.heard
+  }
+
+  private init(_ other: RunFrame, heard: [Hearing]) {
+    run = other.run
+    frame = other.frame
+    outer = other.outer
     self.heard = heard
   }
 
@@ -39,28 +47,22 @@ final class RunFrame {
     return RunFrame(self, heard: heard.filter { $0.queue?.isOpen == true } + [Hearing(queue: queue)])
   }
 
-  /// The frame around its step, once that is over.
+  /// The frame around it, once that is over.
   var left: RunFrame? {
     guard let outer else { return nil }
     return heard.isEmpty ? outer : RunFrame(outer, heard: heard)
   }
 }
 
-/// A step under way: what it has written so far.
-final class StepFrame {
-  let key: String
-  var writes: [String: UInt64] = [:]
-  init(_ key: String) { self.key = key }
-}
-
 /// One run's durable side: its journal, the streams that it writes by name, the steps that it has done.
 ///
 /// Nothing of it exists in the store before the program asks for something durable; from then on the run can be taken up
-/// again by its id. In a run that was taken up, finished steps are not done again, and the writes before and between them
-/// are recognised as repeats (`DurableWriter`): each namespace has a place up to which this life has come, moved on by its
-/// writes and by the writes of the steps that are passed over.
+/// again by its id. In a run that was taken up, finished steps are not done again, and what a frame writes again is recognised as
+/// what it has written (`DurableFrame`, `DurableWriter`).
 package final class DurableRun {
   package let id: String
+  /// The frame of what is in no step.
+  package let frame = DurableFrame()
   /// What it has opened and not closed.
   let scope = StreamScope()
   private let access: StreamAccess
@@ -72,9 +74,8 @@ package final class DurableRun {
   private var opening: [WeirStore.Answer<RunJournal>] = []
   private var writers: [String: DurableWriter] = [:]
   private var openingWriters: [String: [WeirStore.Answer<DurableWriter>]] = [:]
-  /// Of namespaces that this life has not opened yet: items that passed-over steps wrote.
+  /// Of namespaces that this life has not opened yet: the end of what was passed over.
   private var passed: [String: UInt64] = [:]
-  private var uses: [String: Int] = [:]
   /// Its end was asked for: nothing more is opened.
   private var isEnding = false
   /// The end, while it waits for what is being opened.
@@ -88,6 +89,7 @@ package final class DurableRun {
     self.access = access
     self.journal = journal
     self.lifetime = lifetime
+    journal?.hand(to: frame)
   }
 
   /// It has a journal, or is being given one: another process can take it up from there.
@@ -113,6 +115,7 @@ package final class DurableRun {
           result = .failure(.ended(journal.stream, ending))
         } else {
           self.journal = journal
+          journal.hand(to: frame)
         }
       }
       let waiting = opening
@@ -139,13 +142,17 @@ package final class DurableRun {
 
   // MARK: Streams by name
 
-  /// The one writer of a namespace in this run, whoever asks for it.
+  /// The one writer of a namespace in this run, whoever asks for it; all must mean the same content.
   package func writer(
-    _ namespace: String, contentType: String, highWaterMark: Int, _ answer: @escaping WeirStore.Answer<DurableWriter>
+    _ namespace: String, contentType: String, _ answer: @escaping WeirStore.Answer<DurableWriter>
   ) {
     if isEnding { return answer(.failure(over)) }
-    if let writer = writers[namespace] { return answer(.success(writer)) }
-    openingWriters[namespace, default: []].append(answer)
+    func same(_ writer: DurableWriter) -> Result<DurableWriter, StoreFailure> {
+      if StreamContentType.isSame(writer.contentType, contentType) { return .success(writer) }
+      return .failure(.conflict(writer.name, "its content type is \(writer.contentType), not \(contentType)"))
+    }
+    if let writer = writers[namespace] { return answer(same(writer)) }
+    openingWriters[namespace, default: []].append { answer($0.flatMap(same)) }
     guard openingWriters[namespace]?.count == 1 else { return }
     func opened(_ result: Result<DurableWriter, StoreFailure>) {
       if case .success(let writer) = result { writers[namespace] = writer }
@@ -156,15 +163,10 @@ package final class DurableRun {
       switch result {
       case .failure(let failure): opened(.failure(failure))
       case .success(let journal):
-        let name: StreamName
-        do throws(StoreFailure) {
-          name = try WorkflowStreams.name(workflow: id, namespace: namespace)
-        } catch { return opened(.failure(error)) }
         DurableWriter.open(
-          name, contentType: contentType, in: access, highWaterMark: highWaterMark,
-          repeating: journal.isResumed ? 0 : nil, expectsLifetime: lifetime != nil
+          namespace, of: journal, contentType: contentType, in: access, expectsLifetime: lifetime != nil
         ) { [self] result in
-          if case .success(let writer) = result { writer.skipRepeats(passed.removeValue(forKey: namespace) ?? 0) }
+          if case .success(let writer) = result { writer.pass(to: passed.removeValue(forKey: namespace) ?? 0) }
           opened(result)
         }
       }
@@ -180,74 +182,145 @@ package final class DurableRun {
 
   /// Nobody writes this stream any more, if it is one of the run's.
   func closeWriter(of name: StreamName) {
-    if let writer = writers.values.first(where: { $0.name == name }), writer.isWritable { writer.close { _ in } }
+    if let writer = writers.values.first(where: { $0.name == name }), writer.isWritable {
+      writer.close(by: frame) { _ in }
+    }
   }
 
   // MARK: Steps
 
-  /// The name, or for its second use in this life `name#2`; inside a step behind that step's key, `outer/name`, so that what a
-  /// passed-over step would have begun is not missing from the count.
-  package func key(_ name: String, inside outer: String? = nil) -> String {
-    let name = outer.map { $0 + "/" + name } ?? name
-    let use = (uses[name] ?? 0) + 1
-    uses[name] = use
-    return use == 1 ? name : "\(name)#\(use)"
+  package enum Beginning {
+    /// An earlier life has done it, or an earlier try of what is around it.
+    case passed(JSONValue)
+    case begins(DurableFrame)
   }
 
-  /// What an earlier life has recorded under this key.
-  package func stored(_ key: String) -> RunJournal.Step? {
-    guard let step = journal?.steps[key] else { return nil }
-    for (namespace, count) in step.writes {
+  /// A step of a frame is reached.
+  package func begin(
+    step name: String, in outer: DurableFrame, _ answer: @escaping WeirStore.Answer<Beginning>
+  ) {
+    // Before anything is waited for: names count in the order in which they are used.
+    let component = outer.use(step: name)
+    withJournal { [self] result in
+      answer(
+        result.map { _ in
+          guard let step = outer.pass(component) else { return .begins(outer.child(component)) }
+          pass(step.writes)
+          return .passed(step.value)
+        })
+    }
+  }
+
+  /// An operation over a stream is reached: what of it is done.
+  package func begin(
+    each name: String, in outer: DurableFrame, interval: Int, keepsResults: Bool,
+    _ answer: @escaping WeirStore.Answer<ItemCheckpoints>
+  ) {
+    let component = outer.use(each: name)
+    withJournal { [self] result in
+      answer(
+        result.map { journal in
+          let frame = outer.child(component)
+          pass(frame.progress?.writes ?? [:])
+          return ItemCheckpoints(journal, frame, interval: interval, keepsResults: keepsResults)
+        })
+    }
+  }
+
+  private func pass(_ writes: DurableFrame.Places) {
+    for (namespace, places) in writes {
+      guard let end = places.ranges.last?.upperBound else { continue }
       if let writer = writers[namespace] {
-        writer.skipRepeats(count)
+        writer.pass(to: end)
       } else {
-        passed[namespace, default: 0] += count
+        passed[namespace] = max(passed[namespace] ?? 0, end)
       }
     }
-    return step
+  }
+
+  /// It is done, and answered when that is written down. What an earlier life of it had written besides makes its streams differ.
+  package func finish(_ step: DurableFrame, _ value: JSONValue, _ answer: @escaping WeirStore.Answer<Void>) {
+    withJournal { [self] result in
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let journal):
+        step.isOver = true
+        compareEnd(of: step)
+        journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), answer)
+      }
+    }
+  }
+
+  /// A frame has ended and does not write again.
+  package func compareEnd(of frame: DurableFrame) {
+    for (namespace, places) in frame.leftover {
+      if let place = places.ranges.first?.lowerBound { writers[namespace]?.endsEarlier(at: place) }
+    }
+    frame.forget()
+  }
+
+  /// A try of it has failed: what it has written stays, and nobody repeats it. Steps in it that are done stay so for the next try,
+  /// in this life (`isTriedAgain`) or the next.
+  package func fail(
+    _ step: DurableFrame, isTriedAgain: Bool = false, _ answer: @escaping WeirStore.Answer<Void> = { _ in }
+  ) {
+    let writes = step.writes.merging(step.leftover) { $0.union($1) }
+    let hasInner = step.hasInner
+    if isTriedAgain { step.restart() } else { step.isOver = true }
+    withJournal { result in
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let journal):
+        func reload(_ result: Result<Void, StoreFailure>) {
+          if isTriedAgain, hasInner, case .success = result { journal.reload(step, answer) } else { answer(result) }
+        }
+        if writes.isEmpty { reload(.success(())) } else { journal.record(failed: step.path, writes: writes, reload) }
+      }
+    }
+  }
+
+  /// Whoever was in it is in the frame around it again.
+  package func leave(_ step: DurableFrame) {
+    if !step.isOver { fail(step) }
+    step.forget()
+    step.leave()
   }
 
   // MARK: The end
 
   /// The run is over: what it still writes is closed, or aborted with the reason, and nobody takes it up again. The journal ends
   /// last: while it is open, what the run has kept stays. What is being opened just now is waited for, and ended as well; whatever
-  /// is asked of the run afterwards is refused.
-  package func end(failure: String?, _ done: @escaping () -> Void = {}) {
+  /// is asked of the run afterwards is refused. With a failure of the store the journal is open, and whoever looks at the run next
+  /// ends it. Of a run that another process has taken up nothing is ended.
+  package func end(failure reason: String?, _ done: @escaping (StoreFailure?) -> Void = { _ in }) {
     isEnding = true
     scope.close()
-    guard isOpening else { return endWriters(failure, done) }
-    onOpened = { [self] in endWriters(failure, done) }
+    guard isOpening else { return endWriters(reason, done) }
+    onOpened = { [self] in endWriters(reason, done) }
   }
 
-  private func endWriters(_ failure: String?, _ done: @escaping () -> Void) {
-    let namespaces = writers.keys
-    var open = 1
-    func one() {
-      open -= 1
-      if open == 0 { endJournal(failure.map { .aborted(reason: $0) } ?? .closed, namespaces, done) }
-    }
-    for writer in writers.values where writer.isWritable {
-      open += 1
-      if let failure { writer.abort(failure) { _ in one() } } else { writer.close { _ in one() } }
-    }
-    writers = [:]
+  private func endWriters(_ reason: String?, _ done: @escaping (StoreFailure?) -> Void) {
+    guard let journal else { return done(nil) }
+    let writers = self.writers
+    self.writers = [:]
     passed = [:]
-    one()
-  }
-
-  private func endJournal(
-    _ ending: StreamEnding, _ namespaces: some Sequence<String>, _ done: @escaping () -> Void
-  ) {
-    guard let journal else { return done() }
-    // An earlier life may have written what this one has not opened.
-    if journal.isResumed {
-      return WorkflowStreams.end(workflow: id, ending, lifetime: lifetime, in: access.store, done)
-    }
-    if let lifetime {
-      for name in namespaces.compactMap({ try? WorkflowStreams.name(workflow: id, namespace: $0) }) {
-        access.store.append(name, StreamAppend(items: [], lifetime: lifetime)) { _ in }
+    journal.announceEnd { [self] result in
+      if case .failure(let failure) = result { return done(failure) }
+      var open = 1
+      var problem: StoreFailure?
+      func one(_ failure: StoreFailure?) {
+        problem = problem ?? failure
+        open -= 1
+        guard open == 0 else { return }
+        if let problem { return done(problem) }
+        journal.end(
+          reason.map { .aborted(reason: $0) } ?? .closed, lifetime: lifetime, opened: Array(writers.keys), done)
       }
+      for writer in writers.values {
+        open += 1
+        writer.end(reason, by: frame, one)
+      }
+      one(nil)
     }
-    journal.end(ending, lifetime: lifetime) { _ in done() }
   }
 }

@@ -1,7 +1,8 @@
 import WeirCore
 import WeirStore
 
-/// The book of one operation over a stream's items: which are done, their results, and how much of that is written down.
+/// The book of one operation over a stream's items: which are done, their results, what they have written, and how much of that is
+/// written down.
 ///
 /// A checkpoint says which items are done since the last one; an item that failed is not, so that a resumed run tries it
 /// again. Places are kept as ranges: wherever the source begins, memory and journal grow with the gaps between them (failed
@@ -19,35 +20,46 @@ package final class ItemCheckpoints {
   package private(set) var places: RangeSet<UInt64>
 
   private let journal: RunJournal
-  private let key: String
+  /// The operation's, around those of its items.
+  package let frame: DurableFrame
   private let interval: Int
   private let keepsResults: Bool
-  /// Done since the last checkpoint: how many, where, and their results.
+  /// Since the last checkpoint.
   private var unwritten = Batch()
   /// Written by nobody yet, one at a time: with it, `interval` items and one for each worker are done again at most.
   private var isWriting = false
   private var finished: ArraySlice<(place: UInt64, value: JSONValue, told: Told)> = []
 
   private struct Batch {
+    /// Items that are done: how many, where, and their results.
     var count = 0
     var places = RangeSet<UInt64>()
     var values: [(UInt64, JSONValue)] = []
+    /// What items have written that have ended, well or not.
+    var writes: DurableFrame.Places = [:]
+    var isEmpty: Bool { count == 0 && writes.isEmpty }
   }
 
   /// `interval`: items from one checkpoint to the next, at least 1. Without `keepsResults` values are dropped.
-  package init(_ journal: RunJournal, _ key: String, interval: Int, keepsResults: Bool) {
+  package init(_ journal: RunJournal, _ frame: DurableFrame, interval: Int, keepsResults: Bool) {
     self.journal = journal
-    self.key = key
+    self.frame = frame
     self.interval = interval
     self.keepsResults = keepsResults
-    let progress = journal.progress[key] ?? RunJournal.Progress()
+    let progress = frame.progress ?? RunJournal.Progress()
     known = keepsResults ? progress.values : [:]
     places = progress.done
     count = progress.count
     last = (progress.done.ranges.last.map { Int(clamping: $0.upperBound) } ?? 0) - 1
+    // They are here now.
+    frame.progress?.values = [:]
+    frame.passed(progress.writes)
   }
 
   package func isDone(_ place: UInt64) -> Bool { places.contains(place) }
+
+  /// What the item does and writes is its own.
+  package func item(_ place: UInt64) -> DurableFrame { frame.item(place) }
 
   /// Counts an item. Answered when that is written down, if a checkpoint is due, else at once; one that finds a checkpoint
   /// being written waits for it.
@@ -56,12 +68,35 @@ package final class ItemCheckpoints {
     advance()
   }
 
+  /// An item has failed: what it has written stays, and is not compared with what its next try writes.
+  package func failed(_ place: UInt64) { left(frame.item(place)) }
+
   /// Writes down what is left.
   package func finish(_ told: @escaping Told) {
-    if unwritten.count == 0 { told(nil) } else { checkpoint(told) }
+    if unwritten.isEmpty { told(nil) } else { checkpoint(told) }
+  }
+
+  /// Whoever did the operation has left it, perhaps by a trap: items under way have failed.
+  package func close() {
+    let done = finished
+    finished = []
+    for item in done { count(item.place, item.value) }
+    for item in frame.children.values where item.isBegun { left(item) }
+    finish { failure in
+      for item in done { item.told(failure) }
+    }
+    frame.leave()
+  }
+
+  private func left(_ item: DurableFrame) {
+    let writes = item.writes.merging(item.leftover) { $0.union($1) }
+    unwritten.writes.merge(writes) { $0.union($1) }
+    item.forget()
+    item.leave()
   }
 
   private func count(_ place: UInt64, _ value: JSONValue) {
+    left(frame.item(place))
     unwritten.count += 1
     unwritten.places.insert(contentsOf: place..<place + 1)
     if keepsResults { unwritten.values.append((place, value)) }
@@ -74,12 +109,13 @@ package final class ItemCheckpoints {
   private func checkpoint(_ told: @escaping Told) {
     let batch = unwritten
     unwritten = Batch()
-    journal.record(each: key, done: batch.places, values: batch.values) { [self] result in
+    journal.record(each: frame.path, done: batch.places, values: batch.values, writes: batch.writes) { [self] result in
       guard case .failure(let failure) = result else { return told(nil) }
       // A later checkpoint writes them down with its own.
       unwritten.count += batch.count
       unwritten.places.formUnion(batch.places)
       unwritten.values = batch.values + unwritten.values
+      unwritten.writes.merge(batch.writes) { $0.union($1) }
       told(failure)
     }
   }

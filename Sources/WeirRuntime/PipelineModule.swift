@@ -73,6 +73,7 @@ enum PipelineModule {
               Ok(value) => if !_isFailure(value) { return value },
               Err(_) => ()
             }
+            _stepFailed()
             left = left - 1
             delay = _pause(delay, backoff)
           }
@@ -82,6 +83,8 @@ enum PipelineModule {
         extern func _stepBegin[a](name: string, shape: Shape[a]) -> Option[a]
         /// Keeps the step's value, unless that is a failure.
         extern func _stepEnd[a](value: a) -> unit
+        /// A try has failed, and there is another one.
+        extern func _stepFailed() -> unit
         extern func _stepLeave() -> unit
         extern func _isFailure[a](value: a) -> bool
         extern func _checkRetry(max: int, delay: int, backoff: float) -> unit
@@ -113,22 +116,18 @@ enum PipelineModule {
         let shape = try context.shape(arguments[1])
         let fiber = context.fiber
         let outer = try ProgramInstance.of(context).run(of: fiber)
-        let key = outer.run.key(name, inside: outer.step?.key)
         let names = context.names
         let suspension = context.suspend()
-        outer.run.withJournal { result in
+        outer.run.begin(step: name, in: outer.frame) { result in
           switch result {
-          case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
-          case .success:
-            guard let step = outer.run.stored(key) else {
-              // Whoever gave up the wait has left it already.
-              if !suspension.isOver { fiber.attachment = RunFrame(outer.run, step: StepFrame(key), outer: outer) }
-              return suspension.resume(.none)
-            }
-            // Its items are those of the step around it as well.
-            for (namespace, count) in step.writes { outer.step?.writes[namespace, default: 0] += count }
+          case .failure(let failure): suspension.fail(Trap(failure))
+          case .success(.begins(let step)):
+            // Whoever gave up the wait has left it already.
+            if !suspension.isOver { fiber.attachment = RunFrame(step, inside: outer) }
+            suspension.resume(.none)
+          case .success(.passed(let value)):
             do throws(Value.Mismatch) {
-              suspension.resume(.some(try Value.decode(step.value, as: shape, names)))
+              suspension.resume(.some(try Value.decode(value, as: shape, names)))
             } catch {
               suspension.fail(.changed("step \"\(name)\"", error))
             }
@@ -137,25 +136,25 @@ enum PipelineModule {
         return .suspended
       },
       raw("_stepEnd", arity: 1) { arguments, context in
-        let frame = try ProgramInstance.of(context).run(of: context.fiber)
-        guard let step = frame.step, !isFailure(arguments[0]) else { return .value(.unit) }
-        let value = try arguments[0].jsonValue(context.names, .kept)
+        let step = try ProgramInstance.of(context).run(of: context.fiber)
+        let value = isFailure(arguments[0]) ? nil : try arguments[0].jsonValue(context.names, .kept)
         let suspension = context.suspend()
-        frame.run.withJournal { result in
-          guard case .success(let journal) = result else { return suspension.resume(.unit) }
-          journal.record(step: step.key, RunJournal.Step(value: value, writes: step.writes)) { result in
-            switch result {
-            case .success: suspension.resume(.unit)
-            case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
-            }
-          }
+        if let value {
+          step.run.finish(step.frame, value, suspension.kept)
+        } else {
+          step.run.fail(step.frame, suspension.kept)
         }
         return .suspended
       },
+      raw("_stepFailed", arity: 0) { _, context in
+        let step = try ProgramInstance.of(context).run(of: context.fiber)
+        let suspension = context.suspend()
+        step.run.fail(step.frame, isTriedAgain: true, suspension.kept)
+        return .suspended
+      },
       raw("_stepLeave", arity: 0) { _, context in
-        if let frame = context.fiber.attachment as? RunFrame, let outer = frame.left {
-          // What it has written counts for the step around it as well.
-          for (namespace, count) in frame.step?.writes ?? [:] { outer.step?.writes[namespace, default: 0] += count }
+        if let step = context.fiber.attachment as? RunFrame, let outer = step.left {
+          step.run.leave(step.frame)
           context.fiber.attachment = outer
         }
         return .value(.unit)
@@ -186,4 +185,18 @@ enum PipelineModule {
   private static func isFailure(_ value: Value) -> Bool {
     if case .variant(let tag, _) = value { tag == TypeTag.result[1] } else { false }
   }
+}
+
+extension Suspension {
+  /// Goes on when something is written down, and traps when it is not.
+  func kept(_ result: Result<Void, StoreFailure>) {
+    switch result {
+    case .success: resume(.unit)
+    case .failure(let failure): fail(Trap(failure))
+    }
+  }
+}
+
+extension Trap {
+  init(_ failure: StoreFailure) { self.init(failure.code, failure.message, hint: failure.hint) }
 }

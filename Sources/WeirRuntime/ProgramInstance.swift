@@ -380,7 +380,10 @@ package final class ProgramInstance {
     if isParked { return synchronize(code) }
     let why = code == 0 ? nil : (startFailure.map { "\($0.code): \($0.message)" } ?? "exit status \(code)")
     guard let mainRun else { return synchronize(code) }
-    mainRun.run.end(failure: why) { [self] in synchronize(code) }
+    mainRun.run.end(failure: why) { [self] failure in
+      if let failure { log("run \(mainRun.run.id) could not be ended: \(failure.message)", hint: failure.hint) }
+      synchronize(failure == nil ? code : max(code, 1))
+    }
   }
 
   private func synchronize(_ code: Int) {

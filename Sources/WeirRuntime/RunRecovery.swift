@@ -106,14 +106,14 @@ final class RunRecovery {
         guard let journal = try? WorkflowStreams.journal(of: id) else { return answer(.success(.ended)) }
         store.status(journal) { result in
           guard case .success(let journal) = result, journal.ending == nil else { return answer(.success(.ended)) }
-          WorkflowStreams.end(workflow: id, status.ending ?? .closed, lifetime: lifetime, in: store) {
-            answer(.success(.ended))
+          WorkflowStreams.end(workflow: id, status.ending ?? .closed, lifetime: lifetime, in: store) { failure in
+            answer(failure.map { .failure(Self.failure($0)) } ?? .success(.ended))
           }
         }
       case .success(let status):
         RunJournal.read(run: id, store: store) { [self] result in
           switch result {
-          case .success(let journal): resume(journal, ticket, hasAnswered: status.tail > .start, answer)
+          case .success(let journal): takeUp(journal, ticket, hasAnswered: status.tail > .start, answer)
           case .failure(.notFound): interrupt(ticket, Self.died, answer)
           case .failure(let failure): answer(.failure(Self.failure(failure)))
           }
@@ -128,8 +128,21 @@ final class RunRecovery {
     RunFailure(code: failure.code, message: failure.message, hint: failure.hint, retryable: true, status: 503)
   }
 
+  /// Whatever becomes of it: this process does it.
+  private func takeUp(_ journal: RunJournal, _ ticket: RunTicket, hasAnswered: Bool, _ answer: @escaping Answer) {
+    if let problem = journal.problem { return interrupt(ticket, problem.message, answer) }
+    guard journal.begun != .null else { return interrupt(ticket, Self.died, answer) }
+    journal.takeUp { [self] result in
+      switch result {
+      case .success: resume(journal, ticket, hasAnswered: hasAnswered, answer)
+      case .failure(let failure) where journal.problem != nil: interrupt(ticket, failure.message, answer)
+      case .failure(let failure): answer(.failure(Self.failure(failure)))
+      }
+    }
+  }
+
   private func resume(_ journal: RunJournal, _ ticket: RunTicket, hasAnswered: Bool, _ answer: @escaping Answer) {
-    guard journal.ending == nil, journal.begun != .null, !stopped.contains(ticket.id) else {
+    guard journal.ending == nil, !stopped.contains(ticket.id) else {
       return interrupt(ticket, Self.died, answer)
     }
     let name = journal.begun["workflow"]?.string ?? ""
@@ -153,7 +166,9 @@ final class RunRecovery {
       WorkflowStreams.end(
         workflow: ticket.id, .aborted(reason: isStopped ? state.rawValue : "RunInterrupted"),
         lifetime: instance.options.retention.served, in: instance.store
-      ) { answer(.success(.interrupted(state))) }
+      ) { failure in
+        answer(failure.map { .failure(Self.failure($0)) } ?? .success(.interrupted(state)))
+      }
     }
     if isStopped { return writer.runEvent(.end(state)) }
     writer.fail(RunFailure(code: "RunInterrupted", message: "the run did not end: \(why)", retryable: true), state)

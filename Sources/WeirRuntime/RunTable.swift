@@ -252,9 +252,14 @@ final class RunTable {
     var reason: String?
     if case .aborted(let why) = RunWriter.ending(of: state) { reason = why }
     // What it wrote by name may wait for readers. Until it has ended, the run has not: the next process would end it.
-    run.durable.end(failure: reason) { [weak self] in
-      self?.ending.remove(run.id)
-      self?.instance.ended(run: run.id, state, isKept: failure == nil)
+    run.durable.end(failure: reason) { [weak self] problem in
+      guard let self else { return }
+      if let problem {
+        instance.log(
+          "run \(run.id) of \(workflow.route.name) could not be ended: \(problem.message)", hint: problem.hint)
+      }
+      ending.remove(run.id)
+      instance.ended(run: run.id, state, isKept: failure == nil && problem == nil)
     }
   }
 }

@@ -6,6 +6,7 @@ import WeirStore
 ///
 /// The loop itself is in the language (`StreamingModule`).
 final class StreamEach: Handle {
+  private let run: DurableRun
   private let book: ItemCheckpoints
   private let keepsResults: Bool
   private var results: [UInt64: Value] = [:]
@@ -16,9 +17,10 @@ final class StreamEach: Handle {
   private var waiting: ArraySlice<Suspension> = []
 
   private init(
-    _ journal: RunJournal, _ key: String, interval: Int, keepsResults: Bool, _ shape: TypeShape, _ names: ProgramNames
+    _ run: DurableRun, _ book: ItemCheckpoints, keepsResults: Bool, _ shape: TypeShape, _ names: ProgramNames
   ) throws(Value.Mismatch) {
-    book = ItemCheckpoints(journal, key, interval: interval, keepsResults: keepsResults)
+    self.run = run
+    self.book = book
     self.keepsResults = keepsResults
     super.init(kind: "Each")
     for (place, value) in book.known { results[place] = try Value.decode(value, as: shape, names) }
@@ -51,17 +53,14 @@ final class StreamEach: Handle {
         }
         let frame = try ProgramInstance.of(context).run(of: context.fiber)
         let run = frame.run
-        let key = run.key("each:" + name, inside: frame.step?.key)
         let names = context.names
         let suspension = context.suspend()
-        run.withJournal { result in
+        run.begin(each: name, in: frame.frame, interval: interval, keepsResults: keepsResults) { result in
           switch result {
-          case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
-          case .success(let journal):
+          case .failure(let failure): suspension.fail(Trap(failure))
+          case .success(let book):
             do throws(Value.Mismatch) {
-              suspension.resume(
-                .handle(
-                  try StreamEach(journal, key, interval: interval, keepsResults: keepsResults, shape, names)))
+              suspension.resume(.handle(try StreamEach(run, book, keepsResults: keepsResults, shape, names)))
             } catch {
               suspension.fail(.changed("streamForEach \"\(name)\"", error))
             }
@@ -98,14 +97,32 @@ final class StreamEach: Handle {
       },
       raw("_eachIsStopped", arity: 1) { arguments, _ in .value(.bool(try each(arguments).isStopped)) },
       raw("_eachIsDone", arity: 2) { arguments, _ in
-        .value(.bool(try each(arguments).book.isDone(UInt64(try arguments.get(1, as: Int.self)))))
+        .value(.bool(try each(arguments).book.isDone(place(arguments))))
+      },
+      raw("_eachBegin", arity: 2) { arguments, context in
+        let item = try each(arguments).book.item(place(arguments))
+        context.fiber.attachment = RunFrame(item, inside: try ProgramInstance.of(context).run(of: context.fiber))
+        return .value(.unit)
+      },
+      raw("_eachEnd", arity: 0) { _, context in
+        if let outer = (context.fiber.attachment as? RunFrame)?.left { context.fiber.attachment = outer }
+        return .value(.unit)
+      },
+      raw("_eachFailed", arity: 2) { arguments, _ in
+        try each(arguments).book.failed(place(arguments))
+        return .value(.unit)
+      },
+      raw("_eachClose", arity: 1) { arguments, _ in
+        try each(arguments).book.close()
+        return .value(.unit)
       },
       raw("_eachDone", arity: 3) { arguments, context in
         let each = try each(arguments)
-        let place = UInt64(try arguments.get(1, as: Int.self))
+        let place = try place(arguments)
         let value = arguments[2]
         let json = each.keepsResults ? try value.jsonValue(context.names, .kept) : .null
         if each.keepsResults { each.results[place] = value }
+        each.run.compareEnd(of: each.book.item(place))
         let suspension = context.suspend()
         each.book.done(place, json) { suspension.resume(result($0)) }
         return .suspended
@@ -124,6 +141,10 @@ final class StreamEach: Handle {
   }
 
   private static let concurrencyLimit = 10_000
+
+  private static func place(_ arguments: Arguments) throws -> UInt64 {
+    UInt64(clamping: try arguments.get(1, as: Int.self))
+  }
 
   static func each(_ arguments: Arguments) throws(Trap) -> StreamEach {
     guard let each = arguments[0].asHandle as? StreamEach else { throw Trap.broken("not a streamForEach") }

@@ -109,6 +109,8 @@ enum StreamingModule {
           onError: string = "stop", keepResults: bool = true, shape: Shape[b]
         ) -> Result[ForEachResult[b, e], ForEachError[e]] ! {Store, Stream} {
           let each = _each(name, concurrency, checkpointInterval, onError, keepResults, shape)
+          // Also when an item traps: what is done before it is written down.
+          defer _eachClose(each)
           var failures: [{position: int, failure: e}] = []
           var error: Option[ForEachError[e]] = None
           let stop = (why: ForEachError[e]) => {
@@ -143,16 +145,23 @@ enum StreamingModule {
             }
             None
           }
+          // Its steps and writes are the item's own.
+          let done = (place: int, item: a) => {
+            _eachBegin(each, place)
+            defer _eachEnd()
+            f(item)
+          }
           let work = () => {
             while true {
               match take() {
                 None => return,
-                Some((place, item)) => match f(item) {
+                Some((place, item)) => match done(place, item) {
                   Ok(value) => match _eachDone(each, place, value) {
                     Ok(_) => (),
                     Err(why) => stop(CheckpointFailed(why))
                   },
                   Err(why) => {
+                    _eachFailed(each, place)
                     if onError == "stop" { stop(ItemFailed(place, why)) }
                     if onError == "collect" { failures = failures ++ [{position: place, failure: why}] }
                   }
@@ -187,6 +196,10 @@ enum StreamingModule {
         extern func _each[b](
           name: string, concurrency: int, interval: int, onError: string, keepResults: bool, shape: Shape[b]
         ) -> Each[b] ! {Store}
+        extern func _eachBegin[b](each: Each[b], place: int) -> unit
+        extern func _eachEnd() -> unit
+        extern func _eachFailed[b](each: Each[b], place: int) -> unit
+        extern func _eachClose[b](each: Each[b]) -> unit
         extern func _eachEnter[b](each: Each[b]) -> unit
         extern func _eachLeave[b](each: Each[b]) -> unit
         extern func _eachStop[b](each: Each[b]) -> unit
@@ -223,10 +236,11 @@ enum StreamingModule {
         // What is no name is refused by `writer`.
         if let name = try? WorkflowStreams.name(workflow: run.id, namespace: namespace) { try leaveOut(name, context) }
         let suspension = context.suspend()
-        run.writer(namespace, contentType: form.contentType, highWaterMark: highWaterMark) { result in
+        run.writer(namespace, contentType: form.contentType) { result in
           switch result {
-          case .success(let writer): suspension.resume(.handle(StreamWriter(writer, namespace, form)))
-          case .failure(let failure): suspension.fail(Trap(failure.code, failure.message, hint: failure.hint))
+          case .success(let writer):
+            suspension.resume(.handle(StreamWriter(writer, namespace, form, highWaterMark: highWaterMark)))
+          case .failure(let failure): suspension.fail(Trap(failure))
           }
         }
         return .suspended
@@ -234,10 +248,9 @@ enum StreamingModule {
       raw("write", arity: 2) { arguments, context in
         let writer = try writer(arguments, context)
         let item = try writer.form.bytes(arguments[1], context.names)
-        let frame = context.fiber.attachment as? RunFrame
+        let frame = try ProgramInstance.of(context).run(of: context.fiber).frame
         let suspension = context.suspend()
-        let write = writer.writer.write(item) { result in
-          if case .success = result { frame?.step?.writes[writer.namespace, default: 0] += 1 }
+        let write = writer.writer.write(item, by: frame, highWaterMark: writer.highWaterMark) { result in
           suspension.resume(Self.value(result))
         }
         suspension.onCancel { write.cancel() }
@@ -245,8 +258,9 @@ enum StreamingModule {
       },
       raw("close", arity: 1) { arguments, context in
         let writer = try writer(arguments, context)
+        let frame = try ProgramInstance.of(context).run(of: context.fiber).frame
         let suspension = context.suspend()
-        writer.writer.close { suspension.resume(Self.value($0)) }
+        writer.writer.close(by: frame) { suspension.resume(Self.value($0)) }
         return .suspended
       },
       raw("abort", arity: 2) { arguments, context in
@@ -258,7 +272,7 @@ enum StreamingModule {
       },
       raw("writable", arity: 1) { arguments, _ in .value(.bool(try writer(arguments).writer.isWritable)) },
       raw("position", arity: 1) { arguments, _ in
-        .value(.int(Int(clamping: try writer(arguments).writer.cursor)))
+        .value(.int(Int(clamping: try writer(arguments).writer.position)))
       },
       raw("namespace", arity: 1) { arguments, _ in .value(.string(try writer(arguments).namespace)) },
     ]
@@ -345,9 +359,11 @@ final class StreamWriter: Handle {
   let writer: DurableWriter
   let namespace: String
   let form: ItemForm
+  let highWaterMark: Int
 
-  init(_ writer: DurableWriter, _ namespace: String, _ form: ItemForm) {
+  init(_ writer: DurableWriter, _ namespace: String, _ form: ItemForm, highWaterMark: Int) {
     self.writer = writer
+    self.highWaterMark = highWaterMark
     self.namespace = namespace
     self.form = form
     super.init(kind: "StreamWriter")

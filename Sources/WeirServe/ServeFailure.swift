@@ -64,7 +64,7 @@ package enum ServeFailure: Failure, Equatable {
     case .staleProducer: 403
     case .beyondTail, .badFork, .badFirstSequence, .badName: 400
     case .full: 507
-    case .held, .unavailable: 503
+    case .held, .takenOver, .unavailable: 503
     }
   }
 

@@ -20,6 +20,8 @@ package enum StoreFailure: Failure, Equatable {
   case badName(String, String)
   /// A folder that another process writes to, of that number if it is known.
   case held(String, by: Int?)
+  /// A run, which another process has taken up.
+  case takenOver(String)
   case unavailable(String)
 
   package var code: String {
@@ -38,6 +40,7 @@ package enum StoreFailure: Failure, Equatable {
     case .full: "StoreFull"
     case .badName: "BadStreamName"
     case .held: "StoreHeld"
+    case .takenOver: "RunTakenOver"
     case .unavailable: "StoreUnavailable"
     }
   }
@@ -63,6 +66,7 @@ package enum StoreFailure: Failure, Equatable {
     case .badName(let name, let why): "\"\(name)\" cannot name a stream: \(why)"
     case .held(let folder, let holder):
       "another process\(holder.map { " (\($0))" } ?? "") writes to the streams in \(folder)"
+    case .takenOver(let run): "another process has taken up run \"\(run)\": this one no longer writes its streams"
     case .unavailable(let why): why
     }
   }
@@ -72,6 +76,7 @@ package enum StoreFailure: Failure, Equatable {
     case .gone: "its forks are still read; its name is free when the last of them is deleted"
     case .staleProducer: "a newer writer has taken over; to take over from it, begin a greater epoch at sequence 0"
     case .producerGap: "send what is missing first, or begin a greater epoch at sequence 0"
+    case .takenOver: "let one process at a time resume a run"
     case .full: "delete streams that ended, or raise the limit"
     case .badName: "1 to \(StreamName.segmentLimit) parts joined by /, without control characters, : and \\"
     case .held: "stop that one, use its server, or keep these streams elsewhere: --store FOLDER"

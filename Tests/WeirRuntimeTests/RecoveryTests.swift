@@ -94,6 +94,24 @@ import WeirTesting
     #expect(!next.errors.dropFirst(before.count).contains("an earlier process"), "\(next.errors)")
   }
 
+  /// A journal that nobody can read is no reason to stand open for ever.
+  @Test func aRunWhoseJournalCannotBeReadIsEnded() throws {
+    let world = SimulatedWorld(seed: 1, faults: .calm)
+    let bench = try Bench(
+      Self.text.replacing(text: "DELAY", with: "1"), store: { MemoryStreamStore(loop: $0) }, in: world)
+    try leave(3, in: bench.store)
+    bench.store.append(try WorkflowStreams.journal(of: "run-1"), [Array("{\"what\":1}".utf8)], ending: nil) { _ in }
+    bench.instance.serve()
+    world.loop.advance(by: .seconds(5))
+    let events = bench.events(
+      StreamStatus(
+        name: try StreamName("runs/run-1"), contentType: "", tail: .start, ending: nil, createdAt: 0))
+    #expect(events.failure?.code == "RunInterrupted")
+    #expect(events.failure?.message.contains("the journal of run run-1 cannot be read at position 2") == true)
+    #expect(bench.ending("_weir/journal/run-1") == .aborted(reason: "RunInterrupted"))
+    #expect(bench.ending("_weir/journal/run-2") == .closed)
+  }
+
   @Test func aRunThatWaitsForItsTurnMayBeStopped() throws {
     let world = SimulatedWorld(seed: 1, faults: .calm)
     let bench = try Bench(

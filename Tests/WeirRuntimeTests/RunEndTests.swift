@@ -109,7 +109,7 @@ import WeirTesting
       id: "r", begun: ["workflow": "Work"], access: StreamAccess(store: store, loop: loop), lifetime: lifetime)
     store.isHolding = true
     var opened: [Bool] = []
-    run.writer("tokens", contentType: "application/json", highWaterMark: 16) { result in
+    run.writer("tokens", contentType: "application/json") { result in
       opened.append((try? result.get()) != nil)
     }
     // Without a turn the journal is made, with one the writer's stream.
@@ -120,10 +120,10 @@ import WeirTesting
     }
     #expect(opened == (turns == 2 ? [true] : []))
     var isOver = false
-    run.end(failure: failure) { isOver = true }
+    run.end(failure: failure) { isOver = $0 == nil }
     #expect(!isOver)
     var late: StoreFailure?
-    run.writer("late", contentType: "application/json", highWaterMark: 16) { result in
+    run.writer("late", contentType: "application/json") { result in
       if case .failure(let failure) = result { late = failure }
     }
     store.isHolding = false

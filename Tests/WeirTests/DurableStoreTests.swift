@@ -276,6 +276,87 @@ import WeirStore
     }
   }
 
+  /// What a step has written belongs to it: two at the same time write one stream, one has failed before, one is the item's of an
+  /// operation, and the stream of the first is closed when the power fails.
+  @Test func resumedFrames() async throws {
+    try await withFolder { folder in
+      let copy = folder + "-crashed"
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      let done = Mutex<[String]>([])
+      @Sendable func note(_ what: String) { done.withLock { $0.append(what) } }
+      @Sendable func body(_ step: WorkflowStep, _ crash: (@Sendable () throws -> Void)?) async throws -> [String] {
+        let closed = try await step.writable(of: Int.self, namespace: "closed")
+        try await closed.write(1)
+        #expect(closed.isWritable)
+        try await closed.close()
+        #expect(await code { try await closed.close() } == "the stream is closed already")
+        let log = try await step.writable(of: String.self, namespace: "log")
+        _ = try? await step("failing") {
+          try await log.write("half")
+          throw Lost()
+        }
+        try await log.write("begin")
+        try await withThrowingTaskGroup { group in
+          for name in ["a", "b"] {
+            group.addTask {
+              try await step(name) {
+                for n in 0..<5 {
+                  try await log.write("\(name)\(n)")
+                  await Task.yield()
+                }
+              }
+            }
+          }
+          try await group.waitForAll()
+        }
+        let items = try await step.forEach(Numbers(0..<6), name: "n", concurrency: 2, checkpointEvery: 2) { n in
+          try await log.write("item \(n)")
+          if n == 4 { try crash?() }
+          return try await step("charge") {
+            note("charge \(n)")
+            return "receipt \(n)"
+          }
+        }
+        try await log.write("end")
+        return items.results
+      }
+      let receipts = (0..<6).map { "receipt \($0)" }
+      let first = try await DurableStore.open(directory: folder)
+      #expect(try await first.workflow("run") { try await body($0) { _ = try crashed(folder) } } == receipts)
+      try await first.close()
+      let store = try await DurableStore.open(directory: copy)
+      #expect(try await store.workflow("run") { try await body($0, nil) } == receipts)
+      let log = try await store.reader(of: String.self, workflow: "run", namespace: "log").collect()
+      #expect(log.filter { $0.hasPrefix("item") }.sorted() == (0..<6).map { "item \($0)" })
+      #expect(log.filter { $0.hasPrefix("a") } == (0..<5).map { "a\($0)" })
+      #expect(log.filter { $0.hasPrefix("b") && $0 != "begin" } == (0..<5).map { "b\($0)" })
+      // A try that failed in each life.
+      #expect(
+        log.filter { $0 == "half" }.count == 2 && log.filter { $0 == "begin" || $0 == "end" } == ["begin", "end"])
+      let charges = done.withLock { $0 }
+      #expect(Set(charges).count == 6 && charges.count <= 6 + 4, "\(charges)")
+      #expect(try await store.reader(of: Int.self, workflow: "run", namespace: "closed").collect() == [1])
+      try await store.close()
+    }
+  }
+
+  /// A reader that has gone away without saying so holds up neither a closing nor the workflow's end.
+  @Test func closingDoesNotWaitForReaders() async throws {
+    let store = await DurableStore.memory()
+    let waits = Mutex(0)
+    store.onEvent { event in if event.kind == .backpressure { waits.withLock { $0 += 1 } } }
+    let reader = try await store.reader(of: Int.self, workflow: "w", timeout: nil, backpressure: true)
+    try await store.workflow("w") { step in
+      let writer = try await step.writable(of: Int.self, highWaterMark: 1)
+      try await writer.write(0)
+      let waiting = Task { try await writer.write(1) }
+      while waits.withLock({ $0 }) < 1 { await Task.yield() }
+      try await writer.close()
+      try await waiting.value
+    }
+    #expect(try await reader.collect() == [0, 1])
+  }
+
   // MARK: Each item once
 
   @Test func forEach() async throws {

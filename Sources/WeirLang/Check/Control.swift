@@ -11,6 +11,8 @@ extension BodyChecker {
         let last = block.statements.last
         var type = endsInJump(last) ? unifier.fresh() : Type.unit
         if case .error? = last?.kind { type = .error }
+        // What is thrown away is not what the block gives.
+        if case .discard? = last?.kind { steps.append { _ in Core(.literal(.unit), block.span) } }
         return Checked(type) { lowering in
           Self.sequence(steps, block.span, lowering)
         }

@@ -3,9 +3,10 @@ import WeirCore
 /// Writes a workflow's stream (seed 002, StreamWriter): one item after the other, each acknowledged by the store before its
 /// write is answered.
 ///
-/// With readers that asked for it, a write waits while one of them is `highWaterMark` items behind; the log is the buffer of
-/// all others. In a run that is resumed, the writes that repeat what is stored already are compared with it and change
-/// nothing; one that differs aborts the stream, for half of one answer and half of another are none.
+/// With readers that asked for it, a write waits while one of them is behind by its `highWaterMark`; the log is the buffer of
+/// all others. In a run that is resumed, a frame's writes that repeat what it has stored already are compared with that and
+/// change nothing (`DurableFrame`), and so is the end; one that differs aborts the stream, for half of one answer and half of
+/// another are none.
 package final class DurableWriter {
   package enum WriteFailure: Error, Equatable {
     case closed
@@ -19,31 +20,49 @@ package final class DurableWriter {
 
   /// Items that a reader with backpressure may be behind.
   package static let highWaterMark = 16
+  private static let batchBytes = 64 << 10
 
   package let name: StreamName
-  /// Items in the stream after the last acknowledged write.
+  package let contentType: String
+  /// Where this life of the run is in the stream: behind what it has written, repeated and passed over.
   package private(set) var position: UInt64
+  /// In this life.
   package private(set) var ending: StreamEnding?
   /// It takes further items.
   package var isWritable: Bool { ending == nil && !isClosing }
 
+  private let namespace: String
   private let access: StreamAccess
-  private let highWaterMark: Int
+  private let journal: RunJournal
+  private let stream: OwnedStream
+  /// The end of the stream, as far as is known.
+  private var tail: UInt64
+  /// How an earlier life, or somebody else, has ended it, until this life comes there.
+  private var storedEnding: StreamEnding?
+  /// Nothing has been added since the run was taken up.
+  private var isUntouched: Bool
   private var waiting: ArraySlice<Write> = []
-  private var isAppending = false
+  /// The store is being asked.
+  private var isBusy = false
   private var isClosing = false
   private var isWaitingForReaders = false
-  /// Places of items that this run's earlier life has written and that its next writes repeat.
-  private var repeats: Range<UInt64>
-  private var stored: ArraySlice<StreamItem> = []
+  /// Why it was aborted, until the store has that.
+  private var unkept: String?
+  /// What is stored from some place on, read ahead for comparing.
+  private var stored: (from: UInt64, items: [StreamItem]) = (0, [])
 
   private final class Write: Cancellable {
     /// Nil: the end.
     let item: [UInt8]?
+    let frame: DurableFrame
+    let highWaterMark: Int
     var told: Told?
     weak var writer: DurableWriter?
-    init(_ item: [UInt8]?, _ told: @escaping Told, _ writer: DurableWriter) {
+    init(_ item: [UInt8]?, _ frame: DurableFrame, _ highWaterMark: Int, _ told: @escaping Told, _ writer: DurableWriter)
+    {
       self.item = item
+      self.frame = frame
+      self.highWaterMark = highWaterMark
       self.told = told
       self.writer = writer
     }
@@ -56,22 +75,23 @@ package final class DurableWriter {
     func cancel() { writer?.giveUp(self) }
   }
 
-  /// Makes the stream, or goes on with it. `repeating`: the place from which on this run's next writes repeat what is there.
+  /// Makes the stream of a run, or goes on with it. `passed`: the end of what this life has passed over in it already.
   package static func open(
-    _ name: StreamName, contentType: String, in access: StreamAccess, highWaterMark: Int = DurableWriter.highWaterMark,
-    repeating: UInt64?, expectsLifetime: Bool = false, _ answer: @escaping Answer<DurableWriter>
+    _ namespace: String, of journal: RunJournal, contentType: String, in access: StreamAccess, passed: UInt64 = 0,
+    expectsLifetime: Bool = false, _ answer: @escaping Answer<DurableWriter>
   ) {
+    let name: StreamName
+    do throws(StoreFailure) {
+      name = try WorkflowStreams.name(workflow: journal.run, namespace: namespace)
+    } catch { return answer(.failure(error)) }
     let creation = StreamCreation(
       contentType: contentType, finds: .sameContentType, expectsLifetime: expectsLifetime)
     access.store.create(name, creation) { result in
       switch result {
       case .success(let status):
-        let tail = status.tail.value
-        let writer = DurableWriter(
-          name, access, highWaterMark, tail: tail, ending: status.ending,
-          repeats: min(repeating ?? tail, tail)..<tail)
         if !status.existed { access.tell(.created, name, at: 0) }
-        answer(.success(writer))
+        journal.opened(namespace, tail: status.tail.value)
+        answer(.success(DurableWriter(name, namespace, journal, access, status, passed: passed)))
       case .failure(let failure):
         access.tell(.error, name, at: nil, failure.message)
         answer(.failure(failure))
@@ -80,32 +100,37 @@ package final class DurableWriter {
   }
 
   private init(
-    _ name: StreamName, _ access: StreamAccess, _ highWaterMark: Int, tail: UInt64, ending: StreamEnding?,
-    repeats: Range<UInt64>
+    _ name: StreamName, _ namespace: String, _ journal: RunJournal, _ access: StreamAccess, _ status: StreamStatus,
+    passed: UInt64
   ) {
     self.name = name
+    self.namespace = namespace
+    self.journal = journal
     self.access = access
-    self.highWaterMark = highWaterMark
-    position = tail
-    self.ending = ending
-    self.repeats = repeats
+    contentType = status.contentType
+    stream = OwnedStream(name, in: access.store, owner: journal.owner)
+    tail = status.tail.value
+    isUntouched = journal.isResumed
+    if journal.isResumed {
+      position = min(passed, tail)
+      storedEnding = status.ending
+    } else {
+      position = tail
+      ending = status.ending
+    }
   }
 
-  /// Where this run is in the stream: at the end, or in what it repeats.
-  package var cursor: UInt64 { repeats.isEmpty ? position : repeats.lowerBound }
-
-  /// A step that wrote these items is not run again: what follows it comes after them.
-  package func skipRepeats(_ count: UInt64) {
-    repeats = min(repeats.lowerBound + count, repeats.upperBound)..<repeats.upperBound
-    stored = []
-  }
+  /// A step that wrote items up to there is not run again: what follows it comes after them.
+  package func pass(to place: UInt64) { position = max(position, min(place, tail)) }
 
   // MARK: Writing
 
   /// Answered once the store has acknowledged the item. Cancelling gives up a write that waits for readers.
   @discardableResult
-  package func write(_ item: [UInt8], _ told: @escaping Told) -> any Cancellable {
-    let write = Write(item, told, self)
+  package func write(
+    _ item: [UInt8], by frame: DurableFrame, highWaterMark: Int = DurableWriter.highWaterMark, _ told: @escaping Told
+  ) -> any Cancellable {
+    let write = Write(item, frame, highWaterMark, told, self)
     if isClosing, ending == nil {
       write.tell(.failure(.closed))
     } else {
@@ -115,12 +140,12 @@ package final class DurableWriter {
     return write
   }
 
-  /// After the writes before it. Closing twice is `alreadyClosed`.
-  package func close(_ told: @escaping Told) {
+  /// After the writes before it, which wait for readers no longer. Closing twice is `alreadyClosed`.
+  package func close(by frame: DurableFrame, _ told: @escaping Told) {
     if case .aborted(let reason)? = ending { return told(.failure(.aborted(reason: reason))) }
     if isClosing || ending == .closed { return told(.failure(.alreadyClosed)) }
     isClosing = true
-    waiting.append(Write(nil, told, self))
+    waiting.append(Write(nil, frame, 0, told, self))
     advance()
   }
 
@@ -133,15 +158,22 @@ package final class DurableWriter {
     }
     // A closing that has not reached the store yet is overtaken.
     isClosing = true
-    ending = .aborted(reason: reason)
-    failWaiting(.aborted(reason: reason))
-    access.store.append(name, [], ending: .aborted(reason: reason)) { [self] result in
+    let asked = StreamEnding.aborted(reason: reason)
+    ending = storedEnding ?? asked
+    failWaiting((ending ?? asked).writeFailure)
+    if let storedEnding {
+      return told(storedEnding == asked ? .success(()) : .failure(storedEnding.writeFailure))
+    }
+    unkept = reason
+    stream.append(StreamAppend(items: [], ending: asked)) { [self] result in
       switch result {
-      case .success(let tail):
-        position = tail.value
+      case .success(let appended):
+        unkept = nil
+        position = max(position, appended.tail.value)
         access.tell(.close, name, at: position, reason)
         told(.success(()))
       case .failure(.ended(_, let ending)):
+        unkept = nil
         self.ending = ending
         told(.failure(ending.writeFailure))
       case .failure(let failure):
@@ -149,6 +181,23 @@ package final class DurableWriter {
         told(.failure(.store(failure)))
       }
     }
+  }
+
+  /// The run is over: closes it, or aborts it with the reason, unless that was done. Answered when the store has an end of it.
+  package func end(_ failure: String?, by frame: DurableFrame, _ told: @escaping (StoreFailure?) -> Void) {
+    let answer: Told = { result in
+      if case .failure(.store(let failure)) = result { told(failure) } else { told(nil) }
+    }
+    if let reason = unkept {
+      ending = nil
+      return abort(reason, answer)
+    }
+    if ending != nil { return told(nil) }
+    if let failure { return abort(failure, answer) }
+    // Behind a closing that is under way, it is answered with that; should that one fail, it is another try.
+    isClosing = true
+    waiting.append(Write(nil, frame, 0, answer, self))
+    advance()
   }
 
   private func failWaiting(_ failure: WriteFailure) {
@@ -167,33 +216,45 @@ package final class DurableWriter {
 
   /// Takes what waits to the store, as far as readers let it.
   private func advance() {
-    while !isAppending, let first = waiting.first {
+    while !isBusy, let first = waiting.first {
       if let ending { return failWaiting(ending.writeFailure) }
-      guard first.item != nil else {
+      if let place = first.frame.next(in: namespace) {
+        guard first.item != nil else { return diverged(at: place, Self.endsEarlier) }
+        guard compare(first, at: place) else { return }
+        continue
+      }
+      if let storedEnding {
+        ending = storedEnding
+        isClosing = true
+        guard first.item == nil, storedEnding == .closed else { continue }
         waiting.removeFirst()
-        if !repeats.isEmpty {
-          diverged(at: repeats.lowerBound, "it ends earlier now")
-          return first.tell(.failure(ending?.writeFailure ?? .closed))
-        }
+        first.tell(.success(()))
+        continue
+      }
+      guard first.item != nil else {
+        // Of frames that this life has not come past.
+        if let place = journal.root.leftover(in: namespace) { return diverged(at: place, Self.endsEarlier) }
+        waiting.removeFirst()
         append([first], ending: .closed)
         continue
       }
-      if !repeats.isEmpty {
-        guard compare(first) else { return }
-        continue
-      }
-      guard let room = self.room else { return waitForReaders() }
-      let group = Array(waiting.prefix(room).prefix { $0.item != nil })
+      let group = waiting.prefix(room).prefix { $0.item != nil && $0.frame.next(in: namespace) == nil }
+      if group.isEmpty { return waitForReaders() }
       waiting.removeFirst(group.count)
-      append(group, ending: nil)
+      append(Array(group), ending: nil)
     }
   }
 
-  /// Items that may be written before readers must move; nil: none.
-  private var room: Int? {
-    guard let slowest = access.slowestSubscriber(of: name) else { return .max }
-    let behind = position > slowest ? Int(position - slowest) : 0
-    return behind < highWaterMark ? highWaterMark - behind : nil
+  /// Writes that need not wait for readers.
+  private var room: Int {
+    guard !isClosing, let slowest = access.slowestSubscriber(of: name) else { return .max }
+    let behind = tail > slowest ? Int(tail - slowest) : 0
+    var room = 0
+    for write in waiting {
+      guard behind + room < write.highWaterMark else { break }
+      room += 1
+    }
+    return room
   }
 
   private func waitForReaders() {
@@ -207,20 +268,37 @@ package final class DurableWriter {
   }
 
   private func append(_ writes: [Write], ending: StreamEnding?) {
-    isAppending = true
-    let first = position
-    access.store.append(name, writes.compactMap(\.item), ending: ending) { [self] result in
-      isAppending = false
+    isBusy = true
+    if ending != nil { return add(writes, ending: ending) }
+    // Whose they are is known before they are there.
+    journal.announce(namespace, from: tail, by: writes.lazy.map(\.frame)) { [self] result in
+      guard case .failure(let failure) = result else { return add(writes, ending: nil) }
+      isBusy = false
+      for write in writes { write.tell(.failure(.store(failure))) }
+      advance()
+    }
+  }
+
+  private func add(_ writes: [Write], ending: StreamEnding?) {
+    let expected = tail
+    let items = writes.compactMap(\.item)
+    stream.append(StreamAppend(items: items, ending: ending)) { [self] result in
+      isBusy = false
       switch result {
-      case .success(let tail):
-        position = tail.value
-        repeats = position..<position
+      case .success(let appended):
+        let first = appended.tail.value - UInt64(items.count)
+        (tail, position) = (appended.tail.value, appended.tail.value)
         if let ending { self.ending = self.ending ?? ending }
         for (index, write) in writes.enumerated() {
-          access.tell(ending == nil ? .write : .close, name, at: ending == nil ? first + UInt64(index) : position)
+          let place = first + UInt64(index)
+          if ending == nil { write.frame.wrote(place..<place + 1, in: namespace) }
+          access.tell(ending == nil ? .write : .close, name, at: ending == nil ? place : tail)
           write.tell(.success(()))
         }
+        if first != expected { others(from: expected, to: first) }
+        isUntouched = false
       case .failure(let failure):
+        if !items.isEmpty { journal.unknown(namespace) }
         var why = WriteFailure.store(failure)
         if case .ended(_, let ending) = failure {
           self.ending = ending
@@ -236,37 +314,55 @@ package final class DurableWriter {
     }
   }
 
+  /// Somebody else has written to it meanwhile.
+  private func others(from start: UInt64, to end: UInt64) {
+    // Who writes the next items has to be said anew: the journal takes the others' for this run's.
+    journal.unknown(namespace)
+    // Only the process from which the run was taken up can have done that, and nobody has compared it.
+    guard isUntouched, journal.owner != nil, ending == nil else { return }
+    abort("the process that ran this workflow before has written on, from position \(start) to \(end)")
+  }
+
   // MARK: Repeating
 
-  /// Compares a write with what is stored in its place. False: the store has to be asked first.
-  private func compare(_ write: Write) -> Bool {
-    guard let known = stored.first else {
-      isAppending = true
-      access.store.read(name, from: Offset(repeats.lowerBound), byteLimit: 64 << 10) { [self] result in
-        isAppending = false
+  private static let endsEarlier = "it ends earlier now"
+
+  /// Compares a write with what is stored in its place. False: the store has to be asked first, or the stream is over.
+  private func compare(_ write: Write, at place: UInt64) -> Bool {
+    guard place >= stored.from, place - stored.from < UInt64(stored.items.count) else {
+      isBusy = true
+      access.store.read(name, from: Offset(place), byteLimit: Self.batchBytes) { [self] result in
+        isBusy = false
         switch result {
-        case .success(let batch): stored = batch.items.prefix(repeats.count)[...]
+        case .success(let batch): stored = (place, batch.items)
         case .failure(let failure): return failWaiting(.store(failure))
         }
-        guard !stored.isEmpty else { return failWaiting(.store(.notFound(name))) }
+        guard !stored.items.isEmpty else { return failWaiting(.store(.notFound(name))) }
         advance()
       }
       return false
     }
-    waiting.removeFirst()
-    guard known.bytes == write.item else {
-      diverged(at: repeats.lowerBound, "this item is another one now")
-      write.tell(.failure(ending?.writeFailure ?? .closed))
+    guard stored.items[Int(place - stored.from)].bytes == write.item else {
+      diverged(at: place, "this item is another one now")
       return false
     }
-    stored.removeFirst()
-    repeats = repeats.lowerBound + 1..<repeats.upperBound
+    waiting.removeFirst()
+    write.frame.wrote(place..<place + 1, in: namespace)
+    position = max(position, place + 1)
     write.tell(.success(()))
     return true
   }
 
+  /// A frame has ended, and an earlier life of it had written more.
+  package func endsEarlier(at place: UInt64) { diverged(at: place, Self.endsEarlier) }
+
   private func diverged(at place: UInt64, _ why: String) {
-    abort("the resumed run differs from its first life at position \(place): \(why)")
+    let reason = "the resumed run differs from its first life at position \(place): \(why)"
+    guard storedEnding != nil else { return abort(reason) }
+    // It can be ended no more: whoever writes is told.
+    isClosing = true
+    ending = .aborted(reason: reason)
+    failWaiting(.aborted(reason: reason))
   }
 }
 

@@ -1,38 +1,12 @@
 import WeirCore
 
 /// What a run has done so far, kept as a stream of the same store, so that a run whose process died can be taken up again:
-/// how it began, each step's result, how far each operation over a stream is. Its end is the run's.
+/// how it began, each step's result, how far each operation over a stream is, and who has written which items (`Entry`).
+/// Its end is the run's.
 ///
-///     {"begun": {…}}                                              once, first: whatever takes the run up again
-///     {"step": "name", "value": …, "writes": {"tokens": 3}}        a step is done; items it has written, by namespace
-///     {"each": "name", "done": [[0, 10], [11, 12]], "values": [[11, …], …]}   items done since the last time, as ranges
-///                                                                  without their ends; their results, where they are kept
-///
-/// Ranges, so that the journal of an operation grows with its checkpoints and with the gaps that failed items leave, not with
-/// its items. A number (`"done": 12`) is how earlier versions wrote that all before it are done.
-/// A fact is written down before anybody relies on it. Values are JSON: the journal knows nothing of their types.
+/// A fact is written down before anybody relies on it. Values are JSON: the journal knows nothing of their types. What is read
+/// stands in a tree of frames, from which ended ones are dropped: it grows with what is still to be passed over.
 package final class RunJournal {
-  package struct Step: Equatable, Sendable {
-    package var value: JSONValue
-    /// Items that it wrote, by namespace.
-    package var writes: [String: UInt64]
-    package init(value: JSONValue, writes: [String: UInt64]) {
-      self.value = value
-      self.writes = writes
-    }
-  }
-
-  /// How far `streamForEach` is.
-  package struct Progress: Equatable, Sendable {
-    /// Places of the items that are done.
-    package var done = RangeSet<UInt64>()
-    /// Results, by the item's place.
-    package var values: [UInt64: JSONValue] = [:]
-    /// Items that are done.
-    package var count: Int { done.ranges.reduce(0) { $0 + Int(clamping: $1.upperBound - $1.lowerBound) } }
-    package init() {}
-  }
-
   private static let batchBytes = 256 << 10
 
   package let run: String
@@ -42,143 +16,340 @@ package final class RunJournal {
   /// The run has done something in an earlier life.
   package private(set) var isResumed = false
   package private(set) var ending: StreamEnding?
-  package private(set) var steps: [String: Step] = [:]
-  package private(set) var progress: [String: Progress] = [:]
+  /// Why it cannot be read.
+  package private(set) var problem: StoreFailure?
+  /// What earlier lives have left.
+  package private(set) var root = DurableFrame()
+
+  /// Who writes a stream of the run from some place on.
+  private struct Writer {
+    /// Nil: nobody who is known.
+    var path: String?
+    var from: UInt64
+  }
+  /// By namespace; without an entry the run itself, from the start.
+  private var writers: [String: Writer] = [:]
+  private var life: UInt64 = 0
+  private var place = Offset.start
 
   private let store: any StreamStore
+  private(set) var owner: RunOwner?
+  private var own: OwnedStream
 
   private init(_ run: String, _ stream: StreamName, _ store: any StreamStore) {
     self.run = run
     self.stream = stream
     self.store = store
+    own = OwnedStream(stream, in: store, owner: nil)
   }
 
-  /// Takes up the journal of a run, or begins it with `begun`. `expectsLifetime`: it will be ended with one.
+  /// Takes up the journal of a run, or begins it with `begun`. `expectsLifetime`: it will be ended with one. A journal that has
+  /// ended is answered as it is.
   package static func open(
     run: String, begun: JSONValue, expectsLifetime: Bool = false, store: any StreamStore,
     _ answer: @escaping Answer<RunJournal>
   ) {
     read(run: run, store: store) { result in
       switch result {
-      // Whoever began it may have died before it said how.
-      case .success(let journal) where journal.begun != .null: answer(.success(journal))
-      case .success(let journal): journal.begin(begun, answer)
+      case .success(let journal): journal.takeUp(begun: begun, answer)
       case .failure(.notFound(let stream)):
         // In one step: a journal that does not say how its run was begun is of no use.
-        let entry: JSONValue = ["begun": begun]
         let creation = StreamCreation(
-          contentType: StreamContentType.json, items: [entry.encoded()], expectsLifetime: expectsLifetime)
+          contentType: StreamContentType.json, items: [Entry.begun(begun).json.encoded()], finds: .sameContentType,
+          expectsLifetime: expectsLifetime)
         store.create(stream, creation) { result in
-          answer(
-            result.map { _ in
-              let journal = RunJournal(run, stream, store)
-              journal.begun = begun
-              return journal
-            })
+          switch result {
+          case .failure(let failure): answer(.failure(failure))
+          // Another process was quicker.
+          case .success(let status) where status.existed:
+            open(run: run, begun: begun, expectsLifetime: expectsLifetime, store: store, answer)
+          case .success:
+            let journal = RunJournal(run, stream, store)
+            journal.begun = begun
+            journal.own(life: 0)
+            answer(.success(journal))
+          }
         }
       case .failure(let failure): answer(.failure(failure))
       }
     }
   }
 
-  private func begin(_ begun: JSONValue, _ answer: @escaping Answer<RunJournal>) {
-    self.begun = begun
-    append(["begun": begun]) { result in answer(result.map { self }) }
+  private func own(life: UInt64) {
+    guard !store.isExclusive else { return }
+    let owner = RunOwner(run: run, life: life)
+    self.owner = owner
+    own = OwnedStream(stream, in: store, owner: owner)
   }
 
-  /// What there is of a run; `.notFound`: it keeps no journal.
-  package static func read(run: String, store: any StreamStore, _ answer: @escaping Answer<RunJournal>) {
+  /// Makes this process the one that writes the run's streams. Another one that does is refused from here on; what it has written
+  /// down meanwhile is read.
+  package func takeUp(begun: JSONValue = .null, _ answer: @escaping Answer<RunJournal>) {
+    if let problem { return answer(.failure(problem)) }
+    guard ending == nil else { return answer(.success(self)) }
+    func begin() {
+      // Whoever began it may have died before it said how.
+      guard self.begun == .null else { return answer(.success(self)) }
+      self.begun = begun
+      append(.begun(begun)) { result in answer(result.map { self }) }
+    }
+    guard !store.isExclusive else { return begin() }
+    own(life: life + 1)
+    append(.life(life + 1)) { [self] result in
+      if case .failure(let failure) = result { return answer(.failure(failure)) }
+      read { [self] result in
+        if case .failure(let failure) = result { return answer(.failure(failure)) }
+        if let problem { return answer(.failure(problem)) }
+        begin()
+      }
+    }
+  }
+
+  // MARK: Reading
+
+  /// What there is of a run; `.notFound`: it keeps no journal. One that cannot be read is answered as well (`problem`). `visit` is
+  /// shown the steps and the progress of operations, in the order in which they were written down.
+  package static func read(
+    run: String, store: any StreamStore, visit: ((Fact) -> Void)? = nil, _ answer: @escaping Answer<RunJournal>
+  ) {
     let stream: StreamName
     do throws(StoreFailure) { stream = try WorkflowStreams.journal(of: run) } catch { return answer(.failure(error)) }
-    let journal = RunJournal(run, stream, store)
-    func read(from offset: Offset) {
-      store.read(stream, from: offset, byteLimit: batchBytes) { result in
-        switch result {
-        case .failure(let failure): answer(.failure(failure))
-        case .success(let batch):
-          for (index, item) in batch.items.enumerated() {
-            guard journal.take(item.bytes) else {
-              return answer(
-                .failure(
-                  .unavailable("the journal of run \(run) cannot be read at position \(offset.value + UInt64(index))")))
-            }
-          }
-          journal.ending = batch.ending
-          if batch.items.isEmpty { answer(.success(journal)) } else { read(from: batch.next) }
-        }
-      }
-    }
-    read(from: .start)
+    RunJournal(run, stream, store).read(visit: visit, answer)
   }
 
-  private func take(_ bytes: [UInt8]) -> Bool {
-    guard let entry = try? JSONValue.parse(own: bytes) else { return false }
-    if let begun = entry["begun"] {
+  package enum Fact {
+    case step(String, JSONValue)
+    case each(String, done: RangeSet<UInt64>)
+  }
+
+  private func read(visit: ((Fact) -> Void)? = nil, _ answer: @escaping Answer<RunJournal>) {
+    store.read(stream, from: place, byteLimit: Self.batchBytes) { [self] result in
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let batch):
+        for (index, item) in batch.items.enumerated() where problem == nil {
+          guard let entry = Entry(item.bytes) else {
+            problem = .unavailable(
+              "the journal of run \(run) cannot be read at position \(place.value + UInt64(index))")
+            continue
+          }
+          take(entry)
+          switch entry {
+          case .step(let path, let step): visit?(.step(path, step.value))
+          case .each(let path, let done, _, _): visit?(.each(path, done: done))
+          default: break
+          }
+        }
+        place = batch.next
+        ending = batch.ending
+        if batch.items.isEmpty { answer(.success(self)) } else { read(visit: visit, answer) }
+      }
+    }
+  }
+
+  private func take(_ entry: Entry) {
+    switch entry {
+    case .begun(let begun):
       self.begun = begun
       isResumed = true
-    } else if let name = entry["step"]?.string, let value = entry["value"] {
-      var writes: [String: UInt64] = [:]
-      for member in entry["writes"]?.members ?? [] {
-        guard let count = member.value.int, count >= 0 else { return false }
-        writes[member.name] = UInt64(count)
-      }
-      steps[name] = Step(value: value, writes: writes)
-    } else if let name = entry["each"]?.string, let done = entry["done"] {
-      var known = progress[name] ?? Progress()
-      switch done {
-      case .int(let count) where count >= 0: known.done.insert(contentsOf: 0..<UInt64(count))
-      case .array(let ranges):
-        for range in ranges {
-          guard let places = range.array, places.count == 2, let first = places[0].int, let end = places[1].int,
-            first >= 0, first < end
-          else { return false }
-          known.done.insert(contentsOf: UInt64(first)..<UInt64(end))
-        }
-      default: return false
-      }
-      for pair in entry["values"]?.array ?? [] {
-        guard let items = pair.array, items.count == 2, let place = items[0].int, (0..<Int.max).contains(place) else {
-          return false
-        }
-        known.values[UInt64(place)] = items[1]
-        known.done.insert(contentsOf: UInt64(place)..<UInt64(place) + 1)
-      }
-      progress[name] = known
+    case .life(let number): life = max(life, number)
+    case .step(let path, let step):
+      guard let (outer, component) = frame(around: path) else { return }
+      outer.drop(component)
+      outer.results[component] = step
+      ended(path, step.writes)
+    case .failed(let path, let writes):
+      frame(path)?.forget()
+      ended(path, writes)
+    case .each(let path, let done, let values, let writes):
+      wrote(writes, by: path)
+      guard let frame = frame(path) else { return }
+      var progress = frame.progress ?? Progress()
+      // One reference: it is changed in place.
+      frame.progress = nil
+      progress.done.formUnion(done)
+      for (place, value) in values { progress.values[place] = value }
+      progress.writes.merge(writes) { $0.union($1) }
+      frame.drop { component in UInt64(component).map(done.contains) ?? false }
+      frame.progress = progress
+      frame.forget(writes)
+    case .by(let path, let namespace, let from):
+      close(namespace, at: from)
+      writers[namespace] = Writer(path: path, from: from)
+    case .ending: break
     }
-    return true
   }
 
-  // MARK: Writing down
+  /// Nil: something around it is done, or it is itself.
+  private func frame(_ path: String) -> DurableFrame? {
+    guard let (outer, component) = frame(around: path) else { return path.isEmpty ? root : nil }
+    return outer.results[component] == nil && !isDone(component, in: outer) ? outer.child(component) : nil
+  }
 
-  package func record(step name: String, _ step: Step, _ answer: @escaping Answer<Void>) {
-    let writes = step.writes.sorted { $0.key < $1.key }.map { JSONMember($0.key, .int(Int($0.value))) }
-    append(["step": .string(name), "value": step.value, "writes": .object(writes)]) { [self] result in
-      if case .success = result { steps[name] = step }
+  private func frame(around path: String) -> (DurableFrame, String)? {
+    let components = DurableFrame.components(of: path)
+    guard let last = components.last else { return nil }
+    var frame = root
+    for component in components.dropLast() {
+      if frame.results[component] != nil || isDone(component, in: frame) { return nil }
+      frame = frame.child(component)
+    }
+    return (frame, last)
+  }
+
+  private func isDone(_ component: String, in frame: DurableFrame) -> Bool {
+    guard let progress = frame.progress, let place = UInt64(component) else { return false }
+    return progress.done.contains(place)
+  }
+
+  // MARK: Who has written what
+
+  /// The items up to this place are whose they were said to be.
+  private func close(_ namespace: String, at end: UInt64) {
+    let writer = writers[namespace] ?? Writer(path: "", from: 0)
+    // Items that were announced, and not taken by the store.
+    if end < writer.from { return root.forget(from: end, in: namespace) }
+    if writer.from < end, let path = writer.path { frame(path)?.owns(writer.from..<end, in: namespace) }
+  }
+
+  /// Items that are accounted for.
+  private func wrote(_ writes: DurableFrame.Places, by path: String) {
+    for (namespace, writer) in writers where isInside(writer.path, path) {
+      guard let range = writes[namespace]?.ranges.first(where: { $0.contains(writer.from) }) else { continue }
+      writers[namespace]?.from = range.upperBound
+    }
+  }
+
+  /// A frame has ended: what is written next is written by the one around it, if nobody says otherwise.
+  private func ended(_ path: String, _ writes: DurableFrame.Places) {
+    wrote(writes, by: path)
+    let outer = DurableFrame.components(of: path).dropLast().joined(separator: "/")
+    for (namespace, writer) in writers where isInside(writer.path, path) {
+      writers[namespace]?.path = writes[namespace] == nil ? nil : outer
+    }
+  }
+
+  private func isInside(_ path: String?, _ outer: String) -> Bool {
+    guard let rest = path?.utf8.dropFirst(outer.utf8.count), path?.utf8.starts(with: outer.utf8) == true else {
+      return false
+    }
+    return rest.first == nil || rest.first == UInt8(ascii: "/")
+  }
+
+  /// The stream's writer is being opened: what it holds is whose the journal says, and what follows is written by this life.
+  func opened(_ namespace: String, tail: UInt64) {
+    guard isResumed else { return }
+    close(namespace, at: tail)
+    let path = writers[namespace] ?? Writer(path: "", from: 0)
+    writers[namespace] = Writer(path: path.path, from: tail)
+  }
+
+  /// The next items are written by these frames, one after the other. Answered at once where the journal says so already.
+  func announce(
+    _ namespace: String, from start: UInt64, by frames: some Sequence<DurableFrame>, _ answer: @escaping Answer<Void>
+  ) {
+    var place = start
+    var entries: [Entry] = []
+    for frame in frames {
+      let known = writers[namespace] ?? Writer(path: "", from: 0)
+      if known.path != frame.path {
+        writers[namespace] = Writer(path: frame.path, from: place)
+        entries.append(.by(frame.path, namespace: namespace, from: place))
+      }
+      place += 1
+    }
+    if entries.isEmpty { return answer(.success(())) }
+    append(entries) { [self] result in
+      if case .failure = result { unknown(namespace) }
       answer(result)
     }
   }
 
-  /// Items that are done, and results of them, since the last time.
+  /// They have not come to be, or nobody knows whose they are: whoever writes next says so.
+  func unknown(_ namespace: String) { writers[namespace] = Writer(path: nil, from: writers[namespace]?.from ?? 0) }
+
+  // MARK: Writing down
+
+  package func record(step path: String, _ step: Step, _ answer: @escaping Answer<Void>) {
+    record(.step(path, step), answer) { [self] in ended(path, step.writes) }
+  }
+
+  package func record(failed path: String, writes: DurableFrame.Places, _ answer: @escaping Answer<Void>) {
+    record(.failed(path, writes: writes), answer) { [self] in ended(path, writes) }
+  }
+
+  /// Items that are done, results of them, and what they wrote, since the last time.
   package func record(
-    each name: String, done: RangeSet<UInt64>, values: [(UInt64, JSONValue)], _ answer: @escaping Answer<Void>
+    each path: String, done: RangeSet<UInt64>, values: [(UInt64, JSONValue)], writes: DurableFrame.Places = [:],
+    _ answer: @escaping Answer<Void>
   ) {
-    let ranges = done.ranges.map { JSONValue.array([.int(Int($0.lowerBound)), .int(Int($0.upperBound))]) }
-    var entry = [JSONMember("each", .string(name)), JSONMember("done", .array(ranges))]
-    let pairs = values.map { JSONValue.array([.int(Int($0.0)), $0.1]) }
-    if !pairs.isEmpty { entry.append(JSONMember("values", .array(pairs))) }
-    append(.object(entry), answer)
+    append(.each(path, done: done, values: values, writes: writes), answer)
   }
 
-  /// The run is over; nothing takes it up again. With a lifetime the journal has it from then on.
+  private func record(_ entry: Entry, _ answer: @escaping Answer<Void>, ended: () -> Void) {
+    let before = writers.filter { $0.value.path != "" }
+    append(entry) { [self] result in
+      // It is not known that they have ended.
+      if case .failure = result { for namespace in before.keys { unknown(namespace) } }
+      answer(result)
+    }
+    ended()
+  }
+
+  /// What of a frame was done in this life or an earlier one, for its next try.
+  package func reload(_ frame: DurableFrame, _ answer: @escaping Answer<Void>) {
+    Self.read(run: run, store: store) { result in
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let fresh):
+        if let problem = fresh.problem { return answer(.failure(problem)) }
+        if let known = fresh.frame(frame.path) { frame.adopt(known) }
+        answer(.success(()))
+      }
+    }
+  }
+
+  /// What is in the tree is another's from now on.
+  package func hand(to frame: DurableFrame) {
+    frame.adopt(root)
+    root = frame
+  }
+
+  /// The run's streams are about to be ended. A failure: they are another process's.
+  package func announceEnd(_ answer: @escaping Answer<Void>) {
+    if owner == nil { answer(.success(())) } else { append(.ending, answer) }
+  }
+
+  /// The run is over, and so are the streams that this life has opened: ends those that an earlier one may have left, then
+  /// itself; nothing takes the run up again. All have the lifetime from then on.
   package func end(
-    _ ending: StreamEnding, lifetime: StreamLifetime? = nil, _ answer: @escaping Answer<Void> = { _ in }
+    _ ending: StreamEnding, lifetime: StreamLifetime? = nil, opened namespaces: [String] = [],
+    _ answer: @escaping (StoreFailure?) -> Void = { _ in }
   ) {
-    guard self.ending == nil else { return answer(.success(())) }
-    self.ending = ending
-    store.append(stream, StreamAppend(items: [], ending: ending, lifetime: lifetime)) { answer($0.map { _ in }) }
+    guard self.ending == nil else { return answer(nil) }
+    func endItself(_ failure: StoreFailure?) {
+      if let failure { return answer(failure) }
+      own.append(StreamAppend(items: [], ending: ending, lifetime: lifetime)) { [self] result in
+        switch result {
+        case .success, .failure(.ended):
+          self.ending = ending
+          answer(nil)
+        case .failure(let failure): answer(failure)
+        }
+      }
+    }
+    if isResumed { return WorkflowStreams.endStreams(of: run, ending, lifetime: lifetime, in: store, endItself) }
+    if let lifetime {
+      for name in namespaces.compactMap({ try? WorkflowStreams.name(workflow: run, namespace: $0) }) {
+        store.append(name, StreamAppend(items: [], lifetime: lifetime)) { _ in }
+      }
+    }
+    endItself(nil)
   }
 
-  private func append(_ entry: JSONValue, _ answer: @escaping Answer<Void>) {
-    store.append(stream, [entry.encoded()], ending: nil) { answer($0.map { _ in }) }
+  private func append(_ entry: Entry, _ answer: @escaping Answer<Void>) { append([entry], answer) }
+
+  private func append(_ entries: [Entry], _ answer: @escaping Answer<Void>) {
+    own.append(StreamAppend(items: entries.map { $0.json.encoded() })) { answer($0.map { _ in }) }
   }
 }

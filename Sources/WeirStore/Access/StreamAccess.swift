@@ -134,17 +134,47 @@ package enum WorkflowStreams {
   }
 
   /// Ends what a run that is over still has open: the streams that it wrote by name, then its journal. With a lifetime all of
-  /// them have it from then on: none may be over before the run is.
+  /// them have it from then on: none may be over before the run is. What the store does not end leaves the journal open, for
+  /// whoever looks at the run next.
   package static func end(
     workflow: String, _ ending: StreamEnding, lifetime: StreamLifetime?, in store: any StreamStore,
-    _ done: @escaping () -> Void
+    _ done: @escaping (StoreFailure?) -> Void
   ) {
-    guard let journal = try? journal(of: workflow) else { return done() }
+    let journal: StreamName
+    do throws(StoreFailure) { journal = try self.journal(of: workflow) } catch { return done(error) }
+    endStreams(of: workflow, ending, lifetime: lifetime, in: store) { failure in
+      if let failure { return done(failure) }
+      store.append(journal, StreamAppend(items: [], ending: ending, lifetime: lifetime)) { done(unended($0)) }
+    }
+  }
+
+  /// The same, without its journal.
+  static func endStreams(
+    of workflow: String, _ ending: StreamEnding, lifetime: StreamLifetime?, in store: any StreamStore,
+    _ done: @escaping (StoreFailure?) -> Void
+  ) {
+    var failure: StoreFailure?
+    var open = 1
+    func one(_ problem: StoreFailure?) {
+      failure = failure ?? problem
+      open -= 1
+      if open == 0 { done(failure) }
+    }
     each(of: workflow, in: store) { stream in
       let append = StreamAppend(items: [], ending: stream.ending == nil ? ending : nil, lifetime: lifetime)
-      if !append.isNothing { store.append(stream.name, append) { _ in } }
+      if append.isNothing { return }
+      open += 1
+      store.append(stream.name, append) { one(unended($0)) }
     } then: {
-      store.append(journal, StreamAppend(items: [], ending: ending, lifetime: lifetime)) { _ in done() }
+      one($0)
+    }
+  }
+
+  /// Why a stream may still be open; one that has ended, or that there is no more, is not.
+  private static func unended(_ result: Result<StreamAppended, StoreFailure>) -> StoreFailure? {
+    switch result {
+    case .success, .failure(.ended), .failure(.notFound), .failure(.gone): nil
+    case .failure(let failure): failure
     }
   }
 
@@ -158,13 +188,17 @@ package enum WorkflowStreams {
   /// The streams that a run wrote by name, page by page.
   private static func each(
     of workflow: String, in store: any StreamStore, _ visit: @escaping (StreamStatus) -> Void,
-    then done: @escaping () -> Void = {}
+    then done: @escaping (StoreFailure?) -> Void = { _ in }
   ) {
     func next(after: StreamName?) {
       store.list(prefix: prefix + workflow + "/", after: after, limit: 100) { result in
-        guard case .success(let streams) = result, let last = streams.last else { return done() }
-        for stream in streams { visit(stream) }
-        next(after: last.name)
+        switch result {
+        case .failure(let failure): done(failure)
+        case .success(let streams):
+          guard let last = streams.last else { return done(nil) }
+          for stream in streams { visit(stream) }
+          next(after: last.name)
+        }
       }
     }
     next(after: nil)
