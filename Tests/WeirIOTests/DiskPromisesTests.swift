@@ -5,6 +5,11 @@ import WeirCore
 
 @testable import WeirIO
 
+/// What one thread sets and another waits for.
+private final class Flag: Sendable {
+  let isSet = Atomic<Bool>(false)
+}
+
 /// What the store builds on, and only the machine's own files can show.
 @Suite struct DiskPromisesTests {
   /// A write was made, and then thousands of jobs came: what belongs to it is done, in its order, and not refused.
@@ -17,8 +22,12 @@ import WeirCore
         file.write([1, 2, 3], at: 0) { failure in
           #expect(failure == nil)
           // The one thread is at work, and the one place is taken.
-          let isReleased = Atomic<Bool>(false)
-          _ = pool.submit { while !isReleased.load(ordering: .acquiring) { sched_yield() } }
+          let (isAtWork, isReleased) = (Flag(), Flag())
+          _ = pool.submit {
+            isAtWork.isSet.store(true, ordering: .releasing)
+            while !isReleased.isSet.load(ordering: .acquiring) { sched_yield() }
+          }
+          while !isAtWork.isSet.load(ordering: .acquiring) { sched_yield() }
           while pool.submit({}) {}
           var seen: [String] = []
           file.write([4], at: 3) { seen.append($0?.code ?? "ok") }
@@ -29,7 +38,7 @@ import WeirCore
             #expect(seen == ["DiskBusy", "synchronised", "truncated"])
             done()
           }
-          _ = loop.after(.milliseconds(5)) { isReleased.store(true, ordering: .releasing) }
+          _ = loop.after(.milliseconds(5)) { isReleased.isSet.store(true, ordering: .releasing) }
         }
       }
     }
@@ -44,19 +53,25 @@ import WeirCore
         disk.open(directory + "/d/f", .create) { file in
           guard case .success(let file) = file else { return refuse("\(file)") }
           let write = DiskWrite(file: nil, bytes: [], at: 0, entry: [1, 2, 3])
-          disk.commit([write], to: file, at: 0, padding: 0) { #expect($0.logFailure == nil) }
-          // Moved elsewhere: nobody would look for it there.
-          disk.rename(directory + "/d/f", directory + "/d/g") { _ in }
-          disk.remove(directory + "/none") { _ in
-            disk.commit([write], to: file, at: 0, padding: 0) {
-              #expect($0.logFailure == .removed(directory + "/d/f"))
-              file.synchronize { #expect($0 == nil) }
-              disk.remove(directory + "/d/g") { _ in
-                file.synchronize { #expect($0 == .removed(directory + "/d/f")) }
-                disk.remove(directory + "/d") { _ in
-                  folder.synchronize {
-                    #expect($0 == .removed(directory + "/d"))
-                    done()
+          // Each step behind the answer to the one before: paths and files are not one queue.
+          disk.commit([write], to: file, at: 0, padding: 0) {
+            #expect($0.logFailure == nil)
+            // Moved elsewhere: nobody would look for it there.
+            disk.rename(directory + "/d/f", directory + "/d/g") { _ in
+              disk.commit([write], to: file, at: 0, padding: 0) {
+                #expect($0.logFailure == .removed(directory + "/d/f"))
+                file.synchronize {
+                  #expect($0 == nil)
+                  disk.remove(directory + "/d/g") { _ in
+                    file.synchronize {
+                      #expect($0 == .removed(directory + "/d/f"))
+                      disk.remove(directory + "/d") { _ in
+                        folder.synchronize {
+                          #expect($0 == .removed(directory + "/d"))
+                          done()
+                        }
+                      }
+                    }
                   }
                 }
               }

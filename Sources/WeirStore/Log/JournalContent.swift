@@ -19,7 +19,7 @@ struct JournalContent {
     func next(_ rest: ArraySlice<String>) {
       guard let file = rest.first else {
         let reader = JournalReader(found)
-        return Pieces.run(on: loop, { reader.step() }) { answer(.success(reader.content)) }
+        return Pieces.run(on: loop, { reader.step() }, then: { answer(.success(reader.content)) })
       }
       disk.read(directory + "/" + file, limit: sizeLimit) { result in
         switch result {
@@ -146,13 +146,13 @@ private final class JournalReader {
 /// Work of many steps, which gives way to whatever else its loop has to do.
 enum Pieces {
   /// `step` says whether there is more to do.
-  static func run(on loop: (any Loop)?, _ step: @escaping () -> Bool, _ done: @escaping () -> Void) {
+  static func run(on loop: (any Loop)?, _ step: @escaping () -> Bool, then done: @escaping () -> Void) {
     guard step() else { return done() }
     guard let loop else {
       while step() {}
       return done()
     }
     // No job of this turn: those are all done before anybody who waits for a socket.
-    _ = loop.after(.zero) { run(on: loop, step, done) }
+    _ = loop.after(.zero) { run(on: loop, step, then: done) }
   }
 }

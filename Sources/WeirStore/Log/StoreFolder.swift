@@ -91,7 +91,7 @@ struct StoreFolder {
       case .failure(let failure): answer(.failure(StoreFailure(failure, opening: directory)))
       case .success(let names):
         let sorting = Sorting(names, directory, disk, folder, answer)
-        Pieces.run(on: loop, { sorting.step() }) { sorting.look() }
+        Pieces.run(on: loop, { sorting.step() }, then: { sorting.look() })
       }
     }
   }
