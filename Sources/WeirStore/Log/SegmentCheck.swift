@@ -10,7 +10,7 @@ struct SegmentCheck {
     /// The position that was due there.
     var position: UInt64
     var why: String
-    /// The next good record behind it; nil: there is none, or nobody can be told which one of a great many is.
+    /// The next good record behind it; nil: there is none.
     var next: (place: Int, position: UInt64)?
 
     static func == (a: Flaw, b: Flaw) -> Bool {
@@ -36,8 +36,13 @@ struct SegmentCheck {
       }
     }
     var flaw = Flaw(place: scan.end, position: scan.tail, why: why)
-    if case .record(let record, let at) = LogRecord.next(bytes, behind: scan.end, where: { _, _ in true }) {
-      flaw.next = (at, record.position)
+    var at = scan.end + 1
+    while let first = bytes[min(at, bytes.count)...].firstIndex(of: LogRecord.marker[0]) {
+      at = first + 1
+      if case .record(let record, _) = LogRecord.read(bytes, at: first) {
+        flaw.next = (first, record.position)
+        break
+      }
     }
     self.flaw = flaw
   }
