@@ -94,13 +94,18 @@ package enum StoreChoice: Equatable, Sendable {
     case .folder(let path):
       return DeferredStore(isExclusive: true) { answer in
         Self.makeFolders(above: path, world.disk) { failure in
-          if let failure { return answer(.failure(.unavailable(failure.message))) }
+          if let failure { return answer(.failure(StoreFailure(failure, opening: path))) }
           var limits = FileStreamStore.Limits()
           // The rest is for connections.
           limits.openLimit = min(max(64, HostProcess.descriptorLimit / 4), 4096)
           FileStreamStore.open(
             directory: path, disk: world.disk, loop: world.loop, synchronization: synchronization, limits: limits
-          ) { result in answer(result.map { $0 }) }
+          ) { result in
+            if case .success(let store) = result {
+              store.onTrouble = { [console = world.console] in console.write("weir: \($0)\n", to: .error) }
+            }
+            answer(result.map { $0 })
+          }
         }
       }
     case .redis(let url):

@@ -179,6 +179,7 @@ package final class StreamTool {
     case .closed?: state = "closed"
     case .aborted(let reason)?: state = "aborted: \(reason)"
     }
+    if let damage = status.damage { state = "damaged: \(damage.message)" }
     return [status.name.path, "\(status.tail.value)", status.contentType, state].map(Terminal.printable).joined(
       separator: "\t")
   }
@@ -194,6 +195,7 @@ package final class StreamTool {
     case .aborted(let reason)?:
       members += [JSONMember("state", "aborted"), JSONMember("reason", .string(reason))]
     }
+    if let damage = status.damage { members.append(JSONMember("damage", .string(damage.message))) }
     if let moment = status.expiresAt { members.append(JSONMember("expires_at", .int(Int(moment)))) }
     if let fork = status.fork {
       members.append(

@@ -96,6 +96,10 @@ package enum DiskFailure: Failure, Equatable {
   case locked(String, by: Int?)
   /// Too much waits for the disk: nothing was tried.
   case busy(String)
+  /// The process has no descriptor left: nothing was tried.
+  case noDescriptor(String)
+  /// The file, or what holds it, was removed or replaced by somebody else while it was in use.
+  case removed(String)
   case other(String, String)
 
   package var code: String {
@@ -107,6 +111,8 @@ package enum DiskFailure: Failure, Equatable {
     case .tooLarge: "FileTooLarge"
     case .locked: "FileLocked"
     case .busy: "DiskBusy"
+    case .noDescriptor: "NoDescriptor"
+    case .removed: "FileRemoved"
     case .other: "DiskError"
     }
   }
@@ -121,6 +127,8 @@ package enum DiskFailure: Failure, Equatable {
     case .locked(let path, let holder):
       "\(path): another process\(holder.map { " (\($0))" } ?? "") holds this lock"
     case .busy(let path): "\(path): too many operations are waiting for the disk"
+    case .noDescriptor(let path): "\(path): no descriptor left to open it with (see ulimit -n)"
+    case .removed(let path): "\(path) was removed or replaced while it was in use"
     case .other(let path, let why): "\(path): \(why)"
     }
   }

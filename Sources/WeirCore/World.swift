@@ -257,9 +257,11 @@ package protocol Disk: AnyObject {
   func rename(_ from: String, _ to: String, _ answer: @escaping (DiskFailure?) -> Void)
   func synchronizeDirectory(_ path: String, _ answer: @escaping (DiskFailure?) -> Void)
   /// Makes each of `writes`, each in a file of its own; then writes what `log` is to hold of those that were made, and
-  /// synchronises it alone. A log that could not be written or synchronised promises nothing.
+  /// synchronises it alone. A log that could not be written or synchronised promises nothing; `.removed`: its name leads elsewhere.
   func commit(
     _ writes: [DiskWrite], to log: any DiskFile, at place: Int, padding: Int, _ answer: @escaping (DiskCommit) -> Void)
+  /// Writes all of `patches`, which lie in `directory`, and makes them and the names in it durable.
+  func settle(_ patches: [DiskPatch], in directory: String, _ answer: @escaping (DiskFailure?) -> Void)
   /// Tells of every change of the files in `directory` that is made from now on, by whichever process, until the watch that
   /// it answers is cancelled. Told by the system: while nothing changes it costs nothing.
   func watch(
@@ -279,6 +281,21 @@ package struct DiskWrite {
     self.bytes = bytes
     self.place = place
     self.entry = entry
+  }
+}
+
+/// What has to stand in one file.
+package struct DiskPatch: Sendable {
+  package var path: String
+  /// A file that is not there is made, or else passed over.
+  package var makes: Bool
+  /// In this order.
+  package var pieces: [(place: Int, bytes: [UInt8])]
+
+  package init(path: String, makes: Bool, pieces: [(place: Int, bytes: [UInt8])]) {
+    self.path = path
+    self.makes = makes
+    self.pieces = pieces
   }
 }
 
@@ -342,6 +359,43 @@ extension Disk {
     }
     next(writes[...])
   }
+
+  /// One after the other, by the operations of the files.
+  package func settle(_ patches: [DiskPatch], in directory: String, _ answer: @escaping (DiskFailure?) -> Void) {
+    func next(_ rest: ArraySlice<DiskPatch>) {
+      guard let patch = rest.first else { return synchronizeDirectory(directory, answer) }
+      func write(_ pieces: ArraySlice<(place: Int, bytes: [UInt8])>, _ file: any DiskFile) {
+        let written = { (failure: DiskFailure?) in
+          if let failure {
+            file.close()
+            answer(failure)
+          } else if pieces.isEmpty {
+            file.close()
+            next(rest.dropFirst())
+          } else {
+            write(pieces.dropFirst(), file)
+          }
+        }
+        if let piece = pieces.first {
+          file.write(piece.bytes, at: piece.place, written)
+        } else {
+          file.synchronize(written)
+        }
+      }
+      func begin(_ mode: DiskMode) {
+        open(patch.path, mode) { result in
+          switch result {
+          case .success(let file): write(patch.pieces[...], file)
+          case .failure(.notFound) where mode == .readWrite && patch.makes: begin(.create)
+          case .failure(.notFound) where !patch.makes: next(rest.dropFirst())
+          case .failure(let failure): answer(failure)
+          }
+        }
+      }
+      begin(.readWrite)
+    }
+    next(patches[...])
+  }
 }
 
 package enum DiskMode: Sendable {
@@ -350,15 +404,21 @@ package enum DiskMode: Sendable {
   case secret
   /// The same, unless there is one: `.exists`.
   case newSecret
-  /// Made if it is not there, and held against every other process until it is closed: `.other` when one has it.
+  /// Made if it is not there, and held against every other process until it is closed: `.locked` when one has it.
   case lock
+  /// Only to read, and only if nobody has its lock: `.locked` when one has it. Nothing is held.
+  case unlocked
+  /// A directory that is there. It can only be synchronised: that makes the names in it durable.
+  case directory
 }
 
 package protocol DiskFile: AnyObject {
   func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void)
   func write(_ bytes: [UInt8], at: Int, _ answer: @escaping (DiskFailure?) -> Void)
-  /// Data (and size) reach stable storage before the answer.
+  /// Data (and size) reach stable storage before the answer. `.removed`: no name leads to the file any more, so that nobody
+  /// would find it. Never `.busy`: it belongs to a write that was made.
   func synchronize(_ answer: @escaping (DiskFailure?) -> Void)
+  /// Never `.busy`, as `synchronize`.
   func truncate(to: Int, _ answer: @escaping (DiskFailure?) -> Void)
   func size(_ answer: @escaping (Result<Int, DiskFailure>) -> Void)
   func close()

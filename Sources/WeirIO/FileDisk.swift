@@ -87,6 +87,36 @@ package final class FileDisk: Disk {
       writes.map { (($0.file as? FileHandle)?.file, $0.bytes, $0.place, $0.entry) }, at: place, padding, answer)
   }
 
+  /// In one job, which for many files makes the whole file system durable at once: a synchronisation for each of them takes a
+  /// hundred times as long.
+  package func settle(_ patches: [DiskPatch], in directory: String, _ answer: @escaping (DiskFailure?) -> Void) {
+    act(directory, answer) { () throws(DiskFailure) in
+      // Opened before anything is written: what goes wrong from then on is told to this descriptor.
+      let folder = try OpenFile(directory, .directory)
+      let isTogether = patches.count > Self.togetherLimit && weir_syncs_whole(folder.descriptor) != 0
+      for patch in patches { try Self.write(patch, synchronizes: !isTogether) }
+      // When it says no, a file that is not ours may be at fault.
+      if isTogether, weir_sync_whole(folder.descriptor) != 0 {
+        for patch in patches { try Self.write(patch, synchronizes: true) }
+      }
+      try folder.synchronize()
+    }
+  }
+
+  /// So many files are synchronised one by one.
+  private static let togetherLimit = 64
+
+  private static func write(_ patch: DiskPatch, synchronizes: Bool) throws(DiskFailure) {
+    let file: OpenFile
+    do throws(DiskFailure) { file = try OpenFile(patch.path, .readWrite) } catch {
+      guard case .notFound = error else { throw error }
+      guard patch.makes else { return }
+      file = try OpenFile(patch.path, .create)
+    }
+    for piece in patch.pieces { try file.write(piece.bytes, at: piece.place) }
+    if synchronizes { try file.synchronize() }
+  }
+
   package func watch(
     _ directory: String, _ changed: @escaping (DirectoryChange) -> Void,
     _ answer: @escaping (Result<any Cancellable, DiskFailure>) -> Void
@@ -140,7 +170,7 @@ final class FileHandle: DiskFile {
   }
 
   func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
-    act(answer) { file throws(DiskFailure) in try file.synchronize() }
+    act(insists: true, answer) { file throws(DiskFailure) in try file.synchronize() }
   }
 
   /// This file is the log. Nothing else may be under way in the files of the writes.
@@ -175,6 +205,8 @@ final class FileHandle: DiskFile {
       do throws(DiskFailure) {
         try log.write(bytes, at: place)
         try log.synchronize()
+        // Elsewhere nobody will look for what it has.
+        if !log.isInPlace { throw .removed(log.path) }
       } catch {
         commit.logFailure = error
       }
@@ -183,7 +215,7 @@ final class FileHandle: DiskFile {
   }
 
   func truncate(to size: Int, _ answer: @escaping (DiskFailure?) -> Void) {
-    act(answer) { file throws(DiskFailure) in try check(ftruncate(file.descriptor, size), file.path)
+    act(insists: true, answer) { file throws(DiskFailure) in try check(ftruncate(file.descriptor, size), file.path)
     }
   }
 
@@ -200,14 +232,15 @@ final class FileHandle: DiskFile {
   deinit { file.unlock() }
 
   private func act(
-    _ answer: @escaping (DiskFailure?) -> Void, _ work: @escaping @Sendable (OpenFile) throws(DiskFailure) -> Void
+    insists: Bool = false, _ answer: @escaping (DiskFailure?) -> Void,
+    _ work: @escaping @Sendable (OpenFile) throws(DiskFailure) -> Void
   ) {
     let done = { (result: Result<Void, DiskFailure>) in answer(result.failure) }
-    perform(done, work)
+    perform(insists: insists, done, work)
   }
 
   private func perform<Value: Sendable>(
-    _ answer: @escaping (Result<Value, DiskFailure>) -> Void,
+    insists: Bool = false, _ answer: @escaping (Result<Value, DiskFailure>) -> Void,
     _ work: @escaping @Sendable (OpenFile) throws(DiskFailure) -> Value
   ) {
     let file = self.file
@@ -215,7 +248,7 @@ final class FileHandle: DiskFile {
       loop.soon { answer(.failure(.other(file.path, "the file is closed"))) }
       return
     }
-    lane.perform(loop, file.path, answer) { () throws(DiskFailure) in try work(file) }
+    lane.perform(loop, file.path, insists: insists, answer) { () throws(DiskFailure) in try work(file) }
   }
 }
 

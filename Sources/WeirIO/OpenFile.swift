@@ -7,6 +7,7 @@ final class OpenFile: Sendable {
   let path: String
   let descriptor: Int32
   private let isLock: Bool
+  private let isDirectory: Bool
   private let failedToSynchronize = Atomic<Bool>(false)
 
   init(_ path: String, _ mode: DiskMode) throws(DiskFailure) {
@@ -19,6 +20,8 @@ final class OpenFile: Sendable {
       // Emptied once it is known to be a file, and nobody else's to read.
       case .secret: O_RDWR | O_CREAT
       case .lock: O_RDWR | O_CREAT
+      case .unlocked: O_RDONLY
+      case .directory: O_RDONLY | O_DIRECTORY
       }
     // Without O_NONBLOCK the open of a FIFO would hold a thread until somebody writes to it.
     let fd = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK, mode == .secret || mode == .newSecret ? 0o600 : 0o666)
@@ -26,9 +29,11 @@ final class OpenFile: Sendable {
     self.path = path
     descriptor = fd
     isLock = mode == .lock
+    isDirectory = mode == .directory
     var info = stat()
     try check(fstat(fd, &info), path)
     switch info.st_mode & S_IFMT {
+    case S_IFDIR where isDirectory: return
     case S_IFREG: break
     case S_IFDIR: throw .other(path, "is a directory")
     default: throw .other(path, "is not a regular file")
@@ -37,24 +42,40 @@ final class OpenFile: Sendable {
       try check(fchmod(fd, 0o600), path)
       try check(ftruncate(fd, 0), path)
     }
-    if mode == .lock { try lock() }
+    switch mode {
+    case .lock: try lock()
+    case .unlocked:
+      guard flock(fd, LOCK_SH | LOCK_NB) == 0 else { throw errno == EWOULDBLOCK ? held() : DiskFailure.of(errno, path) }
+      flock(fd, LOCK_UN)
+    default: break
+    }
   }
 
   /// Whoever has it writes down its number, so that those who can't have it can say whose it is.
   private func lock() throws(DiskFailure) {
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      guard errno == EWOULDBLOCK else { throw DiskFailure.of(errno, path) }
-      let holder = (try? read(at: 0, count: 20, trustsSize: true)) ?? []
-      throw .locked(path, by: Int(String(decoding: holder.prefix { $0 != 0x0A }, as: UTF8.self)))
+      throw errno == EWOULDBLOCK ? held() : DiskFailure.of(errno, path)
     }
     // The lock counts, not this: a full disk is no reason to do without.
     if ftruncate(descriptor, 0) == 0 { try? write(Array("\(getpid())\n".utf8), at: 0) }
+  }
+
+  private func held() -> DiskFailure {
+    let holder = (try? read(at: 0, count: 20, trustsSize: true)) ?? []
+    return .locked(path, by: Int(String(decoding: holder.prefix { $0 != 0x0A }, as: UTF8.self)))
   }
 
   /// Whoever else still has this file, a thread that has just answered with it, keeps the descriptor and not the lock.
   func unlock() { if isLock { flock(descriptor, LOCK_UN) } }
 
   deinit { closeDescriptor(descriptor) }
+
+  /// Whether its name leads to it.
+  var isInPlace: Bool {
+    var (own, named) = (stat(), stat())
+    return fstat(descriptor, &own) == 0 && stat(path, &named) == 0 && own.st_ino == named.st_ino
+      && own.st_dev == named.st_dev
+  }
 
   func size() throws(DiskFailure) -> Int {
     var info = stat()
@@ -104,8 +125,10 @@ final class OpenFile: Sendable {
     if failedToSynchronize.load(ordering: .relaxed) {
       throw .other(path, "an earlier write did not reach the disk")
     }
+    var info = stat()
+    if fstat(descriptor, &info) == 0, info.st_nlink == 0 { throw .removed(path) }
     #if os(Linux)
-      let outcome = fdatasync(descriptor)
+      let outcome = isDirectory ? fsync(descriptor) : fdatasync(descriptor)
     #else
       let outcome = fcntl(descriptor, F_FULLFSYNC)
     #endif
@@ -122,6 +145,9 @@ final class DiskLane: Sendable {
   /// Operations waiting for one file at most: beyond that the disk does not keep up, and the asker must know.
   static let queueLimit = 65_536
 
+  /// A job that must be done waits so long for room in the pool.
+  private static let patience = Duration.milliseconds(1)
+
   private struct Queue {
     var jobs = Ring<@Sendable () -> Void>()
     var isRunning = false
@@ -132,26 +158,33 @@ final class DiskLane: Sendable {
 
   init(_ pool: ThreadPool) { self.pool = pool }
 
+  /// `insists`: it is done however much waits, for it finishes what was begun.
   func perform<Value: Sendable>(
-    _ loop: EventLoop, _ path: String, _ answer: @escaping (Result<Value, DiskFailure>) -> Void,
+    _ loop: EventLoop, _ path: String, insists: Bool = false,
+    _ answer: @escaping (Result<Value, DiskFailure>) -> Void,
     _ work: @escaping @Sendable () throws(DiskFailure) -> Value
   ) {
     let box = LoopBox(loop, answer)
-    let isTaken = add {
+    let isTaken = add(insists ? loop : nil) {
       let result = Result { () throws(DiskFailure) in try work() }
       loop.post { box.take()?(result) }
     }
     if !isTaken { loop.soon { answer(.failure(.busy(path))) } }
   }
 
-  private func add(_ job: @escaping @Sendable () -> Void) -> Bool {
+  /// Without a loop it may be refused.
+  private func add(_ loop: EventLoop?, _ job: @escaping @Sendable () -> Void) -> Bool {
     let (isTaken, starts) = queue.withLock { queue in
-      guard queue.jobs.count < Self.queueLimit else { return (false, false) }
+      guard loop != nil || queue.jobs.count < Self.queueLimit else { return (false, false) }
       queue.jobs.append(job)
       defer { queue.isRunning = true }
       return (true, !queue.isRunning)
     }
     if starts, !pool.submit({ [self] in drain() }) {
+      if let loop {
+        submitLater(loop)
+        return true
+      }
       queue.withLock { queue in
         queue.isRunning = false
         _ = queue.jobs.popFirst()
@@ -159,6 +192,10 @@ final class DiskLane: Sendable {
       return false
     }
     return isTaken
+  }
+
+  private func submitLater(_ loop: EventLoop) {
+    _ = loop.after(Self.patience) { [self] in if !pool.submit({ [self] in drain() }) { submitLater(loop) } }
   }
 
   private func drain() {
@@ -183,6 +220,7 @@ extension DiskFailure {
     case EEXIST: .exists(path)
     case EACCES, EPERM, EROFS: .denied(path)
     // EFBIG: over `ulimit -f`, or what the file system can hold.
+    case EMFILE, ENFILE: .noDescriptor(path)
     case ENOSPC, EDQUOT, EFBIG: .full(path)
     default: .other(path, errorText(number))
     }

@@ -64,7 +64,9 @@ package enum ServeFailure: Failure, Equatable {
     case .staleProducer: 403
     case .beyondTail, .badFork, .badFirstSequence, .badName: 400
     case .full: 507
-    case .held, .takenOver, .unavailable: 503
+    case .tooLarge: 413
+    case .damaged: 500
+    case .held, .takenOver, .folder, .unavailable: 503
     }
   }
 

@@ -9,6 +9,8 @@ package final class DeferredStore: StreamStore {
     case closed
     case opening([(Result<any StreamStore, StoreFailure>) -> Void])
     case open(any StreamStore)
+    /// For good.
+    case over
   }
 
   private let make: (@escaping Answer<any StreamStore>) -> Void
@@ -24,10 +26,15 @@ package final class DeferredStore: StreamStore {
     switch state {
     case .open(let store): then(.success(store))
     case .opening(let waiting): state = .opening(waiting + [then])
+    case .over: then(.failure(Self.isOver))
     case .closed:
       state = .opening([then])
       make { [self] result in
-        guard case .opening(let waiting) = state else { return }
+        guard case .opening(let waiting) = state else {
+          // Closed meanwhile: what was opened must not hold its lock.
+          if case .success(let store) = result { store.close() }
+          return
+        }
         if case .success(let store) = result { state = .open(store) } else { state = .closed }
         for then in waiting { then(result) }
       }
@@ -79,7 +86,7 @@ package final class DeferredStore: StreamStore {
   /// Nothing was opened: nothing is to be kept.
   package func synchronize(_ answer: @escaping (StoreFailure?) -> Void) {
     switch state {
-    case .closed: answer(nil)
+    case .closed, .over: answer(nil)
     case .open(let store): store.synchronize(answer)
     case .opening:
       with { result in
@@ -92,8 +99,16 @@ package final class DeferredStore: StreamStore {
   }
 
   package func close() {
-    if case .open(let store) = state { store.close() }
+    let before = state
+    state = .over
+    switch before {
+    case .open(let store): store.close()
+    case .opening(let waiting): for then in waiting { then(.failure(Self.isOver)) }
+    case .closed, .over: break
+    }
   }
+
+  private static let isOver = StoreFailure.unavailable("this store was closed")
 
   private final class DeferredWatch: Cancellable {
     var inner: (any Cancellable)?

@@ -21,9 +21,9 @@ package final class FileStreamStore: StreamStore {
   package struct Limits: Sendable {
     /// A stream goes on in another file: what opening it reads at most.
     package var segmentLimit = 8 << 20
-    /// Streams with open files, at most.
+    /// Files that are open, at most: a stream has one, or two while its older items are read. Whoever needs more waits.
     package var openLimit = 256
-    /// Of those, streams that nobody has used for a second; the ones that were left alone longest are closed.
+    /// Of those, of streams that nobody has used for a second; the ones that were left alone longest are closed.
     package var restLimit = 256
     /// Appends of one stream that wait for the disk: beyond it the disk does not keep up.
     package var waitingBytesLimit = 64 << 20
@@ -40,7 +40,7 @@ package final class FileStreamStore: StreamStore {
   let synchronization: Synchronization
   let files: StreamLog.Files
   /// Held while the store lives; nil: it only follows what another process writes.
-  private var lock: (any DiskFile)?
+  private(set) var lock: (any DiskFile)?
   /// Set before anything is asked of a store that follows.
   var following: Following?
   /// What there is on disk.
@@ -52,19 +52,25 @@ package final class FileStreamStore: StreamStore {
   var creations = CreationClock()
   var watchers: [StreamName: WatcherList] = [:]
   var active: [StreamName: ActiveStream] = [:]
-  /// Streams that wait to be made durable in their own files, and how many are at it.
-  var settling: [(name: StreamName, done: (StoreFailure?) -> Void)] = []
-  /// The same, in the order in which they were asked for from the end.
-  var settlingNext: [(name: StreamName, done: (StoreFailure?) -> Void)] = []
-  var settlingCount = 0
+  /// Streams whose files were closed before everything in them was durable there.
+  var unsettled: [StreamName: StreamLog.Debt] = [:]
+  var settling = Settling()
+  /// How many streams wait for the disk, and of those how many open a file.
+  var busyCount = 0
+  var openingCount = 0
+  /// Streams that wait until another one's files are closed.
+  var waitingForFile: ArraySlice<ActiveStream> = []
+  var isAdmitting = false
   /// When streams that rest are next looked for.
   var nextClearing = Instant(nanoseconds: 0)
-  /// How many streams are being made durable, to be closed.
-  var leaving = 0
+  /// Its folder is not there any more: nothing that is asked of it now would be found.
+  var vanished: StoreFailure?
+  /// Told once, for the log, of what stops the whole store.
+  package var onTrouble: ((String) -> Void)?
   private(set) lazy var schedule = ExpirySchedule(loop: loop) { [weak self] name in self?.expire(name) }
   /// Looked at one after the other, so that a thousand that are due together open one file at a time.
-  private var due: ArraySlice<StreamName> = []
-  private var isExpiring = false
+  var due: ArraySlice<StreamName> = []
+  var isExpiring = false
 
   /// Makes the folder if there is none (its parent must exist), and takes its lock: `.unavailable` says that another process
   /// has it. `synchronization` is the promise made for every append. Nobody may guess the `key` (`JournalEntry`).
@@ -72,19 +78,18 @@ package final class FileStreamStore: StreamStore {
     directory: String, disk: any Disk, loop: any Loop, synchronization: Synchronization = .always,
     limits: Limits = Limits(), key: UInt64 = .random(in: .min ... .max), _ answer: @escaping Answer<FileStreamStore>
   ) {
-    StoreFolder.open(directory, disk) { result in
+    let names = FolderSync(disk, directory)
+    StoreFolder.open(directory, disk, on: loop, names: names) { result in
+      let isDurable = synchronization == .always
       answer(
         result.map { folder in
-          let names = FolderSync(disk, directory)
-          let isDurable = synchronization == .always
-          return FileStreamStore(
+          FileStreamStore(
             folder,
             StreamLog.Files(
               disk: disk, directory: directory, segmentLimit: limits.segmentLimit, folder: names,
               synchronizesAppends: isDurable,
               journal: isDurable ? CommitJournal(disk, directory, names, limit: limits.journalLimit, key: key) : nil),
-            loop,
-            synchronization, limits)
+            loop, synchronization, limits)
         })
     }
   }
@@ -105,6 +110,8 @@ package final class FileStreamStore: StreamStore {
       guard let self else { return done(false) }
       settleAll { done($0 == nil) }
     }
+    files.journal?.forgets = { [weak self] in self?.excuse($0) }
+    files.journal?.vanished = { [weak self] in self?.vanish($0) }
     for (name, header) in folder.headers { if let fork = header.fork { forks.add(name, of: fork.source) } }
     // When these are over is known to their last segments alone, which are read one after the other, behind the opening.
     for (name, files) in known where files.first != .log && !gone.contains(name) { schedule.note(name, at: 0) }
@@ -193,9 +200,10 @@ package final class FileStreamStore: StreamStore {
         case .failure(.notFound), .failure(.gone): break
         // It is there, and somebody should know what is wrong with it.
         case .failure(let failure):
-          found.append(
-            StreamStatus(
-              name: name, contentType: "", tail: .start, ending: .aborted(reason: failure.message), createdAt: 0))
+          var status = StreamStatus(
+            name: name, contentType: "", tail: .start, ending: .aborted(reason: failure.message), createdAt: 0)
+          status.damage = failure
+          found.append(status)
         }
         // A page of streams that answer at once is no recursion.
         self.loop.soon { next(names.dropFirst(), done) }
@@ -221,8 +229,8 @@ package final class FileStreamStore: StreamStore {
     var isForking = false
     /// A use waits to be written down.
     var isUseWaiting = false
-    /// Its file is being made durable, to be closed.
-    var isLeaving = false
+    /// It waits until another one's files are closed.
+    var isWaitingForFile = false
     /// Of a store that follows: there is more in its last file than when it was looked at.
     var hasGrown = false
     /// It may have other files.
@@ -235,36 +243,40 @@ package final class FileStreamStore: StreamStore {
   }
 
   func ask(_ name: StreamName, _ operation: StoreOperation) {
+    if let vanished { return operation.fail(vanished) }
     if following != nil, operation.isChange { return operation.fail(Following.refusal) }
     following?.note(name)
     let stream = active[name] ?? ActiveStream(name)
     if stream.isForking, operation.isForFork { return operation.fail(.notFound(name)) }
-    if active[name] == nil { active[name] = stream }
-    stream.lastUse = loop.now
     if case .append(let append, _) = operation {
       let size = LogRecord.size(of: append)
-      guard size <= LogRecord.bodyLimit else {
-        return operation.fail(.full("an append of \(size) bytes is more than the \(LogRecord.bodyLimit) of a record"))
-      }
+      guard size <= LogRecord.bodyLimit else { return operation.fail(.tooLarge(size, limit: LogRecord.bodyLimit)) }
       guard stream.waitingBytes + size <= limits.waitingBytesLimit else {
         return operation.fail(
           .unavailable("stream \"\(name)\": more than \(limits.waitingBytesLimit) bytes wait for the disk"))
       }
       stream.waitingBytes += size
     }
+    if active[name] == nil { active[name] = stream }
+    stream.lastUse = loop.now
     stream.waiting.append(operation)
     advance(stream)
   }
 
   /// Does what can be done now, in order, until the disk is asked for something or nothing waits.
-  private func advance(_ stream: ActiveStream) {
+  func advance(_ stream: ActiveStream) {
     if stream.isAdvancing { return }
     stream.isAdvancing = true
     while !stream.isBusy, let operation = stream.waiting.first {
       if lookAgain(stream) { continue }
-      if stream.log == nil, let files = known[stream.name] {
-        if case .purge = operation {
-        } else {
+      if stream.log == nil, operation.needsFile(isKnown: known[stream.name] != nil) {
+        if case .synchronize(let answer) = operation {
+          stream.waiting.removeFirst()
+          settleClosed(stream, answer)
+          continue
+        }
+        guard hasFile(for: stream) else { break }
+        if let files = known[stream.name] {
           load(stream, files)
           continue
         }
@@ -299,9 +311,11 @@ package final class FileStreamStore: StreamStore {
     _ stream: ActiveStream, work: (@escaping (Value) -> Void) -> Void, then: @escaping (Value) -> Void
   ) {
     stream.isBusy = true
+    busyCount += 1
     // The store lives until the disk has answered, and so does everybody who waits.
     work { [self] value in
       stream.isBusy = false
+      busyCount -= 1
       let wasAdvancing = stream.isAdvancing
       stream.isAdvancing = true
       then(value)
@@ -311,33 +325,38 @@ package final class FileStreamStore: StreamStore {
   }
 
   private func load(_ stream: ActiveStream, _ found: StreamFiles) {
-    guard found.first != nil else {
-      return refuseWaiting(
-        stream, .unavailable("stream \"\(stream.name)\" was deleted, but not all of its files could be removed"))
-    }
+    if found.first == nil { return removeRest(stream, found) }
+    openingCount += 1
     let opened = { [self] (result: Result<StreamLog?, StoreFailure>) in
+      openingCount -= 1
       switch result {
       case .success(let log?):
         stream.log = log
+        unsettled[stream.name] = nil
         known[stream.name] = log.streamFiles
       // Only the beginning of making it had reached the disk.
       case .success(nil): forget(stream.name)
       case .failure(let failure): refuseWaiting(stream, failure)
       }
     }
-    busy(stream, work: { StreamLog.open(stream.name, found, self.files, $0) }, then: opened)
+    let debt = unsettled[stream.name]
+    busy(stream, work: { StreamLog.open(stream.name, found, debt, self.files, $0) }, then: opened)
   }
 
   func refuseWaiting(_ stream: ActiveStream, _ failure: StoreFailure) {
     let waiting = stream.waiting
-    stream.waiting = []
+    // Nobody asks for these again.
+    stream.waiting = ArraySlice(waiting.filter(\.isPurge))
     stream.waitingBytes = 0
-    for operation in waiting { operation.fail(failure) }
+    stream.isUseWaiting = false
+    for operation in waiting where !operation.isPurge { operation.fail(failure) }
   }
 
   /// Nothing of it is on disk any more.
   func forget(_ name: StreamName) {
     guard known.removeValue(forKey: name) != nil else { return }
+    unsettled[name] = nil
+    schedule.forget(name)
     if gone.remove(name) == nil { index.remove(name) }
     // With its last fork a stream that is gone goes, and so on up the chain.
     if let source = forks.remove(name), gone.contains(source) { ask(source, .purge) }
@@ -365,7 +384,10 @@ package final class FileStreamStore: StreamStore {
       guard let log = stream.log, !gone.contains(name) else { return }
       return busy(stream, work: { log.writeUse($0) }, then: { _ in })
     case .expire(let done):
-      if let moment = stream.log?.lease.expiresAt, !gone.contains(name) { schedule.note(name, at: moment) }
+      // One that is damaged stays, for somebody to look at: it would be looked for again and again.
+      if let log = stream.log, log.damage == nil, let moment = log.lease.expiresAt, !gone.contains(name) {
+        schedule.note(name, at: moment)
+      }
       return done()
     default: break
     }
@@ -375,7 +397,7 @@ package final class FileStreamStore: StreamStore {
     }
     if gone.contains(name) { return operation.fail(.gone(name)) }
     switch operation {
-    case .status(let answer): answer(log.damage.map { .failure($0) } ?? .success(log.status))
+    case .status(let answer): answer(.success(log.status))
     case .read(let offset, let byteLimit, let answer):
       guard offset.value <= log.tail else {
         return answer(.failure(log.damage ?? .beyondTail(name, tail: Offset(log.tail))))
@@ -400,7 +422,7 @@ package final class FileStreamStore: StreamStore {
             var batch = batch
             batch.createdAt = log.createdAt
             batch.ending = batch.next.value == log.tail ? log.ending : nil
-            batch.reachedTail = batch.next.value == log.tail && !batch.items.isEmpty
+            batch.reachedTail = batch.next.value == log.tail && !batch.items.isEmpty && log.damage == nil
             return batch
           })
       }
@@ -428,6 +450,7 @@ package final class FileStreamStore: StreamStore {
     let now = loop.wallClock
     var writers = stream.log?.writers ?? StreamWriters()
     var tail = stream.log?.tail ?? 0
+    var ending = stream.log?.ending
     while case .append(let append, let answer)? = stream.waiting.first, size < limits.segmentLimit {
       let own = LogRecord.size(of: append)
       var result: Result<StreamAppended, StoreFailure>?
@@ -438,9 +461,7 @@ package final class FileStreamStore: StreamStore {
           result = .failure(.gone(stream.name))
         } else {
           switch writers.judge(
-            append, of: stream.name, contentType: log.contentType,
-            ending: log.ending ?? group.last { $0.append.ending != nil }?.append.ending,
-            tail: Offset(tail), now: now)
+            append, of: stream.name, contentType: log.contentType, ending: ending, tail: Offset(tail), now: now)
           {
           case .refused(let failure): result = .failure(failure)
           case .isRepeat(let known): result = .success(known)
@@ -457,6 +478,7 @@ package final class FileStreamStore: StreamStore {
       if let result { return answer(result) }
       size += own
       tail += UInt64(append.items.count)
+      ending = ending ?? append.ending
       writers.took(append, at: now)
       group.append((append, answer))
     }
@@ -479,48 +501,5 @@ package final class FileStreamStore: StreamStore {
       }
     }
     busy(stream, work: { log.append(group.map(\.append), after, time: now, $0) }, then: appended)
-  }
-
-  // MARK: Lifetimes
-
-  private func isOver(_ stream: ActiveStream) -> Bool {
-    guard let log = stream.log, !gone.contains(stream.name), log.damage == nil else { return false }
-    let now = loop.wallClock
-    guard log.lease.isOver(at: now) else { return false }
-    // Somebody waits for what comes: that is use.
-    if (watchers[stream.name]?.liveCount ?? 0) > 0 { use(stream, log) }
-    return log.lease.isOver(at: now)
-  }
-
-  func use(_ stream: ActiveStream, _ log: StreamLog) {
-    // Reading from another process is no use.
-    guard lock != nil, log.use(at: loop.wallClock), !stream.isUseWaiting else { return }
-    stream.isUseWaiting = true
-    // Behind what is under way, and nobody waits for it.
-    loop.soon { self.ask(stream.name, .writeUse) }
-  }
-
-  private func expire(_ name: StreamName) {
-    due.append(name)
-    expireNext()
-  }
-
-  private func expireNext() {
-    // Closed: the folder is another process' to write to.
-    guard lock != nil, !isExpiring, let name = due.popFirst() else { return }
-    guard known[name] != nil, !gone.contains(name) else { return expireNext() }
-    isExpiring = true
-    ask(
-      name,
-      .expire { [weak self] in
-        guard let self else { return }
-        isExpiring = false
-        if due.isEmpty {
-          due = []
-        } else {
-          // What is asked for goes before: after a restart there may be a hundred thousand to look at.
-          _ = loop.after(.microseconds(500)) { [weak self] in self?.expireNext() }
-        }
-      })
   }
 }

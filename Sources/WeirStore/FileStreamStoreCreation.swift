@@ -42,22 +42,25 @@ extension FileStreamStore {
     let now = loop.wallClock
     let header = LogRecord.Header(
       name: stream.name.path, contentType: point.contentType,
-      createdAt: creations.moment(for: stream.name, now: now), lifetime: point.lifetime, fork: fork,
+      createdAt: min(creations.moment(for: stream.name, now: now), StreamLifetime.momentLimit),
+      lifetime: point.lifetime, fork: fork,
       usedAt: now)
+    let refused = { [self] (failure: StoreFailure) in
+      if let source = forks.remove(stream.name), gone.contains(source) { ask(source, .purge) }
+      answer(.failure(failure))
+    }
     let created = { [self] (result: Result<StreamLog, StoreFailure>) in
+      openingCount -= 1
       switch result {
-      case .failure(let failure):
-        if let source = forks.remove(stream.name), gone.contains(source) { ask(source, .purge) }
-        answer(.failure(failure))
+      case .failure(let failure): refused(failure)
       case .success(let log):
         made(stream, log)
         answer(.success(log.status))
       }
     }
-    guard LogRecord.size(of: first) <= LogRecord.bodyLimit else {
-      return created(
-        .failure(.full("first items of more than the \(LogRecord.bodyLimit) bytes of a record")))
-    }
+    let size = LogRecord.size(of: first)
+    guard size <= LogRecord.bodyLimit else { return refused(.tooLarge(size, limit: LogRecord.bodyLimit)) }
+    openingCount += 1
     busy(
       stream,
       work: {
@@ -72,10 +75,12 @@ extension FileStreamStore {
     _ stream: ActiveStream, _ log: StreamLog, _ fork: StreamName, _ creation: StreamCreation,
     _ answer: @escaping Answer<(ForkPoint, StreamFork)>
   ) {
-    guard var place = creation.fork, log.damage == nil else {
-      return answer(.failure(log.damage ?? .notFound(stream.name)))
-    }
+    guard var place = creation.fork else { return answer(.failure(.notFound(stream.name))) }
     let offset = place.offset ?? Offset(log.tail)
+    // Only what can be read is there to be forked.
+    if let damage = log.damage, place.offset == nil || offset.value + (place.subOffset > 0 ? 1 : 0) > log.tail {
+      return answer(.failure(damage))
+    }
     place.offset = offset
     use(stream, log)
     let status = log.status

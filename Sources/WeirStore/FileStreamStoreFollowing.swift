@@ -17,6 +17,11 @@ extension FileStreamStore {
     /// Names that their files hide behind a hash, as far as somebody asked for them.
     fileprivate var hashed: [String: StreamName] = [:]
     fileprivate weak var store: FileStreamStore?
+    /// What changed before there was one.
+    fileprivate var early: [DirectoryChange] = []
+    fileprivate let disk: JournaledDisk
+
+    fileprivate init(_ disk: JournaledDisk) { self.disk = disk }
 
     static let refusal = StoreFailure.unavailable(
       "this store is only read here: the process that holds its lock writes to it; use its server, POST /streams/NAME")
@@ -29,38 +34,44 @@ extension FileStreamStore {
     }
   }
 
-  /// The streams in a folder that is there. `.unavailable`: it is not, or cannot be read. `settles`: a journal that was left behind is
-  /// written to the streams first; files that makes are the user's who asks.
+  /// The streams in a folder that is there. `.unavailable`: it is not, or cannot be read. What the journal of a writer that was cut
+  /// off has counts, and is left to the next writer.
   package static func follow(
-    directory: String, disk: any Disk, loop: any Loop, limits: Limits = Limits(), settles: Bool = true,
+    directory: String, disk: any Disk, loop: any Loop, limits: Limits = Limits(),
     _ answer: @escaping Answer<FileStreamStore>
   ) {
-    let following = Following()
+    let journaled = JournaledDisk(disk, directory)
+    let following = Following(journaled)
     let changed = { (change: DirectoryChange) in
-      if let store = following.store { store.changed(change) } else { following.isListStale = true }
+      if let store = following.store { store.changed(change) } else { following.early.append(change) }
     }
     // Watched before it is looked at, so that nothing is missed between.
     disk.watch(directory, changed) { result in
       switch result {
-      case .failure(let failure): answer(.failure(StoreFailure(failure)))
+      case .failure(let failure): answer(.failure(StoreFailure(failure, opening: directory)))
       case .success(let watch):
         following.watch = watch
-        let looked = { (result: Result<StoreFolder, StoreFailure>) in
-          switch result {
-          case .failure(let failure):
-            watch.cancel()
-            answer(.failure(failure))
-          case .success(let folder):
-            let files = StreamLog.Files(
-              disk: disk, directory: directory, segmentLimit: limits.segmentLimit, folder: FolderSync(disk, directory),
-              synchronizesAppends: true, isReadOnly: true)
-            let store = FileStreamStore(folder, files, loop, .always, limits)
-            (store.following, following.store) = (following, store)
-            answer(.success(store))
+        func failed(_ failure: StoreFailure) {
+          watch.cancel()
+          answer(.failure(failure))
+        }
+        journaled.look(on: loop) { failure in
+          if let failure { return failed(failure) }
+          StoreFolder.look(directory, journaled, on: loop) { result in
+            switch result {
+            case .failure(let failure): failed(failure)
+            case .success(let folder):
+              let files = StreamLog.Files(
+                disk: journaled, directory: directory, segmentLimit: limits.segmentLimit,
+                folder: FolderSync(journaled, directory), synchronizesAppends: true, isReadOnly: true)
+              let store = FileStreamStore(folder, files, loop, .always, limits)
+              (store.following, following.store) = (following, store)
+              for change in following.early { store.changed(change) }
+              following.early = []
+              answer(.success(store))
+            }
           }
         }
-        guard settles else { return StoreFolder.look(directory, disk, looked) }
-        StoreFolder.settle(directory, disk) { StoreFolder.look(directory, disk, looked) }
       }
     }
   }
@@ -70,13 +81,13 @@ extension FileStreamStore {
     let file: String
     var isContent = false
     switch change {
-    case .unknown:
-      following.isListStale = true
-      for stream in active.values { stream.hasMoved = true }
-      for list in watchers.values { list.changed(on: loop) }
-      return
+    case .unknown: return changedSomewhere(following)
     case .content(let name): (file, isContent) = (name, true)
     case .name(let name): file = name
+    }
+    // Somebody opens it to write.
+    if file == StoreFolder.lockName || CommitJournal.fileNames.contains(file), following.disk.drop() {
+      changedSomewhere(following)
     }
     guard let (stem, base, _) = LogFileName.parse(file) else { return }
     let name = following.hashed[stem] ?? LogFileName.name(stem)
@@ -87,6 +98,13 @@ extension FileStreamStore {
       if let name { active[name]?.hasMoved = true }
     }
     if let name { watchers[name]?.changed(on: loop) }
+  }
+
+  /// Anything may be another.
+  private func changedSomewhere(_ following: Following) {
+    following.isListStale = true
+    for stream in active.values { stream.hasMoved = true }
+    for list in watchers.values { list.changed(on: loop) }
   }
 
   /// Whether the disk was asked what has become of the stream.
@@ -128,7 +146,7 @@ extension FileStreamStore {
 
   private func lookForFiles(_ following: Following) {
     following.isListStale = false
-    StoreFolder.look(files.directory, files.disk) { [self] result in
+    StoreFolder.look(files.directory, files.disk, on: loop) { [self] result in
       var failure: StoreFailure?
       switch result {
       case .success(let folder): found(folder)

@@ -27,8 +27,11 @@ extension FileStreamStore {
     let removed = { [self] (left: StreamFiles, failure: StoreFailure?) in
       if let failure {
         known[name] = left
+        // All of it is still there.
+        if left == found { stream.log = log } else { log?.close() }
         return answer(.failure(failure))
       }
+      log?.close()
       forget(name)
       if let log { creations.deleted(name, createdAt: log.createdAt, now: loop.wallClock) }
       watchers[name]?.changed(on: loop)
@@ -43,6 +46,21 @@ extension FileStreamStore {
           StreamLog.delete(name, found, isGone: isGone, self.files) { done(($0, $1)) }
         }
       },
+      then: { (left: StreamFiles, failure: StoreFailure?) in removed(left, failure) })
+  }
+
+  /// Files of a stream that was deleted could not be removed: they are tried again before anything is done with its name.
+  func removeRest(_ stream: ActiveStream, _ found: StreamFiles) {
+    let name = stream.name
+    let removed = { [self] (left: StreamFiles, failure: StoreFailure?) in
+      guard let failure else { return forget(name) }
+      known[name] = left
+      let why = "stream \"\(name)\" was deleted, and not all of its files could be removed: \(failure.message)"
+      refuseWaiting(stream, .unavailable(why))
+    }
+    let isGone = gone.contains(name)
+    busy(
+      stream, work: { done in StreamLog.delete(name, found, isGone: isGone, self.files) { done(($0, $1)) } },
       then: { (left: StreamFiles, failure: StoreFailure?) in removed(left, failure) })
   }
 
@@ -69,74 +87,139 @@ extension FileStreamStore {
     else { return }
     stream.synchronization = loop.after(.milliseconds(interval)) { [weak self] in
       stream.synchronization = nil
-      self?.ask(stream.name, .synchronize { _ in })
+      self?.settle(stream.name) { _ in }
     }
   }
 
   func rest(_ stream: ActiveStream) {
-    guard stream.log != nil else {
+    if stream.log == nil {
       if active[stream.name] === stream { active[stream.name] = nil }
-      return
+    } else {
+      synchronizeLater(stream)
+      if waitingForFile.isEmpty { clear() } else { leave(stream) }
     }
-    synchronizeLater(stream)
-    let open = active.count - leaving
-    let isTooMany = open > limits.openLimit
-    // The search is not made for every stream that is used.
-    guard isTooMany || open > limits.restLimit, loop.now >= nextClearing else { return }
-    nextClearing = loop.now + (isTooMany ? .milliseconds(10) : .seconds(1))
-    let resting = loop.now + (isTooMany ? .zero : .seconds(-1))
-    // A log that lost a write stays: opened again it would read from the system what never reached the disk.
-    let idle = active.values.filter { stream in
-      !stream.isBusy && !stream.isAdvancing && stream.waiting.isEmpty && !stream.isLeaving
-        && stream.log?.damage == nil && !stream.isUseWaiting && stream.lastUse <= resting
-    }
-    let enough = isTooMany ? max(1, limits.openLimit / 4) : open - limits.restLimit
-    for stream in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(enough) {
-      if stream.log?.isDirty != true {
-        active[stream.name] = nil
-      } else if files.journal != nil {
-        leaving += 1
-        stream.isLeaving = true
-        settle(stream.name) { [self] _ in
-          leaving -= 1
-          stream.isLeaving = false
-          loop.soon { self.leave(stream) }
-        }
-      }
-    }
+    admit()
   }
 
+  /// Closes the files of streams that were left alone longest.
+  private func clear() {
+    let open = files.open.count + openingCount
+    let isTooMany = open >= limits.openLimit
+    // The search is not made for every stream that is used.
+    guard isTooMany || open > limits.restLimit, loop.now >= nextClearing else { return }
+    let resting = loop.now + (isTooMany ? .zero : .seconds(-1))
+    let idle = active.values.filter { canLeave($0) && $0.lastUse <= resting }
+    let enough = isTooMany ? max(1, limits.openLimit / 4) : open - limits.restLimit
+    for stream in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(enough) { leave(stream) }
+    if !isTooMany { nextClearing = loop.now + .seconds(1) }
+    if idle.count < enough { nextClearing = loop.now + .milliseconds(10) }
+  }
+
+  /// A log that lost a write stays: opened again it would read from the system what never reached the disk.
+  private func canLeave(_ stream: ActiveStream) -> Bool {
+    guard let log = stream.log else { return false }
+    return !stream.isBusy && !stream.isAdvancing && stream.waiting.isEmpty && log.damage == nil && !stream.isUseWaiting
+  }
+
+  /// Its files are closed; what is not durable in them yet is made so by opening them again.
   private func leave(_ stream: ActiveStream) {
-    guard !stream.isBusy, stream.waiting.isEmpty, stream.log?.isDirty == false, stream.log?.damage == nil else {
-      return
+    guard canLeave(stream), let log = stream.log, active[stream.name] === stream else { return }
+    if let debt = log.debt { unsettled[stream.name] = debt }
+    stream.log = nil
+    log.close()
+    active[stream.name] = nil
+  }
+
+  // MARK: Room for open files
+
+  /// Whether a file may be opened for the stream now; else it waits for one. Who holds files and waits for this stream must not wait
+  /// for itself, and where nobody works nobody would ever make room.
+  func hasFile(for stream: ActiveStream) -> Bool {
+    if hasRoom || stream.waiting.contains(where: \.isUrgent) { return true }
+    clear()
+    if hasRoom { return true }
+    if !stream.isWaitingForFile {
+      stream.isWaitingForFile = true
+      waitingForFile.append(stream)
     }
-    if active[stream.name] === stream { active[stream.name] = nil }
+    return false
+  }
+
+  private var hasRoom: Bool { files.open.count + openingCount < limits.openLimit || busyCount == 0 }
+
+  private func admit() {
+    if isAdmitting { return }
+    isAdmitting = true
+    while hasRoom, let stream = waitingForFile.popFirst() {
+      stream.isWaitingForFile = false
+      advance(stream)
+    }
+    isAdmitting = false
   }
 
   // MARK: Settling
 
-  /// Synchronisations of streams' own files at a time: what is appended meanwhile must not wait behind thousands.
-  private static let settlingLimit = 3
+  /// Streams that are being made durable in their own files.
+  struct Settling {
+    /// So many at a time: what is appended meanwhile must not wait behind thousands.
+    static let limit = 3
+
+    var waiting: ArraySlice<StreamName> = []
+    var count = 0
+    var isDraining = false
+    /// Who waits for each, by its stem.
+    var done: [String: [(StoreFailure?) -> Void]] = [:]
+  }
 
   /// Makes a stream durable in its own files.
   private func settle(_ name: StreamName, _ done: @escaping (StoreFailure?) -> Void) {
-    settling.append((name, done))
+    let stem = LogFileName.stem(name)
+    if settling.done[stem]?.append(done) != nil { return }
+    settling.done[stem] = [done]
+    settling.waiting.append(name)
     settleNext()
   }
 
   private func settleNext() {
-    while settlingCount < Self.settlingLimit {
-      if settlingNext.isEmpty { (settlingNext, settling) = (settling.reversed(), []) }
-      guard let (name, done) = settlingNext.popLast() else { return }
-      settlingCount += 1
-      ask(
-        name,
-        .synchronize { [self] failure in
-          settlingCount -= 1
-          done(failure)
-          settleNext()
-        })
+    // Streams that are durable already answer at once, and there may be thousands.
+    if settling.isDraining { return }
+    settling.isDraining = true
+    while settling.count < Settling.limit, let name = settling.waiting.popFirst() {
+      let stem = LogFileName.stem(name)
+      // Excused meanwhile.
+      guard settling.done[stem] != nil else { continue }
+      settling.count += 1
+      ask(name, .synchronize { [self] in settled(stem, $0) })
     }
+    settling.isDraining = false
+  }
+
+  private func settled(_ stem: String, _ failure: StoreFailure?) {
+    settling.count -= 1
+    for done in settling.done.removeValue(forKey: stem) ?? [] { done(failure) }
+    settleNext()
+  }
+
+  /// A stream that waits for the journal to forget it, which waits until all are settled: it was made durable before, or is to go.
+  func excuse(_ stem: String) { for done in settling.done.removeValue(forKey: stem) ?? [] { done(nil) } }
+
+  /// Of a stream whose files were closed before that.
+  func settleClosed(_ stream: ActiveStream, _ answer: @escaping (StoreFailure?) -> Void) {
+    let name = stream.name
+    guard let debt = unsettled[name], let found = known[name] else { return answer(nil) }
+    if let failure = debt.failure { return answer(StoreFailure(failure)) }
+    let tried = { [self] (outcome: StreamLog.Settling) in
+      switch outcome {
+      case .settled:
+        unsettled[name] = nil
+        answer(nil)
+      case .untried(let failure): answer(StoreFailure(failure))
+      case .failed(let failure):
+        unsettled[name]?.failure = failure
+        answer(StoreFailure(failure))
+      }
+    }
+    busy(stream, work: { StreamLog.settle(name, found, debt, self.files, $0) }, then: tried)
   }
 
   /// Everything that was answered is durable in the streams' own files.
@@ -148,11 +231,23 @@ extension FileStreamStore {
       waiting -= 1
       if waiting == 0 { answer(first) }
     }
-    for stream in active.values where stream.log?.isDirty == true || stream.isBusy {
+    var names = Set(unsettled.keys)
+    for stream in active.values where stream.log?.isDirty == true || stream.isBusy { names.insert(stream.name) }
+    for name in names where files.journal?.forgetting.contains(LogFileName.stem(name)) != true {
       waiting += 1
-      settle(stream.name, done)
+      settle(name, done)
     }
     done(nil)
+  }
+
+  // MARK: The end
+
+  /// Whatever is asked from now on would be kept where nobody finds it.
+  func vanish(_ failure: DiskFailure) {
+    if vanished != nil { return }
+    vanished = .unavailable("the folder of this store was removed or replaced: nothing more is kept in it")
+    onTrouble?("the store in \(files.directory) takes nothing more: \(failure.message)")
+    for stream in active.values { refuseWaiting(stream, vanished ?? StoreFailure(failure)) }
   }
 
   /// Makes everything that was answered durable in the streams' own files, and answers when it is: before the process ends.

@@ -37,6 +37,8 @@ package final class MemoryStreamStore: StreamStore {
   /// Of all items, with their overhead.
   package private(set) var bytesUsed = 0
   package var streamCount: Int { streams.count }
+  /// Names that are remembered for what streams have ended, and for when streams may be over: no more than there are streams, or so.
+  var keptNames: Int { endedFirst.count + schedule.count }
   /// Watches that are not cancelled: 0 when all readers are gone, or something leaks.
   package var watcherCount: Int { watchers.values.reduce(0) { $0 + $1.liveCount } }
 
@@ -46,8 +48,9 @@ package final class MemoryStreamStore: StreamStore {
   private var watchers: [StreamName: WatcherList] = [:]
   private var index = StreamNameIndex()
   private var creations = CreationClock()
-  /// In the order in which they ended; names that were deleted since are passed over.
-  private var endedFirst: ArraySlice<StreamName> = []
+  /// In the order in which they ended; what is not what ended then is passed over, and cleared away when it is the most.
+  private var endedFirst: ArraySlice<(name: StreamName, number: UInt64)> = []
+  private var endedCount: UInt64 = 0
   private lazy var schedule = ExpirySchedule(loop: loop) { [weak self] name in self?.expire(name) }
 
   private final class Stream {
@@ -68,6 +71,8 @@ package final class MemoryStreamStore: StreamStore {
     var isGone = false
     var bytes = 0
     var ending: StreamEnding?
+    /// How many streams had ended before it.
+    var endNumber: UInt64?
     var writers = StreamWriters()
     /// The entry of `watchers` for this name, so that an append needs one look-up.
     var watchers: WatcherList?
@@ -244,7 +249,16 @@ package final class MemoryStreamStore: StreamStore {
   private func end(_ stream: Stream, _ name: StreamName, _ ending: StreamEnding?) {
     guard let ending else { return }
     stream.ending = ending
-    if limits.retention == .dropOldest { endedFirst.append(name) }
+    if limits.retention == .dropOldest {
+      stream.endNumber = endedCount
+      endedFirst.append((name, endedCount))
+      endedCount += 1
+      // A name that was deleted, and perhaps made again since, is not what ended then.
+      if endedFirst.count > 64, endedFirst.count > 2 * streams.count {
+        endedFirst = ArraySlice(
+          endedFirst.filter { streams[$0.name]?.endNumber == $0.number || $0.number == stream.endNumber })
+      }
+    }
     if !stream.isForEver { _ = stream.lease.use(at: loop.wallClock) }
   }
 
@@ -260,8 +274,7 @@ package final class MemoryStreamStore: StreamStore {
     guard limits.retention == .dropOldest, size <= limits.bytesLimit else { return false }
     func isRoomy() -> Bool { hasRoom(size + limits.bytesLimit / 16, streams: count + limits.streamsLimit / 16) }
     while !isRoomy(), let oldest = endedFirst.popFirst() {
-      // A name that was deleted, and perhaps made again since, is not what ended then.
-      if streams[oldest]?.ending != nil { delete(oldest) { _ in } }
+      if streams[oldest.name]?.endNumber == oldest.number { delete(oldest.name) { _ in } }
     }
     if !hasRoom(size, streams: count) {
       let idle = streams.filter { name, stream in
@@ -341,6 +354,7 @@ package final class MemoryStreamStore: StreamStore {
 
   private func remove(_ stream: Stream, _ name: StreamName) {
     index.remove(name)
+    schedule.forget(name)
     stream.watchers?.changed(on: loop)
     if stream.forks > 0 {
       stream.isGone = true

@@ -31,6 +31,9 @@ package final class StoreCheck {
   /// No segment is longer: `FileStreamStore.Limits.segmentLimit`, as far as it was ever raised, and one record more.
   private static let segmentBound = 256 << 20
 
+  /// What else a server keeps in the folder of its store.
+  private static let ofServers: Set<String> = ["link-secret", "webhook-key", "webhook-key.old"]
+
   private static let journalDamage = "a part of the journal is not what was written"
 
   private struct Segment {
@@ -94,7 +97,7 @@ package final class StoreCheck {
     var found: [String: [Segment]] = [:]
     var marks: Set<String> = []
     for name in journal.damaged { damage(name, nil, Self.journalDamage, lost: "what it had of the newest items") }
-    for name in Set(names).union(journal.made) where name != StoreFolder.lockName {
+    for name in Set(names).union(journal.made) where name != StoreFolder.lockName && !Self.ofServers.contains(name) {
       if CommitJournal.fileNames.contains(name) { continue }
       if CommitJournal.fileNames.contains(where: { name == $0 + JournalRecovery.damagedSuffix }) {
         damage(
@@ -124,17 +127,16 @@ package final class StoreCheck {
   // MARK: One stream after the other
 
   private func next() {
-    guard let (stem, segments, isGone) = stems.popFirst() else {
-      relate()
-      return answer(.success(report))
-    }
-    guard segments[0].kind == .origin || segments[0].base == 0 else {
+    while let (stem, segments, isGone) = stems.popFirst() {
+      if segments[0].kind == .origin || segments[0].base == 0 {
+        return read(segments[...], []) { self.judge(stem, $0, isGone: isGone) }
+      }
       for segment in segments {
         note(segment.file, nil, "what is left of a stream that was deleted: its first file has gone")
       }
-      return next()
     }
-    read(segments[...], []) { self.judge(stem, $0, isGone: isGone) }
+    relate()
+    answer(.success(report))
   }
 
   private func read(_ rest: ArraySlice<Segment>, _ done: [Segment], _ then: @escaping ([Segment]) -> Void) {
@@ -218,7 +220,10 @@ package final class StoreCheck {
     }
     for (one, other) in zip(segments, segments.dropFirst()) {
       guard let check = one.check, check.isWhole else { continue }
-      if check.isEnded { damage(other.file, 0, "the stream has ended in \(one.file)") }
+      // Earlier versions gave a stream that had ended its lifetime in a file of its own.
+      if check.isEnded, other.check.map({ $0.tail > $0.base || $0.isEnded }) != false {
+        damage(other.file, 0, "the stream has ended in \(one.file)")
+      }
       if check.tail < other.base {
         damage(
           other.file, 0, "\(one.file) ends at position \(check.tail)", lost: positions(check.tail, other.base))

@@ -18,6 +18,20 @@ enum StoreOperation {
   case expire(() -> Void)
   case writeUse
 
+  /// Whether a file of its stream must be open for this, or will be.
+  func needsFile(isKnown: Bool) -> Bool {
+    switch self {
+    case .purge: false
+    case .create: true
+    default: isKnown
+    }
+  }
+
+  var isPurge: Bool { if case .purge = self { true } else { false } }
+
+  /// Another stream, or the journal, may wait for this.
+  var isUrgent: Bool { if case .synchronize = self { true } else { isForFork } }
+
   var isForFork: Bool {
     switch self {
     case .forkPoint, .inherited: true

@@ -9,6 +9,8 @@ package enum StreamLifetime: Hashable, Sendable {
 
   /// So that no sum overflows: more than three hundred years.
   package static let secondsLimit: Int64 = 10_000_000_000
+  /// The same for moments, in milliseconds from 1970, either way: more than a hundred thousand years.
+  package static let momentLimit: Int64 = 1 << 52
 }
 
 /// A stream's lifetime as it runs: what use does to it, and when it is over.
@@ -24,12 +26,20 @@ package struct StreamLease: Equatable, Sendable {
 
   /// `grainDivisor`: the grain as a part of the idle time; nil is none.
   package init(_ lifetime: StreamLifetime?, mark: Int64, grainDivisor: Int64? = nil) {
-    self.lifetime = lifetime
-    self.mark = mark
-    if case .idle(let seconds)? = lifetime, let grainDivisor {
+    self.lifetime = lifetime.map(Self.bounded)
+    self.mark = max(-StreamLifetime.momentLimit, min(mark, StreamLifetime.momentLimit))
+    if case .idle(let seconds)? = self.lifetime, let grainDivisor {
       grain = seconds * 1000 / grainDivisor
     } else {
       grain = 0
+    }
+  }
+
+  /// Whoever wrote more wants sums to overflow.
+  private static func bounded(_ lifetime: StreamLifetime) -> StreamLifetime {
+    switch lifetime {
+    case .idle(let seconds): .idle(seconds: max(0, min(seconds, StreamLifetime.secondsLimit)))
+    case .until(let moment): .until(max(-StreamLifetime.momentLimit, min(moment, StreamLifetime.momentLimit)))
     }
   }
 
@@ -73,7 +83,11 @@ package final class ExpirySchedule {
     self.due = due
   }
 
+  /// Moments that it remembers, whether they count or not.
+  var count: Int { heap.count }
+
   package func note(_ name: StreamName, at moment: Int64) {
+    let moment = max(-StreamLifetime.momentLimit, min(moment, StreamLifetime.momentLimit))
     if let known = noted[name], known <= moment { return }
     noted[name] = moment
     heap.append((moment, name))
@@ -83,6 +97,14 @@ package final class ExpirySchedule {
       child = (child - 1) / 2
     }
     setTimer()
+  }
+
+  /// The stream has gone.
+  package func forget(_ name: StreamName) {
+    guard noted.removeValue(forKey: name) != nil else { return }
+    // Entries that count for nothing go when they are the most: a stream that lives long must not be kept by one that did not.
+    guard heap.count > 64, heap.count > 2 * noted.count else { return }
+    heap = noted.map { (moment: $0.value, name: $0.key) }.sorted { $0.moment < $1.moment }
   }
 
   private func setTimer() {

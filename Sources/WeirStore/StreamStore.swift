@@ -93,6 +93,9 @@ package struct StreamStatus: Equatable, Sendable {
   package var expiresAt: Int64?
   /// Where it was forked from; `offset` is never nil here.
   package var fork: StreamFork?
+  /// What is wrong with it: its items can be read up to `tail`, whatever came behind is lost, and it takes no more. Nil: nothing
+  /// that is known.
+  package var damage: StoreFailure?
   /// Only in the answer to `create`: it was there before.
   package var existed = false
   package init(

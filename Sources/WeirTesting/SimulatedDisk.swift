@@ -38,6 +38,13 @@ package final class SimulatedDisk: Disk {
 
   /// Files that fail to synchronise, by their paths.
   package var failsToSynchronize: (String) -> Bool = { _ in false }
+  /// Files that can be open at a time; nil for no limit.
+  package var openLimit: Int?
+  /// Files that are open now, and the most that ever were.
+  package internal(set) var openFiles = 0 { didSet { mostOpenFiles = max(mostOpenFiles, openFiles) } }
+  package private(set) var mostOpenFiles = 0
+  /// Files that say so although everything reached the disk.
+  package var failsBehindSynchronizing: (String) -> Bool = { _ in false }
   /// How often a file was synchronised.
   package internal(set) var synchronizations = 0
 
@@ -81,6 +88,7 @@ package final class SimulatedDisk: Disk {
       file.crash(random: random, faults: faults)
     }
     names = durableNames
+    for file in names.files.values { file.isRemoved = false }
     // Whoever watched or held a lock died with the machine.
     watches = []
     locked = []
@@ -91,9 +99,13 @@ package final class SimulatedDisk: Disk {
 
   package func open(_ path: String, _ mode: DiskMode, _ answer: @escaping (Result<any DiskFile, DiskFailure>) -> Void) {
     perform("open", path, answer) { [self] () throws(DiskFailure) in
-      if mode != .read, isReadOnly { throw .denied(path) }
-      if names.directories.contains(path) { throw .other(path, "is a directory") }
-      if mode == .lock, locked.contains(path) { throw .locked(path, by: nil) }
+      if ![.read, .unlocked, .directory].contains(mode), isReadOnly { throw .denied(path) }
+      if let openLimit, openFiles >= openLimit { throw .noDescriptor(path) }
+      if names.directories.contains(path) {
+        if mode == .directory { return SimulatedFile(path: path, inode: SimulatedInode(), mode: mode, disk: self) }
+        throw .other(path, "is a directory")
+      }
+      if mode == .lock || mode == .unlocked, locked.contains(path) { throw .locked(path, by: nil) }
       defer { if mode == .lock { locked.insert(path) } }
       if let file = names.files[path] {
         if mode == .create || mode == .newSecret { throw .exists(path) }
@@ -164,10 +176,18 @@ package final class SimulatedDisk: Disk {
     let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
     perform("sync", path, told) { [self] () throws(DiskFailure) in
       guard names.directories.contains(path) else { throw .notFound(path) }
-      for (directory, change) in pending where directory == path { durableNames.apply(change) }
-      pending.removeAll { $0.directory == path }
+      if let openLimit, openFiles >= openLimit { throw .noDescriptor(path) }
+      keepNames(in: path)
     }
   }
+
+  /// What was done to names in the directory is durable.
+  func keepNames(in path: String) {
+    for (directory, change) in pending where directory == path { durableNames.apply(change) }
+    pending.removeAll { $0.directory == path }
+  }
+
+  func hasDirectory(_ path: String) -> Bool { names.directories.contains(path) }
 
   package func watch(
     _ directory: String, _ changed: @escaping (DirectoryChange) -> Void,
@@ -195,6 +215,11 @@ package final class SimulatedDisk: Disk {
   // MARK: What every operation does
 
   private func change(_ change: SimulatedNames.Change, in directory: String) {
+    switch change {
+    case .remove(let path): names.files[path]?.isRemoved = true
+    case .rename(_, let path): names.files[path]?.isRemoved = true
+    case .link, .makeDirectory: break
+    }
     names.apply(change)
     pending.append((directory, change))
     switch change {

@@ -17,6 +17,7 @@ package final class SimulatedFile: DiskFile {
     self.mode = mode
     self.disk = disk
     power = disk.currentPower
+    disk.openFiles += 1
   }
 
   package func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
@@ -54,7 +55,17 @@ package final class SimulatedFile: DiskFile {
         isUnsynchronizable = true
         inode.forget()
       }
+      if !isUnsynchronizable, disk.failsBehindSynchronizing(path) {
+        isUnsynchronizable = true
+        inode.synchronize()
+      }
       if isUnsynchronizable { throw .other(path, "input/output error (simulated)") }
+      if mode == .directory {
+        guard disk.hasDirectory(path) else { throw .removed(path) }
+        disk.keepNames(in: path)
+        return
+      }
+      if inode.isRemoved { throw .removed(path) }
       inode.synchronize()
       disk.synchronizations += 1
     }
@@ -75,14 +86,16 @@ package final class SimulatedFile: DiskFile {
   }
 
   package func close() {
-    if mode == .lock, !isClosed { disk.unlock(path, power: power) }
+    if isClosed { return }
     isClosed = true
+    disk.openFiles -= 1
+    if mode == .lock { disk.unlock(path, power: power) }
   }
 
-  deinit { if mode == .lock, !isClosed { disk.unlock(path, power: power) } }
+  deinit { close() }
 
   private func writable() throws(DiskFailure) {
-    if mode == .read || disk.isReadOnly { throw .denied(path) }
+    if [.read, .unlocked, .directory].contains(mode) || disk.isReadOnly { throw .denied(path) }
   }
 
   private func perform<T>(
@@ -114,6 +127,8 @@ final class SimulatedInode {
   private(set) var content: [UInt8] = []
   private var durable: [UInt8] = []
   private var pending: [Change] = []
+  /// No name leads to it any more.
+  var isRemoved = false
 
   func apply(_ change: Change) {
     Self.apply(change, to: &content)

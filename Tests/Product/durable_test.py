@@ -9,13 +9,13 @@ JSON = {"Content-Type": "application/json"}
 
 
 @contextlib.contextmanager
-def streams(*flags, env=None):
+def streams(*flags, env=None, shell=None):
     """A server of streams alone."""
     with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
         path = pathlib.Path(folder) / "streams.weir"
         path.write_text("// only streams\n")
         port = free_port()
-        with Weir("serve", "--caps", "all", "--public-streams", "--streams-root", "/v1/stream", "--port", port, *flags, path, port=port, env=env) as weir:
+        with Weir("serve", "--caps", "all", "--public-streams", "--streams-root", "/v1/stream", "--port", port, *flags, path, port=port, env=env, shell=shell) as weir:
             yield weir.wait_listening()
 
 
@@ -347,6 +347,110 @@ class Subscriptions(unittest.TestCase):
                 capture_output=True, text=True, timeout=DEADLINE)
             self.assertNotEqual(shared.returncode, 0)
             self.assertIn("one process", shared.stderr)
+
+
+class StoreInFiles(unittest.TestCase):
+    """The store's own folder: few descriptors, kill -9, a byte that rots, somebody who removes it."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="weir-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name) / "kept"
+
+    def make(self, weir, count, clients=32, method="PUT"):
+        """Statuses of streams that are made by many connections at once."""
+        def work(mine):
+            connection = http.client.HTTPConnection("127.0.0.1", weir.port, timeout=DEADLINE)
+            for number in range(mine, count, clients):
+                connection.request(method, f"/streams/t/{number}", b"x" * 100, TEXT)
+                answer = connection.getresponse()
+                statuses.append((answer.status, answer.read()[:200]))
+            connection.close()
+        statuses = []
+        threads = [threading.Thread(target=work, args=(mine,)) for mine in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(2 * DEADLINE)
+        return statuses
+
+    def tool(self, *words):
+        return subprocess.run([binary(), "streams", *words, "--store", str(self.folder)], capture_output=True, text=True, timeout=DEADLINE)
+
+    def test_a_burst_of_streams_with_few_descriptors(self):
+        with streams("--store", str(self.folder), shell="ulimit -n 256") as weir:
+            self.assertEqual({status for status, _ in self.make(weir, 1500)}, {201})
+            self.assertLess(weir.descriptors(), 200)
+            self.assertEqual({status for status, _ in self.make(weir, 1500, method="POST")}, {204})
+            weir.process.terminate()
+            self.assertEqual(weir.wait(), 0)
+        self.assertFalse(list(self.folder.glob("journal*")))
+        self.assertTrue(self.tool("fsck").stdout.startswith("1500 streams, 1500 files, 3000 items"))
+
+    def test_thousands_of_streams_after_a_kill(self):
+        with streams("--store", str(self.folder)) as weir:
+            self.assertEqual({status for status, _ in self.make(weir, 6000)}, {201})
+            weir.process.kill()
+            weir.process.wait()
+        # Looking settles nothing, and keeps no writer out.
+        journals = sorted(self.folder.glob("journal*"))
+        self.assertTrue(journals)
+        self.assertEqual(len(self.tool("ls", "t/").stdout.splitlines()), 6000)
+        self.assertEqual(sorted(self.folder.glob("journal*")), journals)
+        with streams("--store", str(self.folder)) as weir:
+            # The first question opens the store, and everybody else is answered meanwhile.
+            asked = threading.Thread(target=lambda: Response(weir.port, "GET", "/streams/t/1").read())
+            asked.start()
+            slowest = 0
+            while asked.is_alive():
+                start = time.monotonic()
+                self.assertEqual(Response(weir.port, "GET", "/healthz").status, 200)
+                slowest = max(slowest, time.monotonic() - start)
+            asked.join()
+            self.assertLess(slowest, 2)
+            self.assertEqual(Response(weir.port, "GET", "/streams/t/5999").read(), b"x" * 100)
+
+    def test_a_byte_that_rots(self):
+        with streams("--store", str(self.folder)) as weir:
+            self.assertEqual(Response(weir.port, "PUT", "/streams/rotten", headers=TEXT).status, 201)
+            for number in range(10):
+                self.assertEqual(Response(weir.port, "POST", "/streams/rotten", f"item {number}\n".encode(), TEXT).status, 204)
+        file = self.folder / "rotten@0000000000000000.log"
+        file.write_bytes(file.read_bytes().replace(b"item 4", b"itEm 4"))
+        readable = "".join(f"item {number}\n" for number in range(4))
+        with streams("--store", str(self.folder)) as weir:
+            got = Response(weir.port, "GET", "/streams/rotten?offset=-1")
+            self.assertEqual((got.status, got.read()), (200, readable.encode()))
+            got = Response(weir.port, "GET", "/streams/rotten?offset=4")
+            self.assertEqual(got.status, 500)
+            told = got.read()
+            self.assertIn(b"StreamDamaged", told)
+            self.assertNotIn(str(self.folder).encode(), told)
+        for words in (("cat", "rotten"), ("tail", "rotten"), ("tail", "rotten", "--from", "0")):
+            done = self.tool(*words)
+            self.assertEqual((done.stdout, done.returncode), (readable, 1), words)
+        self.assertIn("damaged: stream", self.tool("ls").stdout)
+        self.assertEqual(self.tool("fork", "rotten", "saved", "--at", "4").returncode, 0)
+        self.assertEqual(self.tool("cat", "saved").stdout, readable)
+
+    def test_somebody_removes_the_folder(self):
+        with streams("--store", str(self.folder)) as weir:
+            self.assertEqual(Response(weir.port, "PUT", "/streams/a", b"x", TEXT).status, 201)
+            shutil.rmtree(self.folder)
+            for _ in range(3):
+                got = Response(weir.port, "POST", "/streams/a", b"y", TEXT)
+                self.assertEqual(got.status, 503)
+                self.assertIn(b"removed", got.read())
+            self.assertEqual(Response(weir.port, "PUT", "/streams/b", b"x", TEXT).status, 503)
+            told = [line for line in weir.err if "takes nothing more" in line]
+            self.assertEqual(len(told), 1, weir.err)
+
+    def test_what_is_no_folder(self):
+        self.folder = pathlib.Path("/dev/null")
+        refused = self.tool("append", "a", "--item", "x")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("no streams can be kept in /dev/null", refused.stderr)
+        self.assertIn("WEIR_STORE", refused.stderr)
 
 
 class Cuts(unittest.TestCase):

@@ -268,7 +268,7 @@ class Damage(Case):
         path.write_bytes(bad)
         done = self.streams("fsck", status=1)
         self.assertIn(b"lost: position 7, and the store reads nothing behind them; can be read: positions 0 to 6", done.stdout)
-        self.assertIn(b"is damaged at byte", self.streams("append", "a/b", "--item", "x", status=1).stderr)
+        self.assertIn(b"is damaged at offset", self.streams("append", "a/b", "--item", "x", status=1).stderr)
         self.assertEqual(path.read_bytes(), bad)
 
     def test_a_folder_that_is_read_only(self):
@@ -323,7 +323,7 @@ class Damage(Case):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
         said = self.refused("limited", preexec_fn=limit, restore_signals=False)
-        self.assertIn(b"no space left", said)
+        self.assertIn(b"File too large", said)
         # And goes on where there is room.
         self.assertTrue(self.streams("append", "--store", "limited", "full", "--item", "more").stdout)
 

@@ -382,10 +382,9 @@ import WeirTesting
       bench.disk.setContent(path, bytes)
       under = try bench.open()
       let failure = under.failure { _ = try $0.readAll("a") }
-      #expect(failure?.code == "StoreUnavailable", "seed \(seed), byte \(place)")
-      #expect(failure?.message.contains("damaged") == true)
-      #expect(under.failure { try $0.append("a", ["more"]) }?.code == "StoreUnavailable")
-      #expect(try under.list().first?.ending != nil)
+      #expect(failure?.code == "StreamDamaged", "seed \(seed), byte \(place)")
+      #expect(under.failure { try $0.append("a", ["more"]) }?.code == "StreamDamaged")
+      #expect(try under.list().first?.damage?.code == "StreamDamaged")
       // What comes before it can be read.
       if let batch = try? under.read("a", byteLimit: 1) { #expect(batch.texts == ["item 0"]) }
     }

@@ -214,8 +214,9 @@ import WeirTesting
     bytes[bytes.count / 2] ^= 1
     pair.disk.setContent(path, bytes)
     let follower = StoreUnderTest(try Pair.follow(pair.simulation), pair.simulation.loop)
-    #expect(follower.failure { try $0.status("a") }?.code == "StoreUnavailable")
+    #expect(try follower.status("a").damage?.code == "StreamDamaged")
     #expect(try follower.read("a").items.isEmpty == false)
+    #expect(follower.failure { try $0.readAll("a") }?.code == "StreamDamaged")
   }
 
   @Test func aStreamThatIsOverIsNotFoundAndNotRemoved() throws {

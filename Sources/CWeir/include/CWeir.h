@@ -48,6 +48,10 @@ void weir_keep_freed_memory(void);
 void weir_raise_descriptor_limit(void);
 long weir_descriptor_limit(void);
 void weir_restore_descriptor_limit(int pid);
+// Whether one call makes all of the file system of `fd` durable and says when it could not, and that call: 0 or a negative errno.
+int weir_syncs_whole(int fd);
+int weir_sync_whole(int fd);
+
 int weir_random(void *bytes, size_t count);
 
 // Each arrival of `signal` writes one byte, its number, to `fd`. The handler ends at exec, unlike a blocked signal.

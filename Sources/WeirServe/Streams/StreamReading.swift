@@ -76,6 +76,8 @@ extension ServeApplication {
     func more() {
       store.read(status.name, from: all.next, byteLimit: limit - size) { [loop] result in
         switch result {
+        // What can be read is read; the next question is told why there is no more.
+        case .failure where !all.items.isEmpty: answer(.success(all))
         case .failure(let failure): answer(.failure(failure))
         case .success(let batch) where batch.createdAt != status.createdAt: answer(.failure(.notFound(status.name)))
         case .success(let batch):

@@ -59,6 +59,8 @@ final class CommitJournal {
     case broken
     /// There is no journal, until so many writes have gone around it.
     case resting(Int)
+    /// Its file is not where it was: nobody will look for what is written here.
+    case gone(DiskFailure)
   }
 
   private let disk: any Disk
@@ -67,6 +69,12 @@ final class CommitJournal {
   private let limit: Int
   /// Makes all files durable. False: one could not be.
   var checkpoint: ((_ done: @escaping (Bool) -> Void) -> Void)?
+  /// Told of each stream that waits until the journal has forgotten it: a checkpoint that waited for that stream would wait for ever.
+  var forgets: ((_ stem: String) -> Void)?
+  /// Told once that the folder is not there any more.
+  var vanished: ((DiskFailure) -> Void)?
+  /// Streams that wait until it has forgotten them.
+  private(set) var forgetting: Set<String> = []
 
   private var waiting: [Waiting] = []
   private var isBusy = false
@@ -79,8 +87,14 @@ final class CommitJournal {
   private var rounds: [String: UInt64] = [:]
   /// What the full file has is being made durable where it belongs, or could not be.
   private var isCheckpointing = false
+  /// Not all could be made durable: it is tried again when so many writes have been asked for.
+  private var checkpointDue: Int?
+  private var checkpointPause = CommitJournal.firstPause
   private var state = State.working
   private var isHealing = false
+  /// It could not be removed: the same.
+  private var healDue: Int?
+  private var asked = 0
   /// Writes that go around the journal before it is tried again.
   private var pause = CommitJournal.firstPause
   private static let firstPause = 64
@@ -113,6 +127,7 @@ final class CommitJournal {
     _ bytes: [UInt8], at place: Int, in file: any DiskFile, _ name: String, _ stem: String, isNew: Bool,
     _ answer: @escaping (Outcome) -> Void
   ) {
+    asked += 1
     waiting.append(.write(file: file, name: name, stem: stem, isNew: isNew, place: place, bytes: bytes, answer))
     next()
   }
@@ -120,7 +135,13 @@ final class CommitJournal {
   /// Before the files of a stream are removed, which must be durable: another one may have the same names.
   func forget(_ stem: String, _ answer: @escaping (StoreFailure?) -> Void) {
     guard rounds[stem] != nil else { return answer(nil) }
-    waiting.append(.forget(stem: stem, answer))
+    forgetting.insert(stem)
+    forgets?(stem)
+    let done = { [self] (failure: StoreFailure?) in
+      forgetting.remove(stem)
+      answer(failure)
+    }
+    waiting.append(.forget(stem: stem, done))
     next()
   }
 
@@ -130,7 +151,7 @@ final class CommitJournal {
     if isBusy { return whenIdle.append { self.remove(unless: count, answer) } }
     guard waiting.isEmpty, writeCount == count else { return answer(.success(false)) }
     drop { [self] failure in
-      if failure != nil { state = .broken }
+      if failure != nil { fail() }
       answer(failure.map { .failure(StoreFailure($0)) } ?? .success(true))
     }
   }
@@ -142,7 +163,7 @@ final class CommitJournal {
       isBusy = false
       if failure == nil {
         (sides, side, end, rounds, round) = ([Side(), Side()], 0, 0, [:], round + 1)
-        isCheckpointing = false
+        (isCheckpointing, checkpointDue, healDue) = (false, nil, nil)
       }
       answer(failure)
       next()
@@ -166,6 +187,11 @@ final class CommitJournal {
     guard !isBusy else { return }
     // Beyond this the files are not made durable as fast as they are written.
     if state != .working || (isCheckpointing && end >= 4 * limit) { goAround() }
+    if let due = checkpointDue, asked >= due, state == .working {
+      checkpointDue = nil
+      check()
+      guard !isBusy else { return }
+    }
     guard state == .working, !waiting.isEmpty else { return }
     guard let file = sides[side].file else { return begin() }
     if end >= limit, !isCheckpointing { return turn() }
@@ -187,6 +213,10 @@ final class CommitJournal {
         for (one, failure) in zip(group, commit.failures) { answer(one, failure, commit.logFailure) }
         next()
       }
+      if case .removed? = commit.logFailure, let failure = commit.logFailure {
+        vanish(failure)
+        return finish()
+      }
       if commit.logFailure != nil {
         fail()
         // What it took of a full disk is for the streams.
@@ -205,6 +235,7 @@ final class CommitJournal {
     switch one {
     case .write(_, _, let stem, _, _, _, let answer):
       if let failure { return answer(.unwritten(failure)) }
+      if case .gone(let failure) = state { return answer(.unwritten(failure)) }
       // Also when the journal failed: it may have arrived there.
       rounds[stem] = round
       answer(logFailure == nil ? .durable : .unjournaled)
@@ -215,6 +246,7 @@ final class CommitJournal {
     case .done(let round):
       if failure ?? logFailure == nil {
         isCheckpointing = false
+        checkpointPause = Self.firstPause
       } else if state == .working {
         waiting.append(.done(round: round))
       }
@@ -228,14 +260,29 @@ final class CommitJournal {
     for one in all {
       switch one {
       case .write(let file, _, _, _, let place, let bytes, let answer):
+        if case .gone(let failure) = state {
+          answer(.unwritten(failure))
+          continue
+        }
         if case .resting(let left) = state { state = left > 1 ? .resting(left - 1) : .working }
         file.write(bytes, at: place) { answer($0.map { .unwritten($0) } ?? .unjournaled) }
       case .forget(let stem, let answer):
-        if rounds[stem] == nil { answer(nil) } else { waiting.append(one) }
+        if case .gone(let failure) = state {
+          answer(StoreFailure(failure))
+        } else if rounds[stem] == nil {
+          answer(nil)
+        } else {
+          waiting.append(one)
+        }
       case .done: if state == .working { waiting.append(one) }
       }
     }
-    if state == .broken, !waiting.isEmpty { heal() }
+    if state == .broken, !waiting.isEmpty || healDue.map({ asked >= $0 }) == true { heal() }
+  }
+
+  private func vanish(_ failure: DiskFailure) {
+    state = .gone(failure)
+    vanished?(failure)
   }
 
   /// Its file cannot be written.
@@ -248,17 +295,21 @@ final class CommitJournal {
   private func heal() {
     guard !isHealing else { return }
     isHealing = true
+    healDue = nil
     guard let checkpoint else { preconditionFailure("nobody makes the files durable") }
     checkpoint { [self] isDone in
       let healed = { [self] (failure: DiskFailure?) in
         isHealing = false
+        if case .gone = state { return }
         if failure == nil {
           state = .resting(pause)
           pause = min(2 * pause, Self.longestPause)
         } else {
-          let asked = waiting
+          healDue = asked + pause
+          pause = min(2 * pause, Self.longestPause)
+          let all = waiting
           waiting = []
-          for one in asked {
+          for one in all {
             if case .forget(_, let answer) = one { answer(failure.map(StoreFailure.init)) } else { waiting.append(one) }
           }
         }
@@ -280,7 +331,7 @@ final class CommitJournal {
     disk.open(directory + "/" + Self.fileName(side), .create) { [self] result in
       guard case .success(let file) = result else {
         isBusy = false
-        fail()
+        if case .failure(.notFound) = result { vanish(.removed(directory)) } else { fail() }
         return next()
       }
       sides[side] = Side(file: file)
@@ -299,13 +350,24 @@ final class CommitJournal {
     (side, round, end) = (1 - side, round + 1, 0)
     rounds = rounds.filter { $0.value == full }
     isCheckpointing = true
+    check()
+    next()
+  }
+
+  /// Makes durable what the full file has.
+  private func check() {
+    let full = round - 1
     guard let checkpoint else { preconditionFailure("nobody makes the files durable") }
     checkpoint { [self] isDone in
       // It may have been removed since.
-      guard isDone, isCheckpointing, round == full + 1 else { return }
-      waiting.append(.done(round: full))
-      next()
+      guard isCheckpointing, round == full + 1 else { return }
+      if isDone {
+        waiting.append(.done(round: full))
+        next()
+      } else {
+        checkpointDue = asked + checkpointPause
+        checkpointPause = min(2 * checkpointPause, Self.longestPause)
+      }
     }
-    next()
   }
 }

@@ -1,9 +1,12 @@
 import WeirCore
 
 /// Makes a folder's names durable. Whoever asks while that is under way shares the next time with everybody else who does.
+///
+/// The folder stays open: a process that has no descriptor left can still make its names durable.
 final class FolderSync {
   private let disk: any Disk
   private let directory: String
+  private var folder: (any DiskFile)?
   private var isBusy = false
   private var waiting: [(DiskFailure?) -> Void] = []
   /// After a failure a later success would be a lie, as with files.
@@ -13,6 +16,8 @@ final class FolderSync {
     self.disk = disk
     self.directory = directory
   }
+
+  deinit { folder?.close() }
 
   /// Answers when all names that the folder has now are durable.
   func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
@@ -25,17 +30,30 @@ final class FolderSync {
     isBusy = true
     let asked = waiting
     waiting = []
-    disk.synchronizeDirectory(directory) { [self] failure in
-      isBusy = false
-      if case .busy? = failure {} else { failed = failure }
-      if let failed {
-        let late = waiting
-        waiting = []
-        for answer in asked + late { answer(failed) }
-        return
+    guard let folder else {
+      return disk.open(directory, .directory) { [self] result in
+        switch result {
+        case .success(let file):
+          folder = file
+          waiting = asked + waiting
+          next()
+        // Nothing was tried: whoever asks next tries again.
+        case .failure(let failure): finish(asked, failure)
+        }
       }
-      if !waiting.isEmpty { next() }
-      for answer in asked { answer(failure) }
     }
+    folder.synchronize { [self] failure in
+      failed = failure
+      if failure == nil { return finish(asked, nil) }
+      let late = waiting
+      waiting = []
+      finish(asked + late, failure)
+    }
+  }
+
+  private func finish(_ asked: [(DiskFailure?) -> Void], _ failure: DiskFailure?) {
+    isBusy = false
+    if !waiting.isEmpty { next() }
+    for answer in asked { answer(failure) }
   }
 }

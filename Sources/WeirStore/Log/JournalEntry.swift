@@ -32,7 +32,7 @@ struct JournalEntry: Equatable {
   private static let keyPlace = LogRecord.headLength
   private static let bodyLimit = 1 << 20
   /// No segment is that long.
-  private static let placeLimit: UInt64 = 1 << 32
+  private static let placeLimit: UInt64 = 256 << 20
   private enum Kind { static let write: UInt8 = 1, create: UInt8 = 2, forget: UInt8 = 3, done: UInt8 = 4 }
 
   func append(to out: inout [UInt8]) {
@@ -101,13 +101,21 @@ struct JournalEntry: Equatable {
     /// Where they end.
     var end = 0
 
-    init(_ bytes: [UInt8]) {
-      while let (entry, next) = JournalEntry.read(bytes, at: end),
+    init() {}
+
+    init(_ bytes: [UInt8]) { while goOn(bytes, limit: .max) {} }
+
+    /// Takes at most so many entries more. False: there are none.
+    mutating func goOn(_ bytes: [UInt8], limit: Int) -> Bool {
+      var left = limit
+      while left > 0, let (entry, next) = JournalEntry.read(bytes, at: end),
         entry.round == entries.first?.round ?? entry.round, entry.key == entries.first?.key ?? entry.key
       {
         entries.append(entry)
         end = next
+        left -= 1
       }
+      return left == 0
     }
 
     /// Good entries behind `end` which say that everything up to there had been on disk. Nil: of whatever key.

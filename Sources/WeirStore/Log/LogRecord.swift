@@ -195,6 +195,28 @@ extension LogRecord {
     return (synced, Int(bytes.little32(at: at + 4)))
   }
 
+  enum Next {
+    case none
+    case record(LogRecord, at: Int)
+    /// So much looks like records that nobody can be told.
+    case tooMany
+  }
+
+  /// The first good record behind `place` of which `isWanted` (what it says to have been synchronised before it, and where it
+  /// begins). Bytes that look like records over and over would be checksummed over and over: there is a limit to that.
+  static func next(_ bytes: [UInt8], behind place: Int, where isWanted: (_ synced: Int, _ at: Int) -> Bool) -> Next {
+    var at = place + 1
+    var worth = 4 * bytes.count
+    while let first = bytes[min(at, bytes.count)...].firstIndex(of: marker[0]) {
+      at = first + 1
+      guard let claim = claim(bytes, at: first), isWanted(claim.synced, first) else { continue }
+      worth -= headLength + min(claim.length, bytes.count)
+      if worth < 0 { return .tooMany }
+      if case .record(let record, _) = read(bytes, at: first) { return .record(record, at: first) }
+    }
+    return .none
+  }
+
   /// Of a head of 28 bytes, whose checksum stands at 24, and of the body behind it.
   static func checksum(_ bytes: [UInt8], _ start: Int, _ end: Int) -> UInt32 {
     bytes.withUnsafeBytes { all in
@@ -210,7 +232,7 @@ extension LogRecord {
     let end: Int
 
     mutating func body() -> Body? {
-      guard let kind = byte(), let time = number64().map({ Int64(bitPattern: $0) }) else { return nil }
+      guard let kind = byte(), let time = moment() else { return nil }
       switch kind {
       case Kind.header: return header(createdAt: time).map { .header($0) }
       case Kind.items: return items().map { .items($0, time: time) }
@@ -220,11 +242,11 @@ extension LogRecord {
     }
 
     private mutating func header(createdAt: Int64) -> Header? {
-      guard let flags = byte(), let name = text(), let type = text(), let life = number64(), let used = number64()
+      guard let flags = byte(), let name = text(), let type = text(), let life = number64(), let used = moment()
       else {
         return nil
       }
-      var header = Header(name: name, contentType: type, createdAt: createdAt, usedAt: Int64(bitPattern: used))
+      var header = Header(name: name, contentType: type, createdAt: createdAt, usedAt: used)
       header.hasFirstItems = flags & Flags.firstItems != 0
       if flags & (Flags.idle | Flags.until) != 0 {
         guard let lifetime = lifetime(flags, Int64(bitPattern: life)) else { return nil }
@@ -244,19 +266,20 @@ extension LogRecord {
       guard let count = number32(), count <= StreamWriters.producersLimit else { return nil }
       var producers: [ProducerID: StreamWriters.Producer] = [:]
       for _ in 0..<count {
-        guard let id = text(), let epoch = number64(), let sequence = number64(), let time = number64() else {
+        guard let id = text(), let epoch = number64(), let sequence = number64(), let time = moment() else {
           return nil
         }
-        producers[ProducerID(id)] = StreamWriters.Producer(
-          epoch: epoch, sequence: sequence, time: Int64(bitPattern: time))
+        producers[ProducerID(id)] = StreamWriters.Producer(epoch: epoch, sequence: sequence, time: time)
       }
       header.writers = StreamWriters(producers: producers, sequence: sequence)
       return header
     }
 
     private func lifetime(_ flags: UInt8, _ life: Int64) -> StreamLifetime? {
-      guard flags & Flags.idle != 0 else { return flags & Flags.until != 0 ? .until(life) : nil }
       // Nobody is granted more: whoever wrote this wants sums to overflow.
+      guard flags & Flags.idle != 0 else {
+        return flags & Flags.until != 0 && Self.isMoment(life) ? .until(life) : nil
+      }
       return (0...StreamLifetime.secondsLimit).contains(life) ? .idle(seconds: life) : nil
     }
 
@@ -308,6 +331,14 @@ extension LogRecord {
       guard at + 8 <= end else { return nil }
       defer { at += 8 }
       return bytes.little64(at: at)
+    }
+    /// Milliseconds since 1970.
+    private mutating func moment() -> Int64? {
+      guard let number = number64().map({ Int64(bitPattern: $0) }), Self.isMoment(number) else { return nil }
+      return number
+    }
+    private static func isMoment(_ number: Int64) -> Bool {
+      (-StreamLifetime.momentLimit...StreamLifetime.momentLimit).contains(number)
     }
     private mutating func piece() -> ArraySlice<UInt8>? {
       guard let count = number32(), count <= end - at else { return nil }

@@ -28,6 +28,8 @@ struct LogScan: Equatable {
   var usedAt: Int64 = 0
   /// Where the last record begins, when it is one of use: the next one is written over it.
   var usePlace: Int?
+  /// How the stream ended in the segment before this one.
+  private(set) var before: End?
   /// Behind the last good record.
   var end = 0
   var verdict = Verdict.whole
@@ -39,10 +41,21 @@ struct LogScan: Equatable {
     return header.hasFirstItems && !hasItems && verdict != .damaged
   }
 
-  /// Of nothing: it is gone on with.
-  init() {}
+  struct End: Equatable {
+    var ending: StreamEnding
+    var writers: StreamWriters
+  }
 
-  init(_ bytes: [UInt8]) { goOn(bytes, from: 0) }
+  /// Of nothing: it is gone on with.
+  init(behind before: End?) { self.before = before }
+
+  init(_ bytes: [UInt8], behind before: End? = nil) {
+    self.before = before
+    goOn(bytes, from: 0)
+  }
+
+  /// For the segment behind this one. Nil: the stream has not ended in it.
+  var asEnd: End? { ending.map { End(ending: $0, writers: writers) } }
 
   /// Where reading goes on when the segment has grown: the last record is looked at again if another one may be written over it.
   var resumePlace: Int { usePlace ?? end }
@@ -70,6 +83,7 @@ struct LogScan: Equatable {
       self.header = header
       (base, tail) = (record.position, record.position)
       (writers, usedAt, lifetime) = (header.writers, header.usedAt, header.lifetime)
+      if let before { (ending, writers) = (before.ending, before.writers) }
     case .items(let append, let time):
       guard header != nil, record.position == tail, ending == nil || append.isOnlyLifetime else { return false }
       index.add(tail, at: end)
@@ -90,19 +104,9 @@ struct LogScan: Equatable {
 
   /// `origin` is where `bytes` begin in the segment.
   private static func isDamage(_ bytes: [UInt8], from bad: Int, origin: Int) -> Bool {
-    var at = bad + 1
-    // Bytes that look like records over and over would be checksummed over and over.
-    var worth = 4 * bytes.count
-    while let first = bytes[min(at, bytes.count)...].firstIndex(of: LogRecord.marker[0]) {
-      at = first + 1
-      guard let claim = LogRecord.claim(bytes, at: first), claim.synced > origin + bad,
-        claim.synced <= origin + first
-      else { continue }
-      worth -= claim.length
-      if worth < 0 { return true }
-      if case .record = LogRecord.read(bytes, at: first) { return true }
-    }
-    return false
+    let next = LogRecord.next(bytes, behind: bad) { $0 > origin + bad && $0 <= origin + $1 }
+    if case .none = next { return false }
+    return true
   }
 }
 

@@ -10,7 +10,7 @@ struct SegmentCheck {
     /// The position that was due there.
     var position: UInt64
     var why: String
-    /// The next good record behind it; nil: there is none.
+    /// The next good record behind it; nil: there is none, or nobody can be told which one of a great many is.
     var next: (place: Int, position: UInt64)?
 
     static func == (a: Flaw, b: Flaw) -> Bool {
@@ -36,13 +36,8 @@ struct SegmentCheck {
       }
     }
     var flaw = Flaw(place: scan.end, position: scan.tail, why: why)
-    var at = scan.end + 1
-    while let first = bytes[min(at, bytes.count)...].firstIndex(of: LogRecord.marker[0]) {
-      at = first + 1
-      if case .record(let record, _) = LogRecord.read(bytes, at: first) {
-        flaw.next = (first, record.position)
-        break
-      }
+    if case .record(let record, let at) = LogRecord.next(bytes, behind: scan.end, where: { _, _ in true }) {
+      flaw.next = (at, record.position)
     }
     self.flaw = flaw
   }

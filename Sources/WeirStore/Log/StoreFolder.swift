@@ -27,33 +27,44 @@ struct StoreFolder {
 
   private init(lock: (any DiskFile)?) { self.lock = lock }
 
-  static func open(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<StoreFolder>) {
+  /// Locks it and clears it up. `names` makes its names durable, and is used here for the first time.
+  static func open(
+    _ directory: String, _ disk: any Disk, on loop: any Loop, names: FolderSync, _ answer: @escaping Answer<StoreFolder>
+  ) {
+    func fail(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure, opening: directory))) }
     make(directory, disk) { failure in
-      if let failure { return answer(.failure(StoreFailure(failure))) }
-      disk.open(directory + "/" + lockName, .lock) { result in
+      if let failure { return fail(failure) }
+      takeLock(directory, disk, on: loop) { result in
         switch result {
-        case .failure(.locked(_, let holder)): answer(.failure(.held(directory, by: holder)))
-        case .failure(let failure): answer(.failure(StoreFailure(failure)))
+        case .failure(let failure): fail(failure)
         case .success(let lock):
-          func failed(_ failure: DiskFailure) {
-            lock.close()
-            answer(.failure(StoreFailure(failure)))
-          }
-          func sort() {
-            disk.list(directory) { result in
-              switch result {
-              case .failure(let failure): failed(failure)
-              case .success(let names): Sorting(names, directory, disk, StoreFolder(lock: lock), failed, answer).look()
-              }
-            }
-          }
-          JournalRecovery.run(directory, disk) { failure in
-            guard let failure else { return sort() }
+          func failed(_ failure: StoreFailure) {
             lock.close()
             answer(.failure(failure))
           }
+          JournalRecovery.run(directory, disk, on: loop) { failure in
+            if let failure { return failed(failure) }
+            sort(StoreFolder(lock: lock), directory, disk, on: loop) { result in
+              guard case .success = result else { return failed(result.failure ?? .unavailable("")) }
+              // A file that an earlier process made may not be durable in the folder, and nobody would make it so any more.
+              names.synchronize { failure in
+                if let failure { failed(StoreFailure(failure, opening: directory)) } else { answer(result) }
+              }
+            }
+          }
         }
       }
+    }
+  }
+
+  /// Whoever only looks whether somebody has the lock has it for a moment (`DiskMode.unlocked`).
+  private static func takeLock(
+    _ directory: String, _ disk: any Disk, on loop: any Loop, tries: Int = 5,
+    _ answer: @escaping (Result<any DiskFile, DiskFailure>) -> Void
+  ) {
+    disk.open(directory + "/" + lockName, .lock) { result in
+      guard case .failure(.locked) = result, tries > 1 else { return answer(result) }
+      _ = loop.after(.milliseconds(10)) { takeLock(directory, disk, on: loop, tries: tries - 1, answer) }
     }
   }
 
@@ -66,30 +77,21 @@ struct StoreFolder {
     }
   }
 
-  /// Writes what the journal has of a store that nobody writes to where it belongs, so that all of it can be read. Nothing is
-  /// wrong when that cannot be done: then what has not been lost is there.
-  static func settle(_ directory: String, _ disk: any Disk, _ answer: @escaping () -> Void) {
-    disk.list(directory) { result in
-      guard case .success(let names) = result, names.contains(where: CommitJournal.fileNames.contains) else {
-        return answer()
-      }
-      disk.open(directory + "/" + lockName, .lock) { result in
-        guard case .success(let lock) = result else { return answer() }
-        JournalRecovery.run(directory, disk) { _ in
-          lock.close()
-          answer()
-        }
-      }
-    }
+  /// Changes nothing.
+  static func look(_ directory: String, _ disk: any Disk, on loop: any Loop, _ answer: @escaping Answer<StoreFolder>) {
+    sort(StoreFolder(lock: nil), directory, disk, on: loop, answer)
   }
 
-  /// Changes nothing.
-  static func look(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<StoreFolder>) {
-    func failed(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure))) }
+  private static func sort(
+    _ folder: StoreFolder, _ directory: String, _ disk: any Disk, on loop: any Loop,
+    _ answer: @escaping Answer<StoreFolder>
+  ) {
     disk.list(directory) { result in
       switch result {
-      case .failure(let failure): failed(failure)
-      case .success(let names): Sorting(names, directory, disk, StoreFolder(lock: nil), failed, answer).look()
+      case .failure(let failure): answer(.failure(StoreFailure(failure, opening: directory)))
+      case .success(let names):
+        let sorting = Sorting(names, directory, disk, folder, answer)
+        Pieces.run(on: loop, { sorting.step() }, then: { sorting.look() })
       }
     }
   }
@@ -99,48 +101,73 @@ struct StoreFolder {
     private let directory: String
     private let disk: any Disk
     private var folder: StoreFolder
-    private let failed: (DiskFailure) -> Void
     private let answer: Answer<StoreFolder>
+    private var names: ArraySlice<String>
+    private var found: [String: StreamFiles] = [:]
+    private var gone: Set<String> = []
+    /// Of those found, in order.
+    private var stems: ArraySlice<String> = []
     /// In the order in which they may go.
     private var leftovers: [String] = []
     /// Whose header must be read: what is forked or has a lifetime, and what hides its name behind a hash.
     private var unread: ArraySlice<(stem: String, files: StreamFiles, isGone: Bool)> = []
+    /// Names of one step: some milliseconds.
+    private static let stride = 1_000
 
     init(
       _ names: [String], _ directory: String, _ disk: any Disk, _ folder: StoreFolder,
-      _ failed: @escaping (DiskFailure) -> Void, _ answer: @escaping Answer<StoreFolder>
+      _ answer: @escaping Answer<StoreFolder>
     ) {
       self.directory = directory
       self.disk = disk
       self.folder = folder
-      self.failed = failed
       self.answer = answer
-      var stems: [String: StreamFiles] = [:]
-      var gone: Set<String> = []
-      for (stem, base, kind) in names.compactMap(LogFileName.parse) {
-        if kind == .gone {
-          gone.insert(stem)
-          continue
-        }
-        stems[stem, default: StreamFiles(bases: [])].bases.append(base)
-        if kind == .origin || base == 0 { stems[stem]?.first = kind }
+      self.names = names[...]
+    }
+
+    private func failed(_ failure: DiskFailure) { answer(.failure(StoreFailure(failure, opening: directory))) }
+
+    /// False: all names are known.
+    func step() -> Bool {
+      guard names.isEmpty else {
+        for name in names.prefix(Self.stride) { note(name) }
+        names = names.dropFirst(Self.stride)
+        return true
       }
-      for stem in gone where stems[stem] == nil { stems[stem] = StreamFiles(bases: []) }
-      for (stem, found) in stems.sorted(by: { $0.key < $1.key }) {
-        var files = found
-        files.bases.sort()
-        let isGone = gone.contains(stem)
-        guard let first = files.first else {
-          // Its first segment has gone: it was being deleted. The sign that it was is the last to go.
-          leftovers += files.bases.map { LogFileName.segment(stem, base: $0, .log) }
-          if isGone { leftovers.append(LogFileName.gone(stem)) }
-          continue
-        }
-        if let name = LogFileName.name(stem), first != .origin {
-          add(name, files, isGone)
-        } else if LogFileName.name(stem) != nil || stem.hasPrefix("=") {
-          unread.append((stem, files, isGone))
-        }
+      for stem in stems.prefix(Self.stride) { judge(stem) }
+      stems = stems.dropFirst(Self.stride)
+      return !stems.isEmpty
+    }
+
+    private func note(_ name: String) {
+      guard let (stem, base, kind) = LogFileName.parse(name) else { return }
+      if found[stem] == nil {
+        found[stem] = StreamFiles(bases: [])
+        stems.append(stem)
+      }
+      if kind == .gone {
+        gone.insert(stem)
+        return
+      }
+      found[stem]?.bases.append(base)
+      if kind == .origin || base == 0 { found[stem]?.first = kind }
+    }
+
+    private func judge(_ stem: String) {
+      guard var files = found[stem] else { return }
+      files.bases.sort()
+      let isGone = gone.contains(stem)
+      guard let first = files.first else {
+        // Its first segment has gone: it was being deleted. The sign that it was is the last to go.
+        leftovers += files.bases.map { LogFileName.segment(stem, base: $0, .log) }
+        if isGone { leftovers.append(LogFileName.gone(stem)) }
+        return
+      }
+      let name = LogFileName.name(stem)
+      if let name, first != .origin {
+        add(name, files, isGone)
+      } else if name != nil || stem.hasPrefix("=") {
+        unread.append((stem, files, isGone))
       }
     }
 

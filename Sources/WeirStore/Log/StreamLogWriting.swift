@@ -12,15 +12,21 @@ extension StreamLog {
     var synchronizesAppends: Bool
     /// What makes small appends durable, if they are to be.
     var journal: CommitJournal?
+    /// Files of streams that are open.
+    let open = OpenFiles()
     /// Another process writes: nothing is changed here, and what it has not finished is not there yet.
     var isReadOnly = false
   }
 
+  final class OpenFiles {
+    var count = 0
+  }
+
   /// A file with a header and, with `first`, the record of a stream's first items. Answers what was written, and whether it is
-  /// the journal that keeps it.
+  /// the journal that keeps it. Behind other segments of the stream (not `isFirst`) those are durable.
   static func begin(
     _ stem: String, _ header: LogRecord.Header, base: UInt64, _ kind: LogFileName.Kind, _ first: StreamAppend?,
-    _ files: Files, _ answer: @escaping Answer<(file: any DiskFile, bytes: [UInt8], isJournaled: Bool)>
+    isFirst: Bool, _ files: Files, _ answer: @escaping Answer<(file: any DiskFile, bytes: [UInt8], isJournaled: Bool)>
   ) {
     var bytes: [UInt8] = []
     LogRecord(position: base, synced: 0, body: .header(header)).append(to: &bytes)
@@ -29,31 +35,45 @@ extension StreamLog {
     }
     let name = LogFileName.segment(stem, base: base, kind)
     let path = files.directory + "/" + name
-    files.disk.open(path, .create) { opened in
-      switch opened {
-      case .failure(let failure): answer(.failure(StoreFailure(failure)))
-      case .success(let file):
-        // What a failure leaves is a file without a good header: it is removed when it is met again.
-        func failed(_ failure: DiskFailure) {
-          file.close()
-          files.disk.remove(path) { _ in answer(.failure(StoreFailure(failure))) }
-        }
-        write(bytes, at: 0, in: file, name, stem, isNew: true, files) { outcome in
-          switch outcome {
-          case .unwritten(let failure): failed(failure)
-          case .durable: answer(.success((file, bytes, true)))
-          case .unjournaled:
-            file.synchronize { failure in
-              if let failure { return failed(failure) }
-              files.folder.synchronize { failure in
+    func make() {
+      files.disk.open(path, .create) { opened in
+        switch opened {
+        case .failure(let failure): answer(.failure(StoreFailure(failure)))
+        case .success(let file):
+          // What a failure leaves is a file without a good header: it is removed when it is met again.
+          func failed(_ failure: DiskFailure) {
+            file.close()
+            files.disk.remove(path) { _ in
+              // The journal may have it all the same, and would make it again.
+              forget(stem, files) { _ in answer(.failure(StoreFailure(failure))) }
+            }
+          }
+          write(bytes, at: 0, in: file, name, stem, isNew: true, files) { outcome in
+            switch outcome {
+            case .unwritten(let failure): failed(failure)
+            case .durable: answer(.success((file, bytes, true)))
+            case .unjournaled:
+              file.synchronize { failure in
                 if let failure { return failed(failure) }
-                answer(.success((file, bytes, false)))
+                files.folder.synchronize { failure in
+                  if let failure { return failed(failure) }
+                  answer(.success((file, bytes, false)))
+                }
               }
             }
           }
         }
       }
     }
+    // Of a stream that could not be made before, the journal may have a part.
+    guard isFirst else { return make() }
+    forget(stem, files) { failure in if let failure { answer(.failure(failure)) } else { make() } }
+  }
+
+  /// What the journal has of a stream, all of which is durable in its own files or is to go, is for nobody any more.
+  static func forget(_ stem: String, _ files: Files, _ answer: @escaping (StoreFailure?) -> Void) {
+    guard let journal = files.journal else { return answer(nil) }
+    journal.forget(stem, answer)
   }
 
   /// By the journal if there is one and it is worth it.
