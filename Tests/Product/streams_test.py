@@ -323,7 +323,7 @@ class Damage(Case):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
         said = self.refused("limited", preexec_fn=limit, restore_signals=False)
-        self.assertIn(b"File too large", said)
+        self.assertIn(b"no space left", said)
         # And goes on where there is room.
         self.assertTrue(self.streams("append", "--store", "limited", "full", "--item", "more").stdout)
 

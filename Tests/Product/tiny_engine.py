@@ -63,7 +63,7 @@ def main(port):
     params.hostnames, params.port = ["127.0.0.1"], port
     params.n_ctx, params.n_parallel, params.use_jinja = 512, 2, True
     params.cpuparams.n_threads = 1
-    params.n_predict = 48  # unless a request says otherwise
+    params.n_predict, params.ctx_shift = -1, True  # it ends where a request says so, and otherwise never
     params.warmup = params.ui = False
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
