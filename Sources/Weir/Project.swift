@@ -177,6 +177,9 @@ package enum Path {
     normalised(path.hasPrefix("/") ? path : join(HostProcess.currentDirectory, path))
   }
 
+  /// Makes it the folder in which relative paths begin, for the whole process; tells why it cannot be.
+  package static func enter(_ folder: String) -> String? { HostProcess.enter(folder) }
+
   package static func join(_ folder: String, _ name: String) -> String {
     folder.hasSuffix("/") ? folder + name : folder + "/" + name
   }

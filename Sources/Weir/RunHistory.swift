@@ -63,10 +63,33 @@ package struct RunHistory {
 
   private static let pageLimit = 1000
 
-  /// `.notFound`: it keeps no journal.
+  package struct NotFound: Failure, Equatable {
+    package var run: String
+    package var code: String { "RunNotFound" }
+    package var message: String { "there is no run \"\(run)\" in this store" }
+    package var hint: String? { "`weir runs` lists those that kept something; `--store` says where to look" }
+  }
+
+  /// Throws `NotFound`, or why the store cannot be read.
   package func run(_ id: String) throws -> Run {
-    if options.isMissing { throw StoreFailure.notFound(try WorkflowStreams.journal(of: id)) }
-    return try answer { store, _, answer in
+    guard let run = try find(id) else { throw NotFound(run: id) }
+    return run
+  }
+
+  /// Nil: it keeps no journal. Throws what is wrong with the id or the store.
+  package func find(_ id: String) throws -> Run? {
+    let journal = try WorkflowStreams.journal(of: id)
+    if options.isMissing { return nil }
+    do throws(StoreFailure) {
+      return try read(id)
+    } catch {
+      if error == .notFound(journal) || error == .gone(journal) { return nil }
+      throw error
+    }
+  }
+
+  private func read(_ id: String) throws(StoreFailure) -> Run {
+    try answer { store, _, answer in
       read(id, store) { result in
         switch result {
         case .failure(let failure): answer(.failure(failure))

@@ -80,6 +80,9 @@ package enum StoreChoice: Equatable, Sendable {
       self = .redis(text)
       return
     }
+    guard text != "~", !text.hasPrefix("~/") else {
+      throw BadChoice(message: "\"\(text)\" is no store: only a shell knows what ~ is", hint: "write the whole path")
+    }
     self = .folder(text)
   }
 

@@ -90,6 +90,8 @@ package final class StreamTool {
   }
 
   private func hint(_ failure: StoreFailure) -> String? {
+    // What cannot be a store is none that only nobody has made yet.
+    if case .folder = failure { return failure.hint }
     if case .folder(let path) = choice.choice, choice.isMissing {
       return "there is no store in \(path) yet; --store names another folder"
     }

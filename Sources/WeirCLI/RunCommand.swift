@@ -2,14 +2,15 @@ import Weir
 import WeirCore
 import WeirLang
 import WeirRuntime
+import WeirStore
 
 /// `weir run` and `weir serve`: check everything, ask for what was not granted, then run on this thread's loop.
 enum RunCommand {
-  /// An earlier run that is taken up, in the store that this command names. A workflow's is all that is done then.
+  /// An earlier run that is taken up, in the store in which it was found. A workflow's is all that is done then.
   struct Resumption {
     var run: String
     var isWorkflow: Bool
-    var from: ParsedCommand
+    var store: StoreOptions
   }
 
   static func run(_ command: ParsedCommand, taking earlier: Resumption? = nil) throws(UsageFailure) -> Int {
@@ -19,6 +20,7 @@ enum RunCommand {
     options.runID = earlier?.run ?? command["run-id"]
     options.begun = [
       "program": .string(Path.absolute(path)), "command": .array(repeated(command).map { .string($0) }),
+      "folder": .string(Path.absolute(".")),
     ]
     options.arguments = command.rest
     options.server = try ServerFlags.options(command, isResumed: earlier != nil)
@@ -34,7 +36,7 @@ enum RunCommand {
       file = try ProgramFile(path, entry: entry)
       project = try Project.load(near: path, explicit: command["config"])
       try ProcessFlags.add(command, project, to: &options.processes)
-      store = try StoreFlags.options(earlier?.from ?? command, project)
+      store = if let earlier { earlier.store } else { try StoreFlags.options(command, project) }
       options.retention = try StoreFlags.retention(command, project)
     } catch let failure as UsageFailure {
       throw failure
@@ -47,6 +49,17 @@ enum RunCommand {
     if let line = file.unrunnable {
       Terminal.talk("weir: \(line)\n")
       return 1
+    }
+
+    if earlier == nil, let id = command["run-id"] {
+      do {
+        try refuseEnded(id, RunHistory(store))
+      } catch let failure as UsageFailure {
+        throw failure
+      } catch {
+        Terminal.complain(error)
+        return 1
+      }
     }
 
     var granted: EffectSet
@@ -102,6 +115,18 @@ enum RunCommand {
 }
 
 extension RunCommand {
+  /// Before anything of the program runs: it would come to its first stream or step, and fail there.
+  private static func refuseEnded(_ id: String, _ history: RunHistory) throws {
+    do {
+      guard let run = try history.find(id), run.ending != nil else { return }
+      throw UsageFailure(
+        "run \"\(id)\" has ended: an id stands for one run",
+        hint: "give another id, or none; `weir runs show \(id)` tells what it did")
+    } catch StoreFailure.badName(_, let why) {
+      throw UsageFailure("\"\(id)\" cannot be the id of a run: \(why)", hint: "a word such as answer-1")
+    }
+  }
+
   /// The words that start the same again, from any folder: what is written into a run's journal. Without what is secret.
   static func repeated(_ command: ParsedCommand, _ arguments: [String] = Terminal.arguments) -> [String] {
     // Whoever takes it up says where it is kept; a store's URL may hold a password.

@@ -19,13 +19,14 @@ enum RunsCommand {
     }
     do {
       let project = try Project.load(near: "runs", explicit: command["config"])
-      let history = RunHistory(try StoreFlags.options(command, project))
+      let store = try StoreFlags.options(command, project)
+      let history = RunHistory(store)
       switch action {
       case "ls":
         try list(history, command)
         return 0
       case "show": return show(try history.run(command.operands[1]), command)
-      default: return try resume(try history.run(command.operands[1]), command)
+      default: return try resume(try history.run(command.operands[1]), in: store)
       }
     } catch let failure as UsageFailure {
       throw failure
@@ -124,8 +125,8 @@ enum RunsCommand {
 
   // MARK: Taking up
 
-  /// Runs the command that began it once more, as the same run.
-  private static func resume(_ run: RunHistory.Run, _ command: ParsedCommand) throws -> Int {
+  /// Runs the command that began it once more, as the same run and in the folder in which it was begun.
+  private static func resume(_ run: RunHistory.Run, in store: StoreOptions) throws -> Int {
     guard run.ending == nil else {
       Terminal.talk("weir: run \(run.id) has ended (\(state(run))): there is nothing to take up\n")
       return 1
@@ -134,8 +135,15 @@ enum RunsCommand {
       Terminal.talk("weir: run \(run.id) did not say how it was begun\n")
       return 1
     }
+    var store = store
+    if case .folder(let path) = store.choice { store.choice = .folder(Path.absolute(path)) }
+    if let folder = run.begun["folder"]?.string, let why = Path.enter(folder) {
+      Terminal.talk(
+        "weir: run \(run.id) was begun in \(Terminal.printable(folder)), which cannot be entered: \(why)\n")
+      return 1
+    }
     let again = try CommandLineParser.parse(words, commands: Commands.all)
     return try RunCommand.run(
-      again, taking: .init(run: run.id, isWorkflow: run.begun["workflow"] != nil, from: command))
+      again, taking: .init(run: run.id, isWorkflow: run.begun["workflow"] != nil, store: store))
   }
 }

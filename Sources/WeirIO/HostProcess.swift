@@ -50,6 +50,12 @@ package enum HostProcess {
     return String(cString: path)
   }
 
+  /// Makes it the current folder; tells why it cannot be.
+  package static func enter(_ folder: String) -> String? {
+    if !isWhole(folder) { return "a path has no zero byte" }
+    return chdir(folder) == 0 ? nil : String(cString: strerror(errno))
+  }
+
   package enum Kind { case file, folder, other, missing }
 
   /// What stands there, links followed.

@@ -259,7 +259,14 @@ class KilledRuns(Folder):
         again = weir("runs", "resume", "once", cwd=self.folder)
         self.assertEqual((again.returncode, again.stdout), (1, ""))
         self.assertIn("has ended (completed)", again.stderr)
-        self.assertIn("no stream", weir("runs", "show", "never", cwd=self.folder).stderr)
+        self.assertIn("there is no run \"never\"", weir("runs", "show", "never", cwd=self.folder).stderr)
+        # Nothing of the program runs under an id that is used up, or is none.
+        program = self.write("says.weir", STEPS.replace("main() {", 'main() { println("hello")'))
+        for identifier, said in (("once", 'run "once" has ended'), ("a/b", '"a/b" cannot be the id of a run'), ("a\x01", "cannot be the id of a run"), ("", "cannot be the id of a run"),
+                                 ("x" * 5000, "cannot be the id of a run")):
+            again = weir("run", "--caps", "all", "--run-id", identifier, program, cwd=self.folder)
+            self.assertEqual((again.returncode, again.stdout), (2, ""), identifier)
+            self.assertIn(said, again.stderr)
         self.assertEqual(weir("runs", "shwo", cwd=self.folder).returncode, 2)
 
     def test_a_program_that_keeps_nothing_leaves_nothing_behind(self):
@@ -277,7 +284,7 @@ class KilledRuns(Folder):
         self.assertTrue((self.folder / "other/deep/lock").exists())
         self.assertEqual(weir("run", "--store", "memory", program, cwd=self.folder).returncode, 0)
         for flags, said in [(("--store", "ftp://x"), 'no store of the kind "ftp"'), (("--store-sync", "soon"), "--store-sync needs"),
-                            (("--store", ""), "is no store")]:
+                            (("--store", ""), "is no store"), (("--store=~/streams",), "only a shell knows")]:
             refused = weir("run", *flags, program, cwd=self.folder)
             self.assertEqual(refused.returncode, 2, refused.stderr)
             self.assertIn(said, refused.stderr)
@@ -374,13 +381,14 @@ class ParkedRuns(Folder):
             return Weir("serve", "--caps", "all", "--grace", "0s", "--port", port, "two.weir", port=port, cwd=self.folder,
                         env={"WEIR_ELIZA_DELAY": delay}).wait_listening()
 
-        def read(stream, last, tokens):
+        def read(stream, last, tokens, answered=threading.Event()):
             """To its end, or to where the server cuts it: whether it was the end, and the last id."""
             headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
             response = Response(port, "GET", f"/streams/{stream}", headers=headers)
             if response.status == 204:
                 return True, last
             self.assertEqual(response.status, 200, f"{stream} {last}: {response.status == 200 or response.read()}")
+            answered.set()
             with contextlib.suppress(ConnectionError, http.client.HTTPException):
                 for identifier, name, data, _ in response.events():
                     if identifier:
@@ -389,9 +397,10 @@ class ParkedRuns(Folder):
             return False, last
 
         def in_background(stream):
-            tokens, result = [], []
-            thread = threading.Thread(target=lambda: result.append(read(stream, None, tokens)), daemon=True)
+            tokens, result, open = [], [], threading.Event()
+            thread = threading.Thread(target=lambda: result.append(read(stream, None, tokens, open)), daemon=True)
             thread.start()
+            self.assertTrue(open.wait(DEADLINE))
             return tokens, result, thread
 
         # A word an hour: the model is slow.
@@ -492,9 +501,16 @@ class ParkedRuns(Folder):
         until(lambda: "step-a" in weir("runs", "show", "r", "--store", store, cwd=self.folder).stdout, "the first step")
         process.kill()
         process.communicate()
-        self.write("here/steps.weir", STEPS)
-        done = weir("runs", "resume", "r", "--store", store, cwd=self.folder / "there")
-        self.assertEqual((done.returncode, done.stdout.split()[-1]), (0, "end"), done.stderr)
+        self.write("here/steps.weir", STEPS.replace("import std/clock", "import std/fs (readFile)\nimport std/clock").replace('"end"', 'readFile("words.txt")'))
+        self.write("here/words.txt", "beside the program")
+        # The program's paths begin where it was begun, the store's where one is now.
+        (self.folder / "here").rename(self.folder / "moved")
+        gone = weir("runs", "resume", "r", "--store", "../store", cwd=self.folder / "there")
+        self.assertEqual((gone.returncode, gone.stdout), (1, ""))
+        self.assertIn("which cannot be entered: No such file or directory", gone.stderr)
+        (self.folder / "moved").rename(self.folder / "here")
+        done = weir("runs", "resume", "r", "--store", "../store", cwd=self.folder / "there")
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (0, 'Ok("beside the program")'), done.stderr)
         self.assertEqual(list((self.folder / "there").iterdir()), [])
         # What cannot be read is shown, and the others as well.
         self.assertEqual(weir("streams", "append", "--json", "_weir/journal/odd", "--item", '{"each": "x", "done": "y"}', "--store", store, cwd=self.folder).returncode, 0)
@@ -554,7 +570,7 @@ class KeptRuns(Folder):
         self.assertEqual(weir("run", "--caps", "all", "--run-id", "toml", program, cwd=self.folder).returncode, 0)
         (self.folder / "weir.toml").unlink()
         until(lambda: [run["id"] for run in self.runs()] == ["ever"], "the end of three runs")
-        self.assertIn("no stream", weir("runs", "show", "flag", cwd=self.folder).stderr)
+        self.assertIn("there is no run", weir("runs", "show", "flag", cwd=self.folder).stderr)
         self.assertTrue(any(name.endswith(".kept") for name in self.files()))
         # Whoever opens the store next removes them, without being asked for them.
         self.write("served.weir", SERVED)

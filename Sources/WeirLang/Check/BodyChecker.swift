@@ -25,6 +25,8 @@ final class BodyChecker {
   /// In a workflow's own body, in a step's, in a guard's (then the type of verdicts).
   var isWorkflow = false
   var isStep = false
+  /// How many scopes are around the innermost step; 0 outside of one.
+  var scopesAroundStep = 0
   var guardWords: NamedType?
   /// Of the function's signature. With type parameters, a number alone cannot be of their types, beside an operator it can.
   private var typeParameters: [String: Type] = [:]

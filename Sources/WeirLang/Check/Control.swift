@@ -223,6 +223,7 @@ extension BodyChecker {
   private func assign(_ name: Name, _ expression: Expression, _ span: Span) -> Lower {
     guard let binding = declared(name.text) else {
       if let global = entities(name.text).compactMap(\.global).last, global.isMutable, global.module === module {
+        warnOfChangeInStep(name, declared: global.span)
         let value = check(expression, global.scheme.type, .assignment(name.text))
         return { lowering in Core(.assignGlobal(lowering.global(global), value.core(lowering)), span) }
       }
@@ -238,6 +239,8 @@ extension BodyChecker {
           "E0217", "`\(name.text)` cannot be changed", at: name.span,
           related: [.init(binding.span, "bound here, without `var`")],
           hint: "declare it with `var \(name.text) = …`, or bind a new name with `let`"))
+    } else if scopes.prefix(scopesAroundStep).contains(where: { $0[name.text] === binding }) {
+      warnOfChangeInStep(name, declared: binding.span)
     }
     let value = check(expression, binding.scheme.type, .assignment(name.text))
     let local = binding.local

@@ -147,14 +147,24 @@ extension BodyChecker {
     }
     let settings = record(retry, function.parameters[1].type, step.name.span)
     let name = check(step.name, .string, .statement("the name of a step"))
-    let outer = isStep
-    isStep = true
+    let outer = (isStep, scopesAroundStep)
+    (isStep, scopesAroundStep) = (true, scopes.count)
     let value = inJob("a step") { block(step.body, nil, isWanted: true) }
-    isStep = outer
+    (isStep, scopesAroundStep) = outer
     let arguments = [
       CallArgument(name, step.name.span), CallArgument(settings, step.name.span), thunk(value, step.body.span),
     ]
     return callFunction(function, arguments, step.name.span, span, name: "step")
+  }
+
+  /// What a step gave is kept, what it did to a variable outside is not: a run that is taken up does not do the step again.
+  func warnOfChangeInStep(_ name: Name, declared: Span) {
+    guard scopesAroundStep > 0 else { return }
+    report(
+      Diagnostic(
+        "W0305", "a run that is taken up again does not know what this step did to `\(name.text)`", at: name.span,
+        related: [.init(declared, "declared outside of the step")], notes: ["only the value of a step is kept"],
+        hint: "let it be the step's value: `\(name.text) = step \"…\" { … }`"))
   }
 
   func onOutcome(_ outcome: Statement.Outcome, _ binding: Name?, _ block: Block, _ span: Span) -> [Lower] {

@@ -132,6 +132,26 @@ extension ErrorPage {
     --- why
     Nobody writes an entry to have it dropped.
 
+    === W0305 a step that changes what is outside of it
+    A run that is taken up again has the values of the steps that were done, and does not do them again: what such a step did to a variable is not known then.
+    --- wrong
+    func main() {
+      var total = 0
+      step "count" {
+        total = total + 3
+      }
+      println(total)
+    }
+    --- right
+    func main() {
+      let total = step "count" {
+        0 + 3
+      }
+      println(total)
+    }
+    --- why
+    The value of a step is what is kept of it. A program that is killed behind this step would print 0.
+
     === W0401 an arm that is never reached
     The arms before it fit every value that it would fit.
     --- wrong
