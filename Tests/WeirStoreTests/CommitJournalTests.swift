@@ -133,6 +133,11 @@ import WeirTesting
     #expect(report.findings == [] && report.items == 300 && report.streams == 30)
     let follower = StoreUnderTest(try FollowedStoreTests.Pair.follow(bench.simulation), bench.simulation.loop)
     for name in names { #expect(try follower.readAll(name).items.count == 10) }
+    // A copy of the folder, without its lock.
+    bench.disk.remove(FollowedStoreTests.Pair.folder + "/" + StoreFolder.lockName) { _ in }
+    bench.simulation.loop.run()
+    let copied = StoreUnderTest(try FollowedStoreTests.Pair.follow(bench.simulation), bench.simulation.loop)
+    for name in names { #expect(try copied.readAll(name).items.count == 10) }
   }
 
   /// A disk that fails now and then, and power that goes: what was answered is there. `WEIR_SEED=n` repeats one,

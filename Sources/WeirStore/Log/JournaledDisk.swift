@@ -17,9 +17,13 @@ final class JournaledDisk: Disk {
   /// Reads the journal, unless somebody writes: then the files have all of it.
   func look(on loop: any Loop, _ answer: @escaping (StoreFailure?) -> Void) {
     disk.open(directory + "/" + StoreFolder.lockName, .unlocked) { [self] result in
+      switch result {
+      case .success(let lock): lock.close()
+      // A copy of a folder, without it.
+      case .failure(.notFound): break
       // Whose lock cannot be looked at may be writing.
-      guard case .success(let lock) = result else { return answer(nil) }
-      lock.close()
+      case .failure: return answer(nil)
+      }
       JournalContent.read(directory, disk, on: loop) { [self] result in
         switch result {
         case .success(let content):
