@@ -389,6 +389,7 @@ final class HTTPConnection: ByteStreamHandler {
 
   /// The server's patience is over. An answer that only the connection's end delimits must not look complete.
   func cut() {
+    if phase == .closing { flush() }
     if phase == .answering, isStreaming, !isChunked { stream.reset() } else { stream.close() }
     tearDown()
   }

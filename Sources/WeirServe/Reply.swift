@@ -25,6 +25,8 @@ package struct Reply {
     var headers: [(name: String, value: String)] = []
     switch failure {
     case .methodNotAllowed(_, _, let allow): headers.append(("Allow", allow.joined(separator: ", ")))
+    // RFC 9110, 15.5.16.
+    case .unsupportedContentCoding: headers.append(("Accept-Encoding", "identity"))
     case .unauthorized: headers.append(("WWW-Authenticate", "Bearer"))
     case .tooManyReaders, .stopping: headers.append(("Retry-After", "2"))
     default: break

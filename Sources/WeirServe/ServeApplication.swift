@@ -67,8 +67,12 @@ package final class ServeApplication {
     }
   }
 
-  /// Says not-ready and refuses new runs; readers stay until `disconnectReaders`.
-  package func beginShutdown() { isReady = false }
+  /// Says not-ready and refuses new runs. Readers of what a run may be writing stay until `disconnectReaders`; the others have
+  /// nothing to wait for here.
+  package func beginShutdown() {
+    isReady = false
+    for reader in liveReaders.all where !reader.stream.path.hasPrefix(WorkflowStreams.prefix) { reader.stop() }
+  }
 
   /// Whatever else is served, no more is by this one: subscriptions stop with the last server that has them.
   package func leaveSubscriptions() { subscriptions?.leave(self) }

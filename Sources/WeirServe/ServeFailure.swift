@@ -8,6 +8,7 @@ package enum ServeFailure: Failure, Equatable {
   case methodNotAllowed(method: String, path: String, allow: [String])
   case notAcceptable(accept: String, offered: [String])
   case unsupportedMediaType(String)
+  case unsupportedContentCoding(String)
   case bodyTooLarge(limit: Int)
   case badBody(String)
   case badQuery(String)
@@ -41,7 +42,7 @@ package enum ServeFailure: Failure, Equatable {
     case .methodNotAllowed: 405
     case .sessionBusy, .runElsewhere: 409
     case .notAcceptable: 406
-    case .unsupportedMediaType: 415
+    case .unsupportedMediaType, .unsupportedContentCoding: 415
     case .bodyTooLarge: 413
     case .badBody, .badQuery, .missingArgument, .badArgument, .badFormat, .badOffset,
       .badStreamName, .badStreamBody, .badHeader, .badBackend:
@@ -76,6 +77,7 @@ package enum ServeFailure: Failure, Equatable {
     case .methodNotAllowed: "MethodNotAllowed"
     case .notAcceptable: "NotAcceptable"
     case .unsupportedMediaType: "UnsupportedMediaType"
+    case .unsupportedContentCoding: "UnsupportedContentCoding"
     case .bodyTooLarge: "BodyTooLarge"
     case .badBody: "BadBody"
     case .badQuery: "BadQuery"
@@ -112,6 +114,7 @@ package enum ServeFailure: Failure, Equatable {
     case .notAcceptable(let accept, let offered):
       "\"\(accept)\" accepts none of what this route can send (\(offered.joined(separator: ", ")))"
     case .unsupportedMediaType(let type): "a body of type \"\(type)\" can't be read as arguments"
+    case .unsupportedContentCoding(let coding): "a body in the coding \"\(coding)\" is not taken"
     case .bodyTooLarge(let limit): "the body is larger than \(limit) bytes"
     case .badBody(let why): "the body can't be read: \(why)"
     case .badQuery(let why): "the query can't be read: \(why)"
@@ -146,6 +149,7 @@ package enum ServeFailure: Failure, Equatable {
     case .notFound: "GET /_weir/workflows lists what there is"
     case .methodNotAllowed(_, _, let allow): "use \(allow.joined(separator: " or "))"
     case .notAcceptable(_, let offered): "ask for \(offered.first ?? "*/*"), or leave Accept out"
+    case .unsupportedContentCoding: "send it without Content-Encoding"
     case .unsupportedMediaType: "send application/json, or application/x-www-form-urlencoded"
     case .bodyTooLarge: "the limit is --max-body"
     case .badBody: "send one JSON object with the arguments as members, as Content-Type: application/json"

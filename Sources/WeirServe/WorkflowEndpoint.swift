@@ -51,6 +51,7 @@ extension ServeApplication {
       return try resume(place, at: route, request, reading, responder)
     }
     let isQueryRead = route.kind == .stream || request.method == "GET" || request.method == "DELETE"
+    try request.checkContentCoding()
     let input = try ArgumentDecoder.Input(
       request: request.body, contentType: request["Content-Type"], query: isQueryRead ? query : nil)
     let arguments = try ArgumentDecoder(route.parameters).arguments(input)
@@ -357,6 +358,12 @@ extension HTTPRequest {
   func queryItems() throws(ServeFailure) -> QueryString? {
     if query.isEmpty { return nil }
     do { return try QueryString(query) } catch { throw .badQuery(error.message) }
+  }
+
+  /// Bodies are taken as they are: what is compressed would be kept, or read as arguments, without ever being understood.
+  func checkContentCoding() throws(ServeFailure) {
+    guard !body.isEmpty, let coding = self["Content-Encoding"], coding.lowercased() != "identity" else { return }
+    throw .unsupportedContentCoding(coding)
   }
 }
 

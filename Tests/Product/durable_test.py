@@ -239,6 +239,33 @@ class Protocol(unittest.TestCase):
             self.assertEqual(Response(weir.port, "GET", f"/streams/b?{link}").status, 403)
             self.assertEqual(Response(weir.port, "DELETE", f"/streams/a?{link}").status, 403)
 
+    def test_what_is_compressed_is_not_kept(self):
+        import gzip
+        with streams("--subscriptions") as weir:
+            Response(weir.port, "PUT", "/streams/a", b"x", TEXT).read()
+            for method, path in (("PUT", "/streams/b"), ("POST", "/streams/a"), ("PUT", "/streams/__ds/subscriptions/s")):
+                refused = Response(weir.port, method, path, gzip.compress(b"y"), {**TEXT, "Content-Encoding": "gzip"})
+                self.assertEqual((refused.status, refused.headers["accept-encoding"]), (415, "identity"))
+                self.assertEqual(refused.json()["error"]["code"], "UnsupportedContentCoding")
+            self.assertEqual(Response(weir.port, "POST", "/streams/a", b"y", {**TEXT, "Content-Encoding": "Identity"}).status, 204)
+            self.assertEqual(Response(weir.port, "GET", "/streams/a").read(), b"xy")
+
+    def test_who_waits_for_what_nobody_writes_does_not_hold_the_server_up(self):
+        with streams("--grace", "1h") as weir:
+            Response(weir.port, "PUT", "/streams/a", b"x", TEXT).read()
+            events = Response(weir.port, "GET", "/streams/a?offset=-1&live=sse").events()
+            self.assertEqual([next(events)[1] for _ in range(2)], ["data", "control"])
+            waiting = http.client.HTTPConnection("127.0.0.1", weir.port, timeout=DEADLINE)
+            waiting.request("GET", "/streams/a?offset=0000000000000001&live=long-poll")
+            # Asked later and answered: that one waits by now.
+            self.assertEqual(Response(weir.port, "HEAD", "/streams/a").status, 200)
+            weir.process.terminate()
+            # Whole, so that it comes back elsewhere without an error.
+            self.assertEqual(list(events), [])
+            self.assertEqual(waiting.getresponse().status, 204)
+            self.assertEqual(weir.wait(), 0, weir.said())
+            waiting.close()
+
     def test_a_stalled_reader_costs_the_log(self):
         """200 MB for somebody who reads nothing: what the server holds for them is little."""
         with streams() as weir:

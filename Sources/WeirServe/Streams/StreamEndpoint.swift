@@ -44,6 +44,7 @@ extension ServeApplication {
     // Reserved for subscriptions (protocol, section 6).
     if text == Self.reserved || text.hasPrefix(Self.reserved + "/") {
       guard let subscriptions else { throw .notFound(path: request.path) }
+      try request.checkContentCoding()
       return try serveSubscriptions(text, query, subscriptions, exchange)
     }
     let parsed: Result<StreamName, StoreFailure>
@@ -66,6 +67,7 @@ extension ServeApplication {
       }
       guard caller.rights.contains(right) else { throw .notInLink(right == .delete ? "delete" : "write") }
       if !caller.isLink { try access.checkOrigin(request) }
+      try request.checkContentCoding()
       switch request.method {
       case "PUT": try createStream(stream, mayFork: !caller.isLink, exchange)
       case "POST": try appendToStream(stream, exchange)
