@@ -1,3 +1,4 @@
+import WeirAI
 import WeirCore
 import WeirRuntime
 import WeirStore
@@ -17,6 +18,10 @@ package struct RunHistory {
     package var steps: [(name: String, value: JSONValue)]
     /// Operations over streams, and how many items of each are done.
     package var progress: [(name: String, done: Int)]
+    /// USD that model calls have cost, by provider.
+    package var spent: [String: Double]
+    /// The sum, for people; nil: nothing.
+    package var cost: String? { spent.isEmpty ? nil : BudgetLedger.shown(spent.values.reduce(0, +)) + " USD" }
     /// What it writes by name.
     package var streams: [StreamStatus]
     /// Why its journal cannot be read. What is known of it then is what came before that place.
@@ -145,7 +150,8 @@ package struct RunHistory {
 extension RunHistory.Run {
   fileprivate init(unreadable id: String, _ status: StreamStatus, _ failure: StoreFailure) {
     self.init(
-      id: id, startedAt: status.createdAt, ending: status.ending, begun: .null, steps: [], progress: [], streams: [],
+      id: id, startedAt: status.createdAt, ending: status.ending, begun: .null, steps: [], progress: [], spent: [:],
+      streams: [],
       problem: failure.message)
   }
 
@@ -157,6 +163,6 @@ extension RunHistory.Run {
       steps: facts.steps.sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
       progress: facts.done.sorted { $0.key < $1.key }.map { path, done in
         (path, done.ranges.reduce(0) { $0 + Int(clamping: $1.upperBound - $1.lowerBound) })
-      }, streams: streams, problem: journal.problem?.message)
+      }, spent: journal.spent, streams: streams, problem: journal.problem?.message)
   }
 }

@@ -23,6 +23,8 @@ package final class BudgetLedger {
   /// USD for the whole run (`--max-cost`); nil: no limit.
   private let limit: Double?
   private let wallClock: () -> Int64
+  /// Told of every call that was paid.
+  package var onSpent: (_ usd: Double, _ provider: String) -> Void = { _, _ in }
   /// Where the day's spending outlives the process. Nil: it does not.
   private let log: SpendingLog?
   package private(set) var rows: [Row] = []
@@ -37,7 +39,12 @@ package final class BudgetLedger {
     func left(of limit: Double) -> Double { limit - spent - reserved }
   }
 
-  package init(limit: Double? = nil, log: SpendingLog? = nil, wallClock: @escaping () -> Int64) {
+  /// `before`: USD by provider that the run has spent in other processes.
+  package init(
+    limit: Double? = nil, before: [String: Double] = [:], log: SpendingLog? = nil, wallClock: @escaping () -> Int64
+  ) {
+    whole.spent = before.values.reduce(0, +)
+    perProvider = before.mapValues { Account(spent: $0) }
     self.limit = limit
     self.log = log
     self.wallClock = wallClock
@@ -129,6 +136,7 @@ package final class BudgetLedger {
   fileprivate func settle(_ reservation: Reservation, _ usage: Usage?, usd: Double) {
     turnDay()
     add(spent: usd, reserved: -(reservation.granted ?? 0), reservation.provider)
+    if usd > 0 { onSpent(usd, reservation.provider.name) }
     if reservation.provider.budget.usdPerDay != nil { log?.add(usd, by: reservation.provider.name, on: day) }
     let name = (reservation.provider.name, reservation.chat.model)
     let index =

@@ -8,20 +8,17 @@ import WeirStore
 enum RunCommand {
   /// An earlier run that is taken up, in the store in which it was found. A workflow's is all that is done then.
   struct Resumption {
-    var run: String
-    var isWorkflow: Bool
+    var run: RunHistory.Run
     var store: StoreOptions
+    var isWorkflow: Bool { run.begun["workflow"] != nil }
   }
 
   static func run(_ command: ParsedCommand, taking earlier: Resumption? = nil) throws(UsageFailure) -> Int {
     let path = command.operands[0]
     var options = ProgramInstance.Options()
     try ProgramFlags.read(command, into: &options)
-    options.runID = earlier?.run ?? command["run-id"]
-    options.begun = [
-      "program": .string(Path.absolute(path)), "command": .array(repeated(command).map { .string($0) }),
-      "folder": .string(Path.absolute(".")),
-    ]
+    options.runID = earlier?.run.id ?? command["run-id"]
+    options.begun = earlier.map { begun($0.run) } ?? begun(command)
     options.arguments = command.rest
     options.server = try ServerFlags.options(command, isResumed: earlier != nil)
     try command.checkColor()
@@ -53,7 +50,7 @@ enum RunCommand {
 
     if earlier == nil, let id = command["run-id"] {
       do {
-        try refuseEnded(id, RunHistory(store))
+        options.spentBefore = try spent(by: id, RunHistory(store))
       } catch let failure as UsageFailure {
         throw failure
       } catch {
@@ -61,6 +58,8 @@ enum RunCommand {
         return 1
       }
     }
+
+    if let earlier, !earlier.isWorkflow { options.spentBefore = earlier.run.spent }
 
     var granted: EffectSet
     do throws(ProjectFailure) {
@@ -70,7 +69,7 @@ enum RunCommand {
       return 1
     }
     let mode: ProgramRun.Mode =
-      if let earlier, earlier.isWorkflow { .resume(earlier.run) } else { command.name == "serve" ? .serve : .entry }
+      if let earlier, earlier.isWorkflow { .resume(earlier.run.id) } else { command.name == "serve" ? .serve : .entry }
     if mode == .entry, let nothing = file.nothingToRun {
       Terminal.complain(nothing)
       return 1
@@ -115,10 +114,12 @@ enum RunCommand {
 }
 
 extension RunCommand {
-  /// Before anything of the program runs: it would come to its first stream or step, and fail there.
-  private static func refuseEnded(_ id: String, _ history: RunHistory) throws {
+  /// What the run of this id has cost so far. One that has ended is refused before anything of the program runs: it would come to
+  /// its first stream or step, and fail there.
+  private static func spent(by id: String, _ history: RunHistory) throws -> [String: Double] {
     do {
-      guard let run = try history.find(id), run.ending != nil else { return }
+      guard let run = try history.find(id) else { return [:] }
+      guard run.ending != nil else { return run.spent }
       throw UsageFailure(
         "run \"\(id)\" has ended: an id stands for one run",
         hint: "give another id, or none; `weir runs show \(id)` tells what it did")
@@ -127,8 +128,21 @@ extension RunCommand {
     }
   }
 
-  /// The words that start the same again, from any folder: what is written into a run's journal. Without what is secret.
-  static func repeated(_ command: ParsedCommand, _ arguments: [String] = Terminal.arguments) -> [String] {
+  /// What a run's journal says of how to start the same again, from any folder, without what is secret.
+  private static func begun(_ command: ParsedCommand) -> JSONValue {
+    [
+      "program": .string(Path.absolute(command.operands[0])),
+      "command": .array(repeated(command, Terminal.arguments).map { .string($0) }),
+      "folder": .string(Path.absolute(".")),
+    ]
+  }
+
+  /// The same of a run that is taken up: what it begins is begun as it was.
+  private static func begun(_ run: RunHistory.Run) -> JSONValue {
+    .object(["program", "command", "folder"].compactMap { name in run.begun[name].map { JSONMember(name, $0) } })
+  }
+
+  static func repeated(_ command: ParsedCommand, _ arguments: [String]) -> [String] {
     // Whoever takes it up says where it is kept; a store's URL may hold a password.
     let dropped: Set<String> = ["run-id", "token", "store"]
     let options = Commands.all.first { $0.name == command.name }?.options ?? []
@@ -147,8 +161,7 @@ extension RunCommand {
       words.append("--" + option.name)
       if let value { words.append(option.value == "FILE" ? Path.absolute(value) : value) }
     }
-    // It is itself a run that was taken up.
-    return words.first == "runs" ? [] : words + command.rest
+    return words + command.rest
   }
 }
 

@@ -81,6 +81,7 @@ enum RunsCommand {
     if let problem = run.problem { lines.append("problem   \(problem)") }
     for step in run.steps { lines.append("step      \(step.name): \(cut(step.value.text))") }
     for each in run.progress { lines.append("items     \(each.name): \(each.done) done") }
+    if let cost = run.cost { lines.append("cost      \(cost)") }
     for stream in run.streams {
       let items = stream.tail.value == 1 ? "1 item" : "\(stream.tail.value) items"
       lines.append("stream    \(stream.name.path): \(items), \(ending(stream.ending))")
@@ -107,6 +108,10 @@ enum RunsCommand {
       JSONMember("steps", .object(run.steps.map { JSONMember($0.name, $0.value) })),
       JSONMember("items", .object(run.progress.map { JSONMember($0.name, .int($0.done)) })),
     ]
+    if !run.spent.isEmpty {
+      let spent = run.spent.sorted { $0.key < $1.key }
+      members.append(JSONMember("spent", .object(spent.map { JSONMember($0.key, .double($0.value)) })))
+    }
     if let problem = run.problem { members.append(JSONMember("problem", .string(problem))) }
     if !run.streams.isEmpty {
       members.append(
@@ -144,6 +149,6 @@ enum RunsCommand {
     }
     let again = try CommandLineParser.parse(words, commands: Commands.all)
     return try RunCommand.run(
-      again, taking: .init(run: run.id, isWorkflow: run.begun["workflow"] != nil, store: store))
+      again, taking: .init(run: run, store: store))
   }
 }

@@ -76,6 +76,8 @@ package final class DurableRun {
   private var openingWriters: [String: [WeirStore.Answer<DurableWriter>]] = [:]
   /// Of namespaces that this life has not opened yet: the end of what was passed over.
   private var passed: [String: UInt64] = [:]
+  /// USD by provider, while nothing of it is kept.
+  private var spending: [String: Double] = [:]
   /// Its end was asked for: nothing more is opened.
   private var isEnding = false
   /// The end, while it waits for what is being opened.
@@ -94,6 +96,19 @@ package final class DurableRun {
 
   /// It has a journal, or is being given one: another process can take it up from there.
   var isResumable: Bool { journal.map { $0.ending == nil } ?? !opening.isEmpty }
+
+  /// Which life of it this is, where several processes write.
+  var owner: RunOwner? { journal?.owner }
+
+  /// Somebody has stopped it: no process takes it up.
+  func noteStop() { if isResumable { journal?.noteStop() } }
+
+  /// A model call was paid.
+  func noteSpending(_ usd: Double, by provider: String) {
+    guard usd > 0, !isEnding else { return }
+    if let journal { return journal.noteSpending(usd, by: provider) }
+    spending[provider, default: 0] += usd
+  }
 
   /// Leaves it to another process: what it has open is let go, and nothing that it has kept is ended.
   func park() {
@@ -116,6 +131,8 @@ package final class DurableRun {
         } else {
           self.journal = journal
           journal.hand(to: frame)
+          for (provider, usd) in spending.sorted(by: { $0.key < $1.key }) { journal.noteSpending(usd, by: provider) }
+          spending = [:]
         }
       }
       let waiting = opening

@@ -39,6 +39,8 @@ package final class ProgramInstance {
     package var processes = ProcessPolicy()
     /// The id under which what the program does itself is durable (`--run-id`); nil: one of its own.
     package var runID: String?
+    /// USD by provider that this run has spent in other processes.
+    package var spentBefore: [String: Double] = [:]
     /// What starts this run again, for its journal.
     package var begun: JSONValue = [:]
     /// How long what has ended stays (`--keep`).
@@ -134,7 +136,8 @@ package final class ProgramInstance {
     client = ChatClient(
       world: models, registry: providers,
       budget: BudgetLedger(
-        limit: options.maxCost, log: log, wallClock: { [unowned loop = world.loop] in loop.wallClock }),
+        limit: options.maxCost, before: options.spentBefore, log: log,
+        wallClock: { [unowned loop = world.loop] in loop.wallClock }),
       spans: traces)
     sessions = AgentSessions(client: client, registry: providers, store: store)
     streams = StreamTable(world: world, limits: options.streams, recorder: recorder, replay: replay)
@@ -144,6 +147,7 @@ package final class ProgramInstance {
     limits.effects = options.effects
     scheduler = Scheduler(program: program, host: host, limits: limits, soon: world.loop.soon)
     runs = RunTable(instance: self)
+    client.budget.onSpent = { [weak self] usd, provider in self?.ownRun.run.noteSpending(usd, by: provider) }
     scheduler.context.attachment = Attachment(instance: self)
     host.onExit = { [weak self] code in self?.exit(code) }
   }
@@ -159,7 +163,12 @@ package final class ProgramInstance {
 
   /// The run that a fiber belongs to.
   func run(of fiber: Fiber) -> RunFrame {
-    if let frame = fiber.attachment as? RunFrame ?? mainRun { return frame }
+    fiber.attachment as? RunFrame ?? ownRun
+  }
+
+  /// What the program does itself.
+  private var ownRun: RunFrame {
+    if let mainRun { return mainRun }
     let id = options.runID ?? world.random.identifier()
     let frame = RunFrame(DurableRun(id: id, begun: options.begun, access: access, lifetime: options.retention.own))
     mainRun = frame

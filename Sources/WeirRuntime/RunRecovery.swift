@@ -142,6 +142,7 @@ final class RunRecovery {
   }
 
   private func resume(_ journal: RunJournal, _ ticket: RunTicket, hasAnswered: Bool, _ answer: @escaping Answer) {
+    if journal.isStopped { stopped.insert(ticket.id) }
     guard journal.ending == nil, !stopped.contains(ticket.id) else {
       return interrupt(ticket, Self.died, answer)
     }

@@ -120,6 +120,8 @@ final class RunTable {
     let run = Run(durable, writer: writer(of: ticket))
     runs[run.id] = run
     run.writer.onEnd = { [weak self] state, failure in self?.ended(run, workflow, state, failure) }
+    run.writer.owner = { [unowned durable] in durable.owner }
+    run.writer.onLoss = { [weak self] failure in self?.lost(run, workflow, failure) }
     return run
   }
 
@@ -136,7 +138,8 @@ final class RunTable {
       id: ticket.id, begun: journal.begun, access: instance.access, journal: journal,
       lifetime: instance.options.retention.served)
     let run = add(durable, ticket, workflow)
-    if hasAnswered { run.writer.runEvent(.restart) }
+    // Where the process before may still be writing, this ends that.
+    if hasAnswered || journal.owner != nil { run.writer.runEvent(.restart) }
     begin(run, workflow, values)
     return true
   }
@@ -148,6 +151,12 @@ final class RunTable {
       if beginning.contains(id) { stoppedEarly.insert(id) }
       return recovery.stop(id)
     }
+    run.isUnwanted = true
+    run.durable.noteStop()
+    cancel(run)
+  }
+
+  private func cancel(_ run: Run) {
     if let source = run.writer.source {
       source.stop()
     } else if let fiber = run.fiber {
@@ -175,13 +184,16 @@ final class RunTable {
     for id in runs.keys.sorted() {
       // An answer that is whole has only to be taken by the store.
       guard let run = runs[id], run.writer.end == nil else { continue }
-      if isTakenUp, run.durable.isResumable {
+      if run.isUnwanted {
+        // What it still does about that is not waited for any longer.
+        run.writer.runEvent(.end(.aborted))
+      } else if isTakenUp, run.durable.isResumable {
         park(run)
         parkedCount += 1
       } else if !run.isStopped {
         run.isStopped = true
         run.writer.runEvent(.error(Self.serverStopped))
-        stop(run: id)
+        cancel(run)
       }
     }
   }
@@ -205,6 +217,14 @@ final class RunTable {
       source?.stop()
     }
     run.durable.park()
+  }
+
+  /// Another process has it: that one ends it.
+  private func lost(_ run: Run, _ workflow: Workflow, _ failure: StoreFailure) {
+    guard runs[run.id] === run else { return }
+    instance.log("run \(run.id) of \(workflow.route.name) goes on elsewhere: \(failure.message)")
+    park(run)
+    instance.runsEnded()
   }
 
   private func begin(_ run: Run, _ workflow: Workflow, _ values: [Value]) {
@@ -237,6 +257,7 @@ final class RunTable {
       }
     case .failure(let trap) where trap.isCancellation:
       run.writer.runEvent(.end(.aborted))
+    case .failure where run.durable.owner?.lost != nil: lost(run, workflow, .takenOver(run.id))
     case .failure(let trap):
       instance.report(trap)
       run.writer.fail(RunFailure(code: trap.code, message: "workflow \(workflow.route.name) failed: \(trap.message)"))
@@ -269,6 +290,8 @@ final class Run {
   let writer: RunWriter
   /// Until the workflow's body has returned.
   var fiber: Fiber?
+  /// Somebody has stopped it.
+  var isUnwanted = false
   /// With the process, and it has said so.
   var isStopped = false
   var id: String { durable.id }

@@ -28,6 +28,11 @@ final class RunWriter: RunEventSink {
   var source: (any RunSource)?
   /// Called once, when the end is in the store (or the store has refused it).
   var onEnd: ((EndState, StoreFailure?) -> Void)?
+  /// Which life of the run this is, once that is known: where others may take it up, what they do not expect is refused.
+  var owner: () -> RunOwner? = { nil }
+  /// Called once instead of `onEnd`: another process has taken the run up, and ends it.
+  var onLoss: ((StoreFailure) -> Void)?
+  private var own: OwnedStream?
 
   init(stream: StreamName, lifetime: StreamLifetime? = nil, store: any StreamStore, loop: any Loop) {
     self.stream = stream
@@ -61,6 +66,7 @@ final class RunWriter: RunEventSink {
     pending = []
     source = nil
     onEnd = nil
+    onLoss = nil
   }
 
   private func flushSoon() {
@@ -79,7 +85,7 @@ final class RunWriter: RunEventSink {
     let bytes = items.reduce(0) { $0 + $1.count }
     let append = StreamAppend(
       items: items, ending: ended.map(Self.ending), lifetime: ended == nil ? nil : lifetime)
-    store.append(stream, append) { result in
+    self.append(append) { result in
       self.isAppending = false
       if self.isParked { return }
       self.unansweredBytes -= bytes
@@ -88,10 +94,19 @@ final class RunWriter: RunEventSink {
         if let ended { return self.finish(ended, nil) }
         if self.isReadingPaused, self.unansweredBytes < Self.pendingByteLimit / 2 { self.pauseSource(false) }
         self.flushSoon()
+      case .failure(.takenOver(let run)):
+        let told = self.onLoss
+        self.park()
+        told?(.takenOver(run))
       case .failure(let failure):
         self.refused(failure)
       }
     }
+  }
+
+  private func append(_ append: StreamAppend, _ answer: @escaping WeirStore.Answer<StreamAppended>) {
+    if own == nil, let owner = owner() { own = OwnedStream(stream, in: store, owner: owner) }
+    if let own { own.append(append, answer) } else { store.append(stream, append, answer) }
   }
 
   /// The store took nothing of the last append. The stream gets its ending without items, so that readers learn of it;
@@ -100,7 +115,7 @@ final class RunWriter: RunEventSink {
     let source = self.source
     end = .error
     pending = []
-    store.append(stream, StreamAppend(items: [], ending: .aborted(reason: failure.code), lifetime: lifetime)) { _ in }
+    append(StreamAppend(items: [], ending: .aborted(reason: failure.code), lifetime: lifetime)) { _ in }
     finish(.error, failure)
     source?.stop()
   }
@@ -109,6 +124,7 @@ final class RunWriter: RunEventSink {
     source = nil
     let told = onEnd
     onEnd = nil
+    onLoss = nil
     told?(state, failure)
   }
 

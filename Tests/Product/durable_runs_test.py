@@ -168,8 +168,8 @@ class Folder(unittest.TestCase):
         (self.folder / name).write_text(text)
         return name
 
-    def runs(self):
-        done = weir("runs", "ls", "--json", cwd=self.folder)
+    def runs(self, *words):
+        done = weir("runs", "ls", "--json", *words, cwd=self.folder)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
 
@@ -557,6 +557,39 @@ class TakenOverRuns(Folder):
             self.assertEqual([(run["id"], run["state"]) for run in json.loads(shown)], [("r", "completed")])
 
 
+    def test_who_has_a_served_run_ends_it(self):
+        self.write("served.weir", SERVED.replace("sleep(if n > 0 then 3000 else 0)", 'for i in 0..30 { step "s${i}" { sleep(100) } }'))
+        port = free_port()
+        with Redis() as redis:
+            redis.wait()
+            store = f"redis://127.0.0.1:{redis.port}"
+            with Weir("serve", "--caps", "all", "--port", port, "--store", store, "served.weir", port=port, cwd=self.folder).wait_listening() as old:
+                run = Response(port, "POST", "/steps", {"n": 21}).headers["run-id"]
+
+                def steps():
+                    return [name for one in self.runs("--store", store) if one["id"] == run for name in one["steps"]]
+                until(lambda: "s3" in steps(), "some steps")
+                old.process.send_signal(signal.SIGSTOP)
+                env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")}
+                new = subprocess.Popen([str(binary()), "runs", "resume", run, "--store", store], cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                until(lambda: "s6" in steps(), "more of them")
+                old.process.send_signal(signal.SIGCONT)
+                until(lambda: f"run {run} of Steps goes on elsewhere" in old.said(), "the old server to let it go")
+                said = new.communicate(timeout=DEADLINE)
+                self.assertEqual((new.returncode, said[0]), (0, ""), said)
+                self.assertIn(f"run {run}: completed", said[1])
+                events = [json.loads(line) for line in weir("streams", "cat", "--store", store, f"runs/{run}", cwd=self.folder).stdout.splitlines()]
+                self.assertEqual([json.dumps(event) for event in events if "rror" in json.dumps(event)], [])
+                shown = weir("streams", "ls", "--store", store, cwd=self.folder).stdout.splitlines()
+                self.assertEqual({line.split("\t")[3] for line in shown if run in line}, {"closed"}, shown)
+                self.assertEqual([one["state"] for one in self.runs("--store", store) if one["id"] == run], ["completed"])
+                # The old one still serves, and shows how it ended.
+                self.assertEqual(Response(port, "GET", f"/_weir/runs/{run}").json()["state"], "completed")
+                old.process.send_signal(signal.SIGTERM)
+                self.assertEqual(old.wait(), 0, old.said())
+
+
 class KeptRuns(Folder):
     def files(self):
         return [path.name for path in (self.folder / ".weir/streams").iterdir() if "@" in path.name]
@@ -647,6 +680,42 @@ match Paid.ask("hello") {
             self.assertIn("BudgetExhausted", spent.stderr)
             self.assertIn("BudgetExhausted", weir("run", "--ai", "paid", "--model", "m", program, cwd=self.folder).stdout)
             self.assertEqual(len(model.requests), 2)
+
+    def test_a_run_is_counted_over_its_lives(self):
+        asking = """
+import std/clock (sleep)
+agent Paid { max_tokens: 10 }
+func ask() -> string {
+  match Paid.ask("hello") {
+    Ok(text) => text,
+    Err(why) => why.code
+  }
+}
+func main() {
+  for name in ["a", "b", "c"] {
+    println(step "ask-${name}" { ask() })
+    STOP
+  }
+}
+"""
+        words = ["run", "--ai", "paid", "--model", "m", "--run-id", "r", "--max-cost", "0.0205", "asks.weir"]
+        env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")}
+        with Model(self.answer) as model:
+            self.write("weir.toml", self.TOML.replace("PORT", str(model.port)).replace("budget =", "# budget ="))
+            for life in ("weir run", "weir runs resume"):
+                self.write("asks.weir", asking.replace("STOP", f'if name == "{"a" if life == "weir run" else "b"}" {{ sleep(3600000) }}'))
+                process = subprocess.Popen([str(binary()), *(words if life == "weir run" else ("runs", "resume", "r"))], cwd=self.folder, env=env,
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                step = "ask-a" if life == "weir run" else "ask-b"
+                until(lambda: step in weir("runs", "show", "r", cwd=self.folder).stdout, step)
+                process.kill()
+                process.communicate()
+            self.assertIn("cost      0.020000 USD", weir("runs", "show", "r", cwd=self.folder).stdout)
+            self.write("asks.weir", asking.replace("STOP", ""))
+            done = weir(*words, cwd=self.folder)
+            self.assertEqual(done.stdout.splitlines(), [" word" * 10, " word" * 10, "BudgetExhausted"], done.stderr)
+            self.assertEqual(len(model.requests), 2)
+            self.assertEqual(json.loads(weir("runs", "show", "--json", "r", cwd=self.folder).stdout)["spent"], {"paid": 0.02})
 
     def test_a_day_is_counted_over_processes(self):
         with Model(self.answer) as model:

@@ -11,6 +11,7 @@ import WeirTesting
   static let text =
     Programs.agent + """
       import std/streaming (StreamWriter, getWritable, write)
+      import std/clock (sleep)
       @post("/two")
       workflow Two(message: string, session_id: string) -> stream {
         let tokens: StreamWriter[string] = getWritable("tokens")
@@ -91,6 +92,32 @@ import WeirTesting
       #expect(next.ending(stream) == .closed, "\(stream)")
     }
     #expect(next.memories.count == 4, "two turns of two messages: \(next.memories)")
+  }
+
+  /// Its user does not want it, however long it takes to notice: it ends with its process, or the next one ends it.
+  @Test(arguments: [false, true]) func whatIsStoppedIsNotTakenUp(isKilled: Bool) throws {
+    let (bench, _, id) = try parked(
+      Self.text.replacing(
+        text: #"defer { _ = tokens.write("deferred") }"#, with: "defer { sleep(3600000) }"))
+    bench.instance.runs.stop(run: id)
+    bench.settle()
+    #expect(bench.ending("runs/\(id)") == nil, "its body is being left")
+    var ended = bench
+    if isKilled {
+      let store = try #require(bench.store as? Mortal)
+      store.left = 0
+      ended = try Bench(
+        Self.text, store: { _ in store.store }, in: bench.simulation, configure: { $0.server.port = 8081 })
+      ended.serve()
+      #expect(ended.asked.isEmpty)
+    } else {
+      #expect(bench.instance.shutDown())
+      bench.simulation.loop.advance(by: .seconds(6))
+      #expect(bench.exits == [0] && !bench.errors.contains("left to be taken up"), "\(bench.errors)")
+    }
+    for stream in ["runs/\(id)", "runs/\(id)/tokens", "_weir/journal/\(id)"] {
+      #expect(ended.ending(stream) == .aborted(reason: "aborted"), "\(stream)")
+    }
   }
 
   /// Its body has returned a stream that is under way.

@@ -2,11 +2,11 @@ import WeirCore
 
 /// Which life of a run writes, where several processes may write to the store: the one that has taken the run up last. Its appends
 /// are stamped with the life's number, and the store refuses those of an earlier one from then on (Durable Streams Protocol, 5.2.1).
-final class RunOwner {
+package final class RunOwner {
   let run: String
   let life: UInt64
   /// Another process has taken it up: nothing of the run is this one's any more.
-  private(set) var lost: StoreFailure?
+  package private(set) var lost: StoreFailure?
 
   init(run: String, life: UInt64) {
     self.run = run
@@ -21,7 +21,7 @@ final class RunOwner {
 }
 
 /// A stream of a run, as its owner appends to it.
-final class OwnedStream {
+package final class OwnedStream {
   let name: StreamName
   let store: any StreamStore
   /// Nil: nobody else can write to this store.
@@ -34,13 +34,13 @@ final class OwnedStream {
   /// Failures that a life may have for each stream.
   private static let turns: UInt64 = 1 << 20
 
-  init(_ name: StreamName, in store: any StreamStore, owner: RunOwner?) {
+  package init(_ name: StreamName, in store: any StreamStore, owner: RunOwner?) {
     self.name = name
     self.store = store
     self.owner = owner
   }
 
-  func append(_ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
+  package func append(_ append: StreamAppend, _ answer: @escaping Answer<StreamAppended>) {
     guard let owner else { return store.append(name, append, answer) }
     if let lost = owner.lost { return answer(.failure(lost)) }
     let turn = self.turn

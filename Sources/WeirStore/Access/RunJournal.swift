@@ -16,6 +16,10 @@ package final class RunJournal {
   /// The run has done something in an earlier life.
   package private(set) var isResumed = false
   package private(set) var ending: StreamEnding?
+  /// Somebody has stopped it. Whoever finds it ends it.
+  package private(set) var isStopped = false
+  /// USD, by provider.
+  package private(set) var spent: [String: Double] = [:]
   /// Why it cannot be read.
   package private(set) var problem: StoreFailure?
   /// What earlier lives have left.
@@ -33,7 +37,7 @@ package final class RunJournal {
   private var place = Offset.start
 
   private let store: any StreamStore
-  private(set) var owner: RunOwner?
+  package private(set) var owner: RunOwner?
   private var own: OwnedStream
 
   private init(_ run: String, _ stream: StreamName, _ store: any StreamStore) {
@@ -176,6 +180,8 @@ package final class RunJournal {
     case .by(let path, let namespace, let from):
       close(namespace, at: from)
       writers[namespace] = Writer(path: path, from: from)
+    case .spent(let usd, let provider): spent[provider, default: 0] += usd
+    case .stopped: isStopped = true
     case .ending: break
     }
   }
@@ -295,6 +301,15 @@ package final class RunJournal {
     }
     ended()
   }
+
+  /// Nobody waits for it: it counts from when it is read.
+  package func noteStop() {
+    isStopped = true
+    append(.stopped) { _ in }
+  }
+
+  /// What a model call has cost. Nobody waits for it: what a process that dies has just spent is not known to the next one.
+  package func noteSpending(_ usd: Double, by provider: String) { append(.spent(usd, provider: provider)) { _ in } }
 
   /// What of a frame was done in this life or an earlier one, for its next try.
   package func reload(_ frame: DurableFrame, _ answer: @escaping Answer<Void>) {

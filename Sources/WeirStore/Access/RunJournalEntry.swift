@@ -35,6 +35,8 @@ extension RunJournal {
   ///                                                                   items done since the last time, and what they and those
   ///                                                                   that failed have written; results, where they are kept
   ///     {"by": PATH, "in": "tokens", "from": 17}                      who writes from that place on, until it says otherwise
+  ///     {"spent": 0.02, "provider": "openai"}                         USD that a model call has cost, for limits of the whole run
+  ///     {"stopped": true}                                             somebody has stopped it: nobody takes it up
   ///     {"ending": true}                                              its streams are being ended
   ///
   /// Paths are those of `DurableFrame`; that of the run itself is "". Ranges are without their ends. Ranges, so that the journal of
@@ -46,6 +48,8 @@ extension RunJournal {
     case failed(String, writes: DurableFrame.Places)
     case each(String, done: RangeSet<UInt64>, values: [(UInt64, JSONValue)], writes: DurableFrame.Places)
     case by(String, namespace: String, from: UInt64)
+    case spent(Double, provider: String)
+    case stopped
     case ending
 
     static func == (one: Entry, other: Entry) -> Bool { one.json == other.json }
@@ -64,6 +68,8 @@ extension RunJournal {
             + (writes.isEmpty ? [] : [JSONMember("writes", Self.json(writes))]))
       case .by(let path, let namespace, let from):
         ["by": .string(path), "in": .string(namespace), "from": .int(Int(clamping: from))]
+      case .spent(let usd, let provider): ["spent": .double(usd), "provider": .string(provider)]
+      case .stopped: ["stopped": true]
       case .ending: ["ending": true]
       }
     }
@@ -95,11 +101,25 @@ extension RunJournal {
         self = .by(path, namespace: namespace, from: UInt64(from))
       } else if let number = json["life"]?.int, number >= 0 {
         self = .life(UInt64(number))
+      } else if let usd = Self.amount(json["spent"]), let provider = json["provider"]?.string {
+        self = .spent(usd, provider: provider)
+      } else if json["stopped"] == true {
+        self = .stopped
       } else if json["ending"] == true {
         self = .ending
       } else {
         return nil
       }
+    }
+
+    private static func amount(_ json: JSONValue?) -> Double? {
+      let amount: Double
+      switch json {
+      case .double(let number): amount = number
+      case .int(let number): amount = Double(number)
+      default: return nil
+      }
+      return amount.isFinite && amount >= 0 ? amount : nil
     }
 
     private static func json(_ ranges: RangeSet<UInt64>) -> JSONValue {
