@@ -27,6 +27,8 @@ final class AgentCall: ChatCall, RunEventSink {
   private var reply = ""
   /// The run that asks. Nil: none, and nobody could complete a turn that its process leaves unfinished.
   private let run: String?
+  /// Which call of a run this is, in every life of it.
+  private let at: String?
   /// What became of writing the question down. Nil: that was not tried, or has failed.
   private var question: Question?
   /// How the provider's answer ended.
@@ -43,10 +45,11 @@ final class AgentCall: ChatCall, RunEventSink {
   var isReading = true { didSet { if case .asking(let call, _) = phase { call.isReading = isReading } } }
 
   init(
-    _ agent: Agent, text: String, run: String?, request: ChatRequest, provider: ProviderConfig, client: ChatClient,
+    _ agent: Agent, text: String, run: String?, at: String?, request: ChatRequest, provider: ProviderConfig, client: ChatClient,
     sink: any RunEventSink
   ) {
     self.run = run
+    self.at = at
     self.agent = agent
     self.text = text
     self.request = request
@@ -74,7 +77,7 @@ final class AgentCall: ChatCall, RunEventSink {
     limit(AgentSessions.storeWaitLimit) { [self] in
       if case .loading = phase { failed(.unavailable("the store did not answer in time"), doing: "read") }
     }
-    memory.load(run: run) { [self] loaded in
+    memory.load(run: run, at: at) { [self] loaded in
       guard case .loading = phase else { return }
       switch loaded {
       case .success(let loaded):
@@ -119,7 +122,7 @@ final class AgentCall: ChatCall, RunEventSink {
   private func begin(_ memory: ConversationMemory) {
     guard let run, question == nil else { return }
     question = .asked
-    memory.begin(user: text, run: run) { [self] failure in
+    memory.begin(user: text, run: run, at: at) { [self] failure in
       question = failure == nil ? .kept : nil
       if case .saving = phase, let ended { save(ended) }
     }
@@ -140,7 +143,7 @@ final class AgentCall: ChatCall, RunEventSink {
     let answer = { [self] (failure: StoreFailure?) in saved(state, failure) }
     if let run, question == .kept { return memory.finish(reply: reply, end: state, run: run, answer) }
     if reply.isEmpty { return saved(state, nil) }
-    memory.append(user: text, reply: reply, end: state, run: run, answer)
+    memory.append(user: text, reply: reply, end: state, run: run, at: at, answer)
   }
 
   private func saved(_ state: EndState, _ failure: StoreFailure?) {

@@ -31,11 +31,12 @@ package final class AgentSessions {
     isRemembering = true
   }
 
-  /// `session` nil or empty: a fresh conversation, nothing is kept. `run`: whose stream has what the call says. The call's `.end` is delivered after its turn is
+  /// `session` nil or empty: a fresh conversation, nothing is kept. `run`: whose stream has what the call says. `at`: which call of a run it
+  /// is, the same in every life of the run. The call's `.end` is delivered after its turn is
   /// as durable as the store promises.
   @discardableResult
   package func start(
-    _ agent: Agent, text: String, session: String?, run: String? = nil, sink: any RunEventSink
+    _ agent: Agent, text: String, session: String?, run: String? = nil, at: String? = nil, sink: any RunEventSink
   ) -> any ChatCall {
     let loop = client.world.loop
     do throws(RunFailure) {
@@ -43,7 +44,7 @@ package final class AgentSessions {
       let request = ChatRequest(
         messages: .typed([]), model: model, temperature: agent.temperature, maxTokens: agent.maxTokens)
       let call = AgentCall(
-        agent, text: text, run: run, request: request, provider: provider, client: client, sink: sink)
+        agent, text: text, run: run, at: at, request: request, provider: provider, client: client, sink: sink)
       if case .conversation(let maxTurns) = agent.memory, let session, !session.isEmpty {
         let memory: ConversationMemory
         do throws(StoreFailure) {

@@ -3,7 +3,7 @@ import WeirStore
 
 /// An agent's memory of one session: a durable stream of messages, two items a turn.
 ///
-///     memory/<agent>/<session>      {"role":"user","content":"…","run":"1f0c…"}
+///     memory/<agent>/<session>      {"role":"user","content":"…","run":"1f0c…","at":"1f0c… think/ask:A"}
 ///                                   {"role":"assistant","content":"…","run":"1f0c…"}
 ///                                   {"role":"user","content":"…","run":"88ab…"}
 ///                                   {"role":"assistant","content":"half an ans","run":"88ab…","partial":true,"end":"aborted"}
@@ -11,6 +11,9 @@ import WeirStore
 /// A call within a run writes the question down when the answer begins, and the answer when it has ended. Should its process die
 /// between the two, the run's own stream has what was said: whoever loads the conversation next reads it there and completes
 /// the turn. A call outside of any run leaves nothing to complete one from, so its turn is appended whole.
+///
+/// A run that is taken up again makes the calls again that it had not kept in a step. `at` tells which call of which run it is: one
+/// that is made again does not hear its own earlier answer, and what comes of it stands for the earlier turn from then on.
 package struct ConversationMemory {
   package static let contentType = "application/json"
   /// More is no memory but an archive, and no model reads it.
@@ -34,6 +37,8 @@ package struct ConversationMemory {
     var question: String
     var reply: String?
     var run: String?
+    /// Which call of the run.
+    var at: String?
   }
 
   init(store: any StreamStore, agent: String, session: String, maxTurns: Int) throws(StoreFailure) {
@@ -72,7 +77,7 @@ package struct ConversationMemory {
   // MARK: Reading
 
   /// The last turns, oldest first. A session that was never used has none.
-  func load(run: String? = nil, _ answer: @escaping (Result<Loaded, StoreFailure>) -> Void) {
+  func load(run: String? = nil, at: String? = nil, _ answer: @escaping (Result<Loaded, StoreFailure>) -> Void) {
     store.status(name) { status in
       switch status {
       case .failure(.notFound): answer(.success(Loaded()))
@@ -83,7 +88,9 @@ package struct ConversationMemory {
         read(name, from: start, to: status.tail, [] as [Turn], Self.take) { turns in
           switch turns {
           case .failure(let failure): answer(.failure(failure))
-          case .success(let turns): complete(turns, for: run, answer)
+          case .success(let turns):
+            // What this call was answered in an earlier life is said anew.
+            complete(turns.filter { $0.at == nil || $0.at != at || $0.reply == nil }, for: run, answer)
           }
         }
       }
@@ -111,7 +118,10 @@ package struct ConversationMemory {
     guard let value = try? JSONValue.parse(bytes), let text = value["content"]?.string else { return }
     let run = value["run"]?.string
     switch value["role"]?.string {
-    case "user"?: turns.append(Turn(question: text, run: run))
+    case "user"?:
+      let at = value["at"]?.string
+      if let at { turns.removeAll { $0.at == at } }
+      turns.append(Turn(question: text, run: run, at: at))
     case "assistant"?:
       if let index = turns.lastIndex(where: { $0.reply == nil && $0.run == run }) { turns[index].reply = text }
     default: break
@@ -185,8 +195,8 @@ package struct ConversationMemory {
   // MARK: Writing
 
   /// The question of a turn whose answer has begun.
-  func begin(user: String, run: String, _ answer: @escaping (StoreFailure?) -> Void) {
-    append([Self.question(user, run)], answer)
+  func begin(user: String, run: String, at: String? = nil, _ answer: @escaping (StoreFailure?) -> Void) {
+    append([Self.question(user, run, at)], answer)
   }
 
   /// The answer to what was begun. Empty: nothing was said after all, and the turn is not remembered.
@@ -196,15 +206,17 @@ package struct ConversationMemory {
 
   /// Adds a whole turn.
   func append(
-    user: String, reply: String, end: EndState, run: String? = nil, _ answer: @escaping (StoreFailure?) -> Void
+    user: String, reply: String, end: EndState, run: String? = nil, at: String? = nil,
+    _ answer: @escaping (StoreFailure?) -> Void
   ) {
-    append([Self.question(user, run), Self.reply(reply, end, run)], answer)
+    append([Self.question(user, run, at), Self.reply(reply, end, run)], answer)
   }
 
-  private static func question(_ text: String, _ run: String?) -> JSONValue {
+  private static func question(_ text: String, _ run: String?, _ at: String?) -> JSONValue {
     .object(
       [JSONMember("role", "user"), JSONMember("content", .string(text))]
-        + (run.map { [JSONMember("run", .string($0))] } ?? []))
+        + (run.map { [JSONMember("run", .string($0))] } ?? [])
+        + (at.map { [JSONMember("at", .string($0))] } ?? []))
   }
 
   /// `end` tells how it ended; any but the provider's own ends makes it partial.

@@ -198,7 +198,8 @@ final class AgentHandle: Handle {
   ) throws -> any ChatCall {
     // Only of a workflow's run: what the program itself does has no stream of what was said.
     let run = (context.fiber.attachment as? RunFrame)?.run.id
-    return try ProgramInstance.of(context).sessions.start(
-      agent, text: text, session: session, run: run, sink: sink)
+    let instance = try ProgramInstance.of(context)
+    let at = session.isEmpty ? nil : instance.run(of: context.fiber).place(ofCall: agent.name)
+    return instance.sessions.start(agent, text: text, session: session, run: run, at: at, sink: sink)
   }
 }

@@ -47,6 +47,12 @@ final class RunFrame {
     return RunFrame(self, heard: heard.filter { $0.queue?.isOpen == true } + [Hearing(queue: queue)])
   }
 
+  /// The next call of an agent, by a name that it has in every life of the run.
+  func place(ofCall agent: String) -> String {
+    let use = frame.use(call: agent)
+    return "\(run.id) " + (frame.path.isEmpty ? use : frame.path + "/" + use)
+  }
+
   /// The frame around it, once that is over.
   var left: RunFrame? {
     guard let outer else { return nil }

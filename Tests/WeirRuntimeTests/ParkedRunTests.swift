@@ -69,7 +69,7 @@ import WeirTesting
     for stream in ["runs/\(id)", "runs/\(id)/tokens", "_weir/journal/\(id)"] { #expect(bench.ending(stream) == nil) }
     #expect(bench.items("runs/\(id)") == "[]")
     // Half of an answer that will be asked for again is no turn of the conversation: the question alone is there.
-    #expect(bench.memories == [#"{"role":"user","content":"hi","run":"\#(id)"}"#])
+    #expect(bench.memories == [#"{"role":"user","content":"hi","run":"\#(id)","at":"\#(id) second/ask:A"}"#])
     bench.expectQuiet()
 
     let before = bench.output
@@ -118,6 +118,32 @@ import WeirTesting
     for stream in ["runs/\(id)", "runs/\(id)/tokens", "_weir/journal/\(id)"] {
       #expect(ended.ending(stream) == .aborted(reason: "aborted"), "\(stream)")
     }
+  }
+
+  /// A call was answered, and nobody kept what it said: it is made again, as if for the first time.
+  @Test func aCallThatIsMadeAgainDoesNotHearItself() throws {
+    let (bench, _, id) = try parked(
+      Self.text.replacing(text: "Ok(text) => text,", with: "Ok(text) => { sleep(3600000); text },"))
+    func asked(_ exchange: SimulatedHTTPExchange) -> [String] {
+      let messages = (try? JSONValue.parse(exchange.text))?["messages"]?.array ?? []
+      return messages.map { "\($0["role"]?.string ?? ""): \($0["content"]?.string ?? "")" }
+    }
+    bench.asked[0].answer("whole")
+    bench.settle()
+    #expect(bench.memories.count == 2)
+    #expect(bench.instance.shutDown())
+    bench.simulation.loop.advance(by: .seconds(6))
+    #expect(bench.exits == [0] && bench.ending("runs/\(id)") == nil)
+    let next = try Bench(
+      Self.text, store: { _ in bench.store }, in: bench.simulation, configure: { $0.server.port = 8081 })
+    next.serve()
+    #expect(asked(next.asked[0]) == asked(bench.asked[0]))
+    next.asked[0].answer("other")
+    next.settle()
+    #expect(
+      asked(next.asked[1]).dropFirst(asked(bench.asked[0]).count - 1) == [
+        "user: hi", "assistant: other", "user: one other",
+      ])
   }
 
   /// Its body has returned a stream that is under way.

@@ -55,6 +55,7 @@ package final class DurableFrame {
   /// The next frame of that name: `think`, then `think#2`.
   package func use(step name: String) -> String { use(Self.escaped(name)) }
   package func use(each name: String) -> String { use("each:" + Self.escaped(name)) }
+  package func use(call agent: String) -> String { use("ask:" + Self.escaped(agent)) }
 
   private func use(_ component: String) -> String {
     let use = (uses[component] ?? 0) + 1
