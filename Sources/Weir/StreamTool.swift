@@ -90,9 +90,7 @@ package final class StreamTool {
   }
 
   private func hint(_ failure: StoreFailure) -> String? {
-    // What cannot be a store is none that only nobody has made yet.
-    if case .folder = failure { return failure.hint }
-    if case .folder(let path) = choice.choice, choice.isMissing {
+    if case .folder(let path) = choice.choice, HostProcess.kind(path) == .missing {
       return "there is no store in \(path) yet; --store names another folder"
     }
     guard case .held = failure else { return nil }

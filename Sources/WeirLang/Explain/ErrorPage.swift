@@ -50,7 +50,7 @@ package struct ErrorPage: Sendable {
 
   /// All of them, as they are grouped.
   package static let all: [ErrorPage] = [
-    syntax, names, services, types, mismatches, calls, warnings, traps, sources,
+    syntax, names, services, types, mismatches, calls, warnings, traps, sources, store,
   ].flatMap(read)
 
   package static func page(_ code: String) -> ErrorPage? {
