@@ -45,8 +45,8 @@ final class AgentCall: ChatCall, RunEventSink {
   var isReading = true { didSet { if case .asking(let call, _) = phase { call.isReading = isReading } } }
 
   init(
-    _ agent: Agent, text: String, run: String?, at: String?, request: ChatRequest, provider: ProviderConfig, client: ChatClient,
-    sink: any RunEventSink
+    _ agent: Agent, text: String, run: String?, at: String?, request: ChatRequest, provider: ProviderConfig,
+    client: ChatClient, sink: any RunEventSink
   ) {
     self.run = run
     self.at = at

@@ -31,9 +31,9 @@ package final class AgentSessions {
     isRemembering = true
   }
 
-  /// `session` nil or empty: a fresh conversation, nothing is kept. `run`: whose stream has what the call says. `at`: which call of a run it
-  /// is, the same in every life of the run. The call's `.end` is delivered after its turn is
-  /// as durable as the store promises.
+  /// `session` nil or empty: a fresh conversation, nothing is kept. `run`: whose stream has what the call says. `at`: which call of
+  /// a run it is, the same in every life of the run. The call's `.end` is delivered after its turn is as durable as the store
+  /// promises.
   @discardableResult
   package func start(
     _ agent: Agent, text: String, session: String?, run: String? = nil, at: String? = nil, sink: any RunEventSink
