@@ -14,7 +14,7 @@ package struct RunHistory {
     package var ending: StreamEnding?
     /// What it was begun with: `program`, `command`, and of a workflow's run `workflow` and `arguments`.
     package var begun: JSONValue
-    /// In the order of their names.
+    /// In the order in which they were done.
     package var steps: [(name: String, value: JSONValue)]
     /// Operations over streams, and how many items of each are done.
     package var progress: [(name: String, done: Int)]
@@ -114,7 +114,7 @@ package struct RunHistory {
   }
 
   fileprivate struct Facts {
-    var steps: [String: JSONValue] = [:]
+    var steps: [(name: String, value: JSONValue)] = []
     var done: [String: RangeSet<UInt64>] = [:]
   }
 
@@ -124,7 +124,7 @@ package struct RunHistory {
     var facts = Facts()
     RunJournal.read(run: id, store: store) { fact in
       switch fact {
-      case .step(let path, let value): facts.steps[path] = value
+      case .step(let path, let value): facts.steps.append((path, value))
       case .each(let path, let done): facts.done[path, default: RangeSet()].formUnion(done)
       }
     } _: { result in
@@ -160,7 +160,7 @@ extension RunHistory.Run {
   ) {
     self.init(
       id: journal.run, startedAt: status.createdAt, ending: journal.ending, begun: journal.begun,
-      steps: facts.steps.sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
+      steps: facts.steps,
       progress: facts.done.sorted { $0.key < $1.key }.map { path, done in
         (path, done.ranges.reduce(0) { $0 + Int(clamping: $1.upperBound - $1.lowerBound) })
       }, spent: journal.spent, streams: streams, problem: journal.problem?.message)

@@ -70,11 +70,17 @@ enum ServerFlags {
   private static func streamsRoot(_ text: String, _ command: ParsedCommand) throws(UsageFailure) -> String {
     var root = Substring(text)
     while root.utf8.count > 1, root.hasSuffix("/") { root = root.dropLast() }
-    guard root.hasPrefix("/"), root.utf8.count > 1,
-      !root.utf8.contains(where: { $0 <= 0x20 || $0 == 0x3F || $0 == 0x25 })
-    else {
-      throw UsageFailure(
-        "--streams-root \(text) is not a path like /v1/stream", command: command.name)
+    let parts = root.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+    // What URLs spell in one way only: RFC 3986, 2.3.
+    let isPath = parts.allSatisfy { part in
+      !part.isEmpty && part != "." && part != ".."
+        && part.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._~".contains($0)) }
+    }
+    guard root.hasPrefix("/"), isPath else {
+      throw UsageFailure("--streams-root \(text) is not a path like /v1/stream", command: command.name)
+    }
+    guard !["_weir", "healthz", "readyz"].contains(parts[0]) else {
+      throw UsageFailure("--streams-root \(text): Weir itself answers there", command: command.name)
     }
     return String(root)
   }

@@ -87,6 +87,11 @@ package final class Fanout {
     for feed in feeds.values { feed.abortAll() }
   }
 
+  /// Cuts off who reads a stream that is none of these.
+  func stop(except stays: (StreamName) -> Bool) {
+    for feed in feeds.values where !stays(feed.key.stream) { feed.abortAll() }
+  }
+
   // MARK: The end of a turn
 
   func markDirty(_ feed: StreamFeed) {

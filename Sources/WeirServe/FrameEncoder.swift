@@ -41,7 +41,7 @@ struct FrameEncoder {
   func preamble(from offset: Offset, to out: inout [UInt8]) {
     frame(to: &out) { encoder, out in
       switch encoder.format {
-      case .weir, .items:
+      case .weir, .items, .base64:
         encoder.id(offset, to: &out)
         out.append(0x0A)
       case .aiSDK:
@@ -57,10 +57,10 @@ struct FrameEncoder {
 
   /// The frame of one item; `offset` is the one after it.
   func item(_ item: StreamItem, after offset: Offset, to out: inout [UInt8]) -> ItemKind {
-    if format == .items {
+    if format.isOfItems {
       frame(to: &out) { encoder, out in
         encoder.id(offset, to: &out)
-        encoder.lines(item.bytes, to: &out)
+        encoder.lines(encoder.format == .base64 ? Array(Base64.encode(item.bytes).utf8) : item.bytes, to: &out)
       }
       return .other
     }
@@ -83,7 +83,7 @@ struct FrameEncoder {
       case .openai: encoder.openAI(event, offset, time: item.time, to: &out)
       case .aiSDK: encoder.aiSDK(event, offset, to: &out)
       case .text: encoder.text(event, to: &out)
-      case .items: break
+      case .items, .base64: break
       }
     }
     guard case .end(let state) = event else { return .other }
@@ -95,7 +95,7 @@ struct FrameEncoder {
 
   /// What follows the last item of a stream that ended without its `.end`: its writer died, or it is no run.
   func ending(_ ending: StreamEnding, at offset: Offset, to out: inout [UInt8]) {
-    if format == .items {
+    if format.isOfItems {
       return frame(to: &out) { encoder, out in
         encoder.id(offset, to: &out)
         switch ending {
@@ -117,7 +117,7 @@ struct FrameEncoder {
       case .weir: encoder.weir(.end(state), offset, to: &out)
       case .openai: encoder.openAI(.end(state), offset, time: 0, to: &out)
       case .aiSDK: encoder.aiSDK(.end(state), offset, to: &out)
-      case .text, .items: break
+      case .text, .items, .base64: break
       }
     }
   }

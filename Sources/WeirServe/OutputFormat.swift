@@ -13,6 +13,8 @@ package enum OutputFormat: String, CaseIterable, Sendable, Hashable {
   case text
   /// Items of a stream that is no run: each one an SSE event, its bytes the data.
   case items
+  /// The same in Base64 (RFC 4648): an event stream is UTF-8, and these bytes are not.
+  case base64
 
   package var contentType: String {
     switch self {
@@ -22,4 +24,7 @@ package enum OutputFormat: String, CaseIterable, Sendable, Hashable {
   }
 
   var isSSE: Bool { self != .text }
+
+  /// Of a stream that is no run. Nobody asks for it by name.
+  var isOfItems: Bool { self == .items || self == .base64 }
 }

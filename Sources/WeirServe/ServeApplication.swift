@@ -71,7 +71,9 @@ package final class ServeApplication {
   /// nothing to wait for here.
   package func beginShutdown() {
     isReady = false
-    for reader in liveReaders.all where !reader.stream.path.hasPrefix(WorkflowStreams.prefix) { reader.stop() }
+    let isOfRun = { (stream: StreamName) in stream.path.hasPrefix(WorkflowStreams.prefix) }
+    fanout.stop(except: isOfRun)
+    for reader in liveReaders.all where !isOfRun(reader.stream) { reader.stop() }
   }
 
   /// Whatever else is served, no more is by this one: subscriptions stop with the last server that has them.

@@ -285,7 +285,7 @@ final class StreamFeed {
 
   /// A feed that began at the very end has not seen the last item, and asks for it.
   private func learnLastKind(_ then: @escaping () -> Void) {
-    guard lastKind == .unknown, window.next > .start, key.format != .items else { return then() }
+    guard lastKind == .unknown, window.next > .start, !key.format.isOfItems else { return then() }
     tail.asked()
     let generation = generation
     let last = Offset(window.next.value - 1)

@@ -69,7 +69,7 @@ extension ServeApplication {
     if control("stream") == "false" { return .json }
     if let name = control("format") {
       if name == "json" { return .json }
-      guard let format = OutputFormat(rawValue: name), format != .items else { throw .badFormat(name) }
+      guard let format = OutputFormat(rawValue: name), !format.isOfItems else { throw .badFormat(name) }
       return .stream(format)
     }
     let accept = request["Accept"]

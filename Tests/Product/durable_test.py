@@ -1,5 +1,5 @@
 """Streams over HTTP: the real server against the protocol's Python client, curl, httpx-sse, Chromium, and connections that are cut."""
-import contextlib, http.client, http.server, json, pathlib, random, shutil, socket, subprocess, tempfile, threading, time, unittest
+import base64, contextlib, http.client, http.server, json, pathlib, random, shutil, socket, subprocess, tempfile, threading, time, unittest
 
 from browser import BrowserTest
 from harness import DEADLINE, Response, Weir, binary, free_port, until
@@ -239,6 +239,27 @@ class Protocol(unittest.TestCase):
             self.assertEqual(Response(weir.port, "GET", f"/streams/b?{link}").status, 403)
             self.assertEqual(Response(weir.port, "DELETE", f"/streams/a?{link}").status, 403)
 
+    def test_bytes_survive_events(self):
+        data = bytes(range(256)) * 3
+        with streams() as weir:
+            Response(weir.port, "PUT", "/streams/a", data, {"Content-Type": "application/octet-stream", "Stream-Closed": "true"}).read()
+            response = Response(weir.port, "GET", "/streams/a", headers={"Accept": "text/event-stream"})
+            self.assertEqual(response.headers["stream-sse-data-encoding"], "base64")
+            events = list(response.events())
+            self.assertEqual(base64.b64decode(events[0][2]), data)
+            self.assertEqual(events[1][1:3], ("end", '{"state":"closed"}'))
+
+    def test_roots_that_are_none(self):
+        with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
+            path = pathlib.Path(folder) / "streams.weir"
+            path.write_text("// only streams\n")
+            for root in ("", "/", "a", "//x", "/x/../y", "/x/./y", "/x?y", "/\u00fc", "/a b", "/%41", "/_weir", "/_weir/x", "/healthz", "/readyz/x"):
+                refused = subprocess.run([str(binary()), "serve", "--caps", "all", "--public-streams", "--port", "0", f"--streams-root={root}", str(path)],
+                                         capture_output=True, text=True, timeout=DEADLINE)
+                self.assertEqual(refused.returncode, 2, root)
+                self.assertIn(f"--streams-root {root}", refused.stderr)
+                self.assertIn("hint: ", refused.stderr)
+
     def test_what_is_compressed_is_not_kept(self):
         import gzip
         with streams("--subscriptions") as weir:
@@ -255,6 +276,8 @@ class Protocol(unittest.TestCase):
             Response(weir.port, "PUT", "/streams/a", b"x", TEXT).read()
             events = Response(weir.port, "GET", "/streams/a?offset=-1&live=sse").events()
             self.assertEqual([next(events)[1] for _ in range(2)], ["data", "control"])
+            plain = Response(weir.port, "GET", "/streams/a", headers={"Accept": "text/event-stream"}).events()
+            self.assertEqual(next(plain)[2], "x")
             waiting = http.client.HTTPConnection("127.0.0.1", weir.port, timeout=DEADLINE)
             waiting.request("GET", "/streams/a?offset=0000000000000001&live=long-poll")
             # Asked later and answered: that one waits by now.
@@ -262,6 +285,8 @@ class Protocol(unittest.TestCase):
             weir.process.terminate()
             # Whole, so that it comes back elsewhere without an error.
             self.assertEqual(list(events), [])
+            with contextlib.suppress(ConnectionError, http.client.HTTPException):
+                self.assertEqual(list(plain), [])
             self.assertEqual(waiting.getresponse().status, 204)
             self.assertEqual(weir.wait(), 0, weir.said())
             waiting.close()

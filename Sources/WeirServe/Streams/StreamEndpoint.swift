@@ -111,15 +111,17 @@ extension ServeApplication {
     case .at(let offset): start = offset
     }
     guard start <= status.tail else { return exchange.send(.badOffset(start.description)) }
-    let headers = [(name: "Stream-Id", value: status.name.path), ("Stream-Next-Offset", status.tail.description)]
+    var headers = [(name: "Stream-Id", value: status.name.path), ("Stream-Next-Offset", status.tail.description)]
     // 204 is how a server tells EventSource to stop coming back (WHATWG HTML 9.2.3).
     if status.ending != nil, start == status.tail {
       return exchange.send(204, headers + StreamHeaders.ending(status.ending))
     }
     guard hasRoomForReader else { return exchange.send(.tooManyReaders(limit: fanout.limits.readers)) }
-    let format = status.contentType == RunTicket.contentType ? format ?? .weir : .items
-    let own = Self.streamHeaders(format).filter { $0.name != "X-Content-Type-Options" && $0.name != "Vary" }
-    exchange.begin(own + headers)
+    let own: OutputFormat = StreamBody.isText(status.contentType) ? .items : .base64
+    let format = status.contentType == RunTicket.contentType ? format ?? .weir : own
+    if format == .base64 { headers.append(("Stream-SSE-Data-Encoding", "base64")) }
+    let common = Self.streamHeaders(format).filter { $0.name != "X-Content-Type-Options" && $0.name != "Vary" }
+    exchange.begin(common + headers)
     let run = RunTicket.run(of: status.name)
     fanout.attach(
       exchange.responder, to: status.name, createdAt: run == nil ? status.createdAt : nil, from: start, format: format,
