@@ -166,11 +166,9 @@ package enum StreamContentType {
     a == b || essence(a).elementsEqual(essence(b))
   }
 
-  package static func isJSON(_ type: String) -> Bool { isSame(type, json) }
-
   /// Each item is a JSON text, whatever it says besides (`+json`: RFC 6839, 3.1).
   package static func holdsJSON(_ type: String) -> Bool {
-    isJSON(type) || essence(type).suffix(5).elementsEqual("+json".utf8)
+    isSame(type, json) || essence(type).suffix(5).elementsEqual("+json".utf8)
   }
 
   package static func isText(_ type: String) -> Bool { essence(type).starts(with: "text/".utf8) }
