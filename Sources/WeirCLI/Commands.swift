@@ -36,6 +36,8 @@ enum Commands {
     .init("tls-key", value: "FILE", "private key, PEM"),
     .init("insecure", "bind another address than loopback without a token or TLS"),
     .init("grace", value: "TIME", "how long streams may finish after SIGTERM (default 5s)"),
+    .init(
+      "lease", value: "TIME", "in a Redis: silence after which other servers take up this one's runs (default 30s)"),
     .init("max-body", value: "BYTES", "largest request body (default 1048576)"),
     .init("heartbeat", value: "TIME", "silence before a comment is sent to readers (default 15s)"),
     .init(

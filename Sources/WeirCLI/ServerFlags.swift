@@ -23,6 +23,12 @@ enum ServerFlags {
     }
     if let bytes = try command.number("max-body", in: 1...(1 << 30)) { options.serve.bodyLimit = bytes }
     if let grace = try command.duration("grace") { options.grace = grace }
+    if let lease = try command.duration("lease") {
+      guard (.seconds(1)...Duration.seconds(86_400)).contains(lease) else {
+        throw UsageFailure("--lease takes a time from 1s to 1d", command: command.name)
+      }
+      options.lease = lease
+    }
     if let silence = try command.duration("heartbeat") { options.serve.fanout.heartbeat = silence }
     if let root = command["streams-root"] { options.serve.streamRoots.append(try streamsRoot(root, command)) }
     if let wait = try command.duration("long-poll-timeout") { options.serve.longPollTimeout = wait }

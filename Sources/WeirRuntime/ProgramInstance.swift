@@ -92,7 +92,7 @@ package final class ProgramInstance {
     store, options.server.serve.index, loop: world.loop,
     isUnderWay: { [weak self] in self?.runs.isUnderWay($0) ?? false }, complain: { [weak self] in self?.log($0) })
   /// What an earlier process has left was looked at.
-  var hasRecovered = false
+  private(set) lazy var left = LeftRuns(self)
   /// Of all servers, from the first that listens on.
   var sharedSubscriptions: Subscriptions?
   private var stopping: Stopping?
@@ -251,21 +251,34 @@ package final class ProgramInstance {
       guard let self else { return }
       guard case .success = result else { return finished(result) }
       resumed = id
-      runs.recovery.add(id) { [weak self] result in
+      left.begin { [weak self] failure in
         guard let self else { return }
-        switch result {
-        case .success(.resumed), .success(.left): break
-        case .success(.interrupted):
-          log("run \(id) kept nothing that it could be taken up from: it has failed now")
-          exit(1)
-        case .success(.ended):
-          log("run \(id) has ended")
-          exit(1)
-        case .failure(let failure):
+        if let failure {
           startFailure = failure
           log(failure.message, hint: failure.hint)
-          exit(1)
+          return exit(1)
         }
+        takeUp(id)
+      }
+    }
+  }
+
+  private func takeUp(_ id: String) {
+    runs.recovery.add(id) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .success(.resumed): index.catchUp { [weak self] _ in self?.index.took(id) }
+      case .success(.left): break
+      case .success(.interrupted):
+        log("run \(id) kept nothing that it could be taken up from: it has failed now")
+        exit(1)
+      case .success(.ended):
+        log("run \(id) has ended")
+        exit(1)
+      case .failure(let failure):
+        startFailure = failure
+        log(failure.message, hint: failure.hint)
+        exit(1)
       }
     }
   }
@@ -398,9 +411,11 @@ package final class ProgramInstance {
   private func synchronize(_ code: Int) {
     // A call that was stopped just now tells its end, and what it has cost, in a later job.
     world.loop.soon { [self] in
-      store.synchronize { [self] failure in
-        if let failure { log("what was written last may be lost: \(failure.message)", hint: failure.hint) }
-        closeTraces(failure == nil ? code : max(code, 1))
+      left.end { [self] in
+        store.synchronize { [self] failure in
+          if let failure { log("what was written last may be lost: \(failure.message)", hint: failure.hint) }
+          closeTraces(failure == nil ? code : max(code, 1))
+        }
       }
     }
   }
@@ -439,6 +454,7 @@ package final class ProgramInstance {
   /// the program does itself (`weir runs resume`), and its workflows' runs.
   package func park(_ code: Int) {
     if isLeaving { return exit(code) }
+    left.close()
     runs.park()
     if let mainRun, mainRun.run.isResumable, store.outlivesProcess {
       isParked = true
@@ -494,6 +510,7 @@ package final class ProgramInstance {
       return true
     }
     guard !servers.isEmpty else { return false }
+    left.close()
     runs.recovery.close()
     stopping = Stopping(openServers: servers.count)
     let grace = options.server.grace

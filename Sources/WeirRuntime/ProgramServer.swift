@@ -16,6 +16,8 @@ package struct ServerOptions: Sendable {
   package var insecure = false
   /// How long streams may go on after the request to stop.
   package var grace = Duration.seconds(5)
+  /// How long a process that shares its store may be silent before others take up its runs.
+  package var lease = ProcessLease.usual
   package var serve = ServeConfiguration()
   package init() {}
 
@@ -75,11 +77,15 @@ final class ProgramServer: Handle {
   /// used is told: a server without one could keep nothing.
   func recover(_ answer: @escaping (StoreFailure?) -> Void) {
     guard let application else { return answer(nil) }
-    application.load { [self] failure in
+    // First: requests that have come meanwhile are answered as soon as the index is loaded.
+    instance.left.begin { [self] failure in
       if let failure { return answer(failure) }
-      // Not before: who reads the line may send requests, and a store that cannot be used ends the process.
-      if let address = http?.address { announce(address) }
-      instance.recoverRuns { answer(nil) }
+      application.load { [self] failure in
+        if let failure { return answer(failure) }
+        // Not before: who reads the line may send requests, and a store that cannot be used ends the process.
+        if let address = http?.address { announce(address) }
+        instance.left.recover { answer(nil) }
+      }
     }
   }
 
@@ -131,36 +137,6 @@ struct ListenFailure: Failure {
 }
 
 extension ProgramInstance {
-  /// Takes up or ends the runs that an earlier process left when it died: once, with the first server that listens.
-  func recoverRuns(_ answer: @escaping () -> Void) {
-    // Where other processes write as well, a run that is open may be theirs.
-    guard !hasRecovered, store.isExclusive else { return answer() }
-    hasRecovered = true
-    let open = index.open.map(\.id)
-    var (left, resumed, interrupted) = (open.count, 0, 0)
-    if left == 0 { return answer() }
-    for id in open {
-      runs.recovery.add(id) { [self] result in
-        switch result {
-        case .success(.resumed): resumed += 1
-        case .success(.interrupted(let state)):
-          interrupted += 1
-          index.ended(id, state)
-        case .success(.ended): index.learnEnd(of: id)
-        case .success(.left): break
-        case .failure(let failure): log("run \(id) could not be taken up: \(failure.message)")
-        }
-        left -= 1
-        if left > 0 { return }
-        if resumed > 0 { log("\(resumed) run\(resumed == 1 ? "" : "s") of an earlier process taken up again") }
-        if interrupted > 0 {
-          log("\(interrupted) run\(interrupted == 1 ? "" : "s") of an earlier process had not ended, and failed")
-        }
-        answer()
-      }
-    }
-  }
-
   /// One for all servers of the program: a store has one observer, and a change wakes each subscription once. Nil: there are
   /// none (`--subscriptions`).
   func subscriptions() throws -> Subscriptions? {

@@ -163,6 +163,8 @@ final class RunRecovery {
     let state = isStopped ? EndState.aborted : .error
     let writer = table.writer(of: ticket)
     writer.onEnd = { [instance] _, failure in
+      // Somebody else has found it as well.
+      if case .ended? = failure { return answer(.success(.ended)) }
       if let failure { return answer(.failure(Self.failure(failure))) }
       WorkflowStreams.end(
         workflow: ticket.id, .aborted(reason: isStopped ? state.rawValue : "RunInterrupted"),

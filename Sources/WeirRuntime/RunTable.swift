@@ -179,8 +179,8 @@ final class RunTable {
   func park() {
     isParked = true
     recovery.close()
-    // Where others write as well nobody takes up what is open: it may be somebody's.
-    let isTakenUp = instance.store.isExclusive && instance.store.outlivesProcess
+    // Where others write as well nobody takes up what is open, unless he sees that this process is gone.
+    let isTakenUp = instance.store.outlivesProcess && (instance.store.isExclusive || instance.left.lease != nil)
     for id in runs.keys.sorted() {
       // An answer that is whole has only to be taken by the store.
       guard let run = runs[id], run.writer.end == nil else { continue }

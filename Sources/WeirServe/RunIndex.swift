@@ -12,7 +12,8 @@ import WeirStore
 /// It is bounded where it can be: runs that are over are forgotten, oldest end first, beyond the limits. **A run that has not
 /// ended is never forgotten**; beyond `Limits.bytes` it is remembered without its arguments, which is some hundred bytes.
 ///
-///     {"id", "workflow", "stream_id", "started_at", "arguments", "session_id"?, "ended"?}   a run
+///     {"id", "workflow", "stream_id", "started_at", "arguments", "session_id"?, "process"?, "ended"?}   a run
+///     {"taken": "<id>", "process": "<id>"}                                                  another process does it now
 ///     {"ended": "<id>", "state": "completed"}                                               how one has ended
 ///     {"forgotten": "<id>"}                                                                 it is not shown any more
 package final class RunIndex {
@@ -32,6 +33,8 @@ package final class RunIndex {
     package var session: String?
     /// Milliseconds since 1970.
     package var startedAt: Int64
+    /// Who does it, where several processes share the store (`ProcessLease`).
+    package var process: String?
     /// How its answer has ended; nil while it runs, as far as anyone has looked.
     package var end: EndState?
     /// All of it has ended, what it wrote by name and its journal as well: it may be forgotten, and nobody takes it up.
@@ -57,6 +60,8 @@ package final class RunIndex {
   let loop: any Loop
   /// It is being begun in this process, runs, waits to be taken up, or something of it has yet to end.
   let isUnderWay: (String) -> Bool
+  /// This process, for those that share its store.
+  package var process: String?
   private let limits: Limits
   private let log: CompactedLog
 
@@ -132,6 +137,8 @@ package final class RunIndex {
   /// Adds a run of which nothing is made yet, and answers when the store has it: a run that is made after that is never one that
   /// nobody knows. With a failure it is not added.
   package func add(_ run: Run, _ done: @escaping (StoreFailure?) -> Void) {
+    var run = run
+    run.process = process
     adding.insert(run.id)
     let bytes = run.written
     remember(run, size: bytes.count)
@@ -140,6 +147,13 @@ package final class RunIndex {
       if failure != nil { drop(run.id) }
       done(failure)
     }
+  }
+
+  /// A run that another process has left is this one's now.
+  package func took(_ id: String) {
+    guard let process, byID[id] != nil else { return }
+    byID[id]?.run.process = process
+    write([(["taken": .string(id), "process": .string(process)] as JSONValue).encoded()])
   }
 
   /// Its answer has ended. What it writes besides may not have.
@@ -241,6 +255,8 @@ extension RunIndex: CompactedLogOwner {
     } else if let run = Run(record) {
       unnamed?.remove(run.id)
       if !forgetting.contains(run.id) { remember(run, size: run.written.count) }
+    } else if let id = record["taken"]?.string, let process = record["process"]?.string {
+      byID[id]?.run.process = process
     } else if let id = record["ended"]?.string {
       guard let run = byID[id]?.run, !run.isOver else { return true }
       noteEnd(id, record["state"]?.string.flatMap { EndState(rawValue: $0) } ?? .error)
@@ -265,8 +281,13 @@ extension RunIndex.Run {
 
   /// As the index's stream has it.
   fileprivate var written: [UInt8] {
-    guard isOver, let end, case .object(let members) = json else { return json.encoded() }
-    return JSONValue.object(members + [JSONMember("ended", .string(end.rawValue))]).encoded()
+    var members = json.members ?? []
+    if isOver, let end {
+      members.append(JSONMember("ended", .string(end.rawValue)))
+    } else if let process {
+      members.append(JSONMember("process", .string(process)))
+    }
+    return JSONValue.object(members).encoded()
   }
 
   init?(_ value: JSONValue) {
@@ -277,6 +298,7 @@ extension RunIndex.Run {
     self.init(
       id: id, workflow: workflow, stream: stream, arguments: arguments, session: value["session_id"]?.string,
       startedAt: Int64(startedAt), end: value["ended"]?.string.flatMap { EndState(rawValue: $0) })
+    process = value["process"]?.string
     isOver = end != nil
   }
 }

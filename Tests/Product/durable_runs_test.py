@@ -557,6 +557,52 @@ class TakenOverRuns(Folder):
             self.assertEqual([(run["id"], run["state"]) for run in json.loads(shown)], [("r", "completed")])
 
 
+    def serve(self, store, port, *words):
+        return Weir("serve", "--caps", "all", "--port", port, "--store", store, "--lease", "1s", "--grace", "0s", *words, port=port, cwd=self.folder)
+
+    def test_what_a_server_leaves_is_taken_up_by_another(self):
+        """One that is killed, and one that is told to end; whatever a server of another program finds is not its own."""
+        self.write("served.weir", SERVED.replace("sleep(if n > 0 then 3000 else 0)", 'for i in 0..40 { step "s${i}" { sleep(100) } }'))
+        self.write("other.weir", SERVED.replace("Steps", "Others").replace("Plain", "Simple").replace("/steps", "/others").replace("/plain", "/simple"))
+        with Redis() as redis, contextlib.ExitStack() as stack:
+            redis.wait()
+            store = f"redis://127.0.0.1:{redis.port}"
+            other = stack.enter_context(self.serve(store, free_port(), "other.weir").wait_listening())
+            old = stack.enter_context(self.serve(store, free_port(), "served.weir").wait_listening())
+            new = stack.enter_context(self.serve(store, free_port(), "served.weir").wait_listening())
+
+            def run(path):
+                return Response(old.port, "POST", path, {"n": 21}).headers["run-id"]
+
+            def steps(id):
+                return [name for one in self.runs("--store", store) if one["id"] == id for name in one["steps"]]
+
+            def said(id):
+                return [data for _, _, data, _ in Response(new.port, "GET", f"/streams/runs/{id}", headers={"Accept": "text/event-stream"}).events()]
+            kept, lost = run("/steps"), run("/plain")
+            until(lambda: "s3" in steps(kept), "some steps")
+            old.process.send_signal(signal.SIGKILL)
+            old.wait()
+            until(lambda: "1 run of an earlier process taken up again" in new.said(), "the run to be taken up")
+            until(lambda: "1 run of an earlier process had not ended, and failed" in new.said(), "the other one to be ended")
+            self.assertIn('"completed"', said(kept)[-2])
+            self.assertIn("RunInterrupted", "".join(said(lost)))
+            self.assertEqual(steps(kept), ["double"] + [f"s{i}" for i in range(40)])
+            self.assertEqual({one["state"] for one in self.runs("--store", store) if one["id"] == kept}, {"completed"})
+            # And what takes it up may end as well: orderly, and another one has it at once.
+            old = stack.enter_context(self.serve(store, free_port(), "served.weir").wait_listening())
+            parked = run("/steps")
+            until(lambda: "s1" in steps(parked), "a step")
+            old.process.send_signal(signal.SIGTERM)
+            self.assertEqual(old.wait(), 0, old.said())
+            self.assertIn("1 run is left to be taken up by the next process", old.said())
+            until(lambda: new.said().count("1 run of an earlier process taken up again") == 2, "the second run to be taken up")
+            self.assertIn('"completed"', said(parked)[-2])
+            self.assertEqual(steps(parked), ["double"] + [f"s{i}" for i in range(40)])
+            self.assertNotIn("run", other.said().replace(str(other.port), "").split("serving")[1].replace("Others", ""), other.said())
+            left = redis.ask("ZRANGEBYLEX", "weir:names", "[_weir/processes/", "(_weir/processes0").split()
+            self.assertEqual(len(left), 2, left)
+
     def test_who_has_a_served_run_ends_it(self):
         self.write("served.weir", SERVED.replace("sleep(if n > 0 then 3000 else 0)", 'for i in 0..30 { step "s${i}" { sleep(100) } }'))
         port = free_port()
