@@ -22,6 +22,7 @@ final class LeftRuns {
     do throws(StoreFailure) {
       lease = try ProcessLease(instance.world.random.identifier(), for: instance.options.server.lease, in: store)
     } catch { return answer(error) }
+    lease.onStop = { [weak instance] run in instance?.runs.stop(run: run) }
     self.lease = lease
     instance.index.process = lease.id
     lease.begin(answer)

@@ -94,7 +94,7 @@ extension ServeApplication {
     }
   }
 
-  /// Whoever runs it stops it. One that nobody runs here, and that has not ended, is another process's.
+  /// Whoever runs it stops it. One that nobody runs here, and that has not ended, is another process's, which is asked.
   private func stop(_ run: RunIndex.Run, _ responder: any HTTPResponder, _ client: WaitingClient) {
     let isOurs = host.isUnderWay(run: run.id)
     host.stop(run: run.id)
@@ -104,7 +104,22 @@ extension ServeApplication {
       if client.isGone { return }
       switch index[run.id] {
       case nil: responder.send(Reply(.runNotFound(run.id)))
-      case .some(let run): responder.send(run.end == nil ? Reply(.runElsewhere(run.id)) : stopping)
+      case .some(let run) where run.end == nil:
+        askElsewhere(run) { isAsked in
+          if !client.isGone { responder.send(isAsked ? stopping : Reply(.runElsewhere(run.id))) }
+        }
+      case .some: responder.send(stopping)
+      }
+    }
+  }
+
+  /// The process that does it, or the one that has taken it up meanwhile.
+  private func askElsewhere(_ run: RunIndex.Run, isLast: Bool = false, _ answer: @escaping (Bool) -> Void) {
+    guard let process = run.process else { return answer(false) }
+    ProcessLease.askToStop(run.id, of: process, in: store) { [self] failure in
+      guard failure != nil, !isLast else { return answer(failure == nil) }
+      index.catchUp { [self] _ in
+        if let now = index[run.id] { askElsewhere(now, isLast: true, answer) } else { answer(false) }
       }
     }
   }

@@ -54,7 +54,8 @@ import WeirTesting
       #expect(!StreamContentType.isSame("text/plain", other), "\(other)")
     }
     #expect(
-      StreamContentType.holdsJSON("Application/JSON;charset=utf-8") && !StreamContentType.holdsJSON("application/jsonl"))
+      StreamContentType.holdsJSON("Application/JSON;charset=utf-8") && !StreamContentType.holdsJSON("application/jsonl")
+    )
     #expect(StreamContentType.holdsJSON("application/problem+json") && !StreamContentType.holdsJSON("text/plain"))
     #expect(StreamContentType.isText("Text/html") && !StreamContentType.isText("image/svg+xml"))
   }

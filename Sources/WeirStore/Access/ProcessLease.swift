@@ -2,7 +2,8 @@ import WeirCore
 
 /// In a store to which several processes write: the sign by which the others see that this one lives.
 ///
-///     _weir/processes/<id>      an empty stream that is over when its process has not been heard of for so long
+///     _weir/processes/<id>      a stream that is over when its process has not been heard of for so long
+///     {"stop": "<run>"}         what others ask of it
 ///
 /// A stream that somebody watches is in use, so the sign stays for as long as its process can reach the store. Should it be gone all the
 /// same (the process stood still, or was cut off), others have taken up what it did; it is made again for what comes next.
@@ -16,7 +17,12 @@ package final class ProcessLease {
   package let length: Duration
   private let name: StreamName
   private let store: any StreamStore
+  /// Another process asks for this run of this one to be stopped.
+  package var onStop: (_ run: String) -> Void = { _ in }
   private var watch: (any Cancellable)?
+  /// Behind what was read.
+  private var next = Offset.start
+  private var tail = StreamTail()
 
   package init(_ id: String, for length: Duration, in store: any StreamStore) throws(StoreFailure) {
     self.id = id
@@ -43,9 +49,29 @@ package final class ProcessLease {
   }
 
   private func look() {
-    store.status(name) { [weak self] result in
+    tail.woken()
+    read()
+  }
+
+  private func read() {
+    guard watch != nil, tail.wantsRead else { return }
+    tail.asked()
+    store.read(name, from: next, byteLimit: 64 << 10) { [weak self] result in
       guard let self, watch != nil else { return }
-      if case .failure(.notFound) = result { make { _ in } }
+      switch result {
+      case .success(let batch):
+        next = batch.next
+        tail.answered(batch)
+        for item in batch.items {
+          if let run = (try? JSONValue.parse(item.bytes))?["stop"]?.string { onStop(run) }
+        }
+        read()
+      case .failure(let failure):
+        tail.answered(reachedTail: true)
+        guard case .notFound = failure else { return }
+        next = .start
+        make { _ in }
+      }
     }
   }
 
@@ -54,6 +80,16 @@ package final class ProcessLease {
     watch?.cancel()
     watch = nil
     store.delete(name) { _ in answer() }
+  }
+
+  /// Asks a process to stop one of its runs. A failure: it is gone, or cannot be told.
+  package static func askToStop(
+    _ run: String, of process: String, in store: any StreamStore, _ answer: @escaping (StoreFailure?) -> Void
+  ) {
+    do throws(StoreFailure) {
+      let message = (["stop": .string(run)] as JSONValue).encoded()
+      store.append(try name(process), [message], ending: nil) { answer($0.failure) }
+    } catch { answer(error) }
   }
 
   /// Of these processes those that are gone. One of which the store says nothing counts as living.
