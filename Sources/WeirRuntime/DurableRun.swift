@@ -240,13 +240,21 @@ package final class DurableRun {
 
   /// It is done, and answered when that is written down. What an earlier life of it had written besides makes its streams differ.
   package func finish(_ step: DurableFrame, _ value: JSONValue, _ answer: @escaping WeirStore.Answer<Void>) {
-    withJournal { [self] result in
+    step.isOver = true
+    compareEnd(of: step)
+    settled(step, answer) { journal in
+      journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), answer)
+    }
+  }
+
+  /// The journal, once it is known what a frame has written.
+  private func settled(
+    _ frame: DurableFrame, _ answer: @escaping WeirStore.Answer<Void>, _ then: @escaping (RunJournal) -> Void
+  ) {
+    withJournal { result in
       switch result {
       case .failure(let failure): answer(.failure(failure))
-      case .success(let journal):
-        step.isOver = true
-        compareEnd(of: step)
-        journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), answer)
+      case .success(let journal): frame.whenSettled { then(journal) }
       }
     }
   }
@@ -264,25 +272,23 @@ package final class DurableRun {
   package func fail(
     _ step: DurableFrame, isTriedAgain: Bool = false, _ answer: @escaping WeirStore.Answer<Void> = { _ in }
   ) {
-    let writes = step.writes.merging(step.leftover) { $0.union($1) }
-    let hasInner = step.hasInner
-    if isTriedAgain { step.restart() } else { step.isOver = true }
-    withJournal { result in
-      switch result {
-      case .failure(let failure): answer(.failure(failure))
-      case .success(let journal):
-        func reload(_ result: Result<Void, StoreFailure>) {
-          if isTriedAgain, hasInner, case .success = result { journal.reload(step, answer) } else { answer(result) }
-        }
-        if writes.isEmpty { reload(.success(())) } else { journal.record(failed: step.path, writes: writes, reload) }
+    let leftover = step.leftover
+    step.forget()
+    step.isOver = !isTriedAgain
+    settled(step, answer) { journal in
+      let writes = step.writes.merging(leftover) { $0.union($1) }
+      let hasInner = step.hasInner
+      if isTriedAgain { step.restart() }
+      func reload(_ result: Result<Void, StoreFailure>) {
+        if isTriedAgain, hasInner, case .success = result { journal.reload(step, answer) } else { answer(result) }
       }
+      if writes.isEmpty { reload(.success(())) } else { journal.record(failed: step.path, writes: writes, reload) }
     }
   }
 
   /// Whoever was in it is in the frame around it again.
   package func leave(_ step: DurableFrame) {
     if !step.isOver { fail(step) }
-    step.forget()
     step.leave()
   }
 

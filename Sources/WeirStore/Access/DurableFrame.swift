@@ -36,6 +36,13 @@ package final class DurableFrame {
   package private(set) var isBegun = false
   /// Its end is in the journal, or on its way there.
   package var isOver = false
+  /// Whoever was in it has left: what it still writes counts for the frame around it.
+  private var isLeft = false
+  /// Writes in the store's hands, of it and of frames inside it. Not kept of the run itself.
+  private var underWay = 0
+  /// The frame around it, which counts them as well.
+  private var waitingOuter: DurableFrame?
+  private var onSettled: [() -> Void] = []
 
   package init() {
     path = ""
@@ -123,6 +130,7 @@ package final class DurableFrame {
   package func leave() {
     guard let outer else { return }
     outer.passed(writes)
+    isLeft = true
     if outer.children[component] === self, leftover.isEmpty { outer.children[component] = nil }
   }
 
@@ -150,12 +158,48 @@ package final class DurableFrame {
   func wrote(_ places: Range<UInt64>, in namespace: String) {
     repeats[namespace]?.remove(contentsOf: places)
     if repeats[namespace]?.isEmpty == true { repeats[namespace] = nil }
-    if !isRun { writes[namespace, default: RangeSet()].insert(contentsOf: places) }
+    note(places, in: namespace)
+  }
+
+  private func note(_ places: Range<UInt64>, in namespace: String) {
+    if isRun { return }
+    writes[namespace, default: RangeSet()].insert(contentsOf: places)
+    if isLeft { outer?.note(places, in: namespace) }
   }
 
   /// What an ended frame inside it has written.
   package func passed(_ places: Places) {
-    if !isRun { writes.merge(places) { $0.union($1) } }
+    if isRun { return }
+    writes.merge(places) { $0.union($1) }
+    if isLeft { outer?.passed(places) }
+  }
+
+  /// The store is given a write.
+  func began() {
+    if isRun { return }
+    underWay += 1
+    waitingOuter = outer
+    waitingOuter?.began()
+  }
+
+  /// The store has answered it.
+  func settled() {
+    if isRun { return }
+    underWay -= 1
+    let outer = waitingOuter
+    if underWay == 0 {
+      waitingOuter = nil
+      let waiting = onSettled
+      onSettled = []
+      for job in waiting { job() }
+    }
+    outer?.settled()
+  }
+
+  /// Calls when it is known what it has written: a task that was cut may have left an item on its way, which is this frame's.
+  /// At once where nothing is under way.
+  package func whenSettled(_ job: @escaping () -> Void) {
+    if underWay == 0 { job() } else { onSettled.append(job) }
   }
 
   /// All that is left to be repeated, here and below.

@@ -270,11 +270,15 @@ package final class DurableWriter {
   private func append(_ writes: [Write], ending: StreamEnding?) {
     isBusy = true
     if ending != nil { return add(writes, ending: ending) }
+    for write in writes { write.frame.began() }
     // Whose they are is known before they are there.
     journal.announce(namespace, from: tail, by: writes.lazy.map(\.frame)) { [self] result in
       guard case .failure(let failure) = result else { return add(writes, ending: nil) }
       isBusy = false
-      for write in writes { write.tell(.failure(.store(failure))) }
+      for write in writes {
+        write.frame.settled()
+        write.tell(.failure(.store(failure)))
+      }
       advance()
     }
   }
@@ -291,7 +295,10 @@ package final class DurableWriter {
         if let ending { self.ending = self.ending ?? ending }
         for (index, write) in writes.enumerated() {
           let place = first + UInt64(index)
-          if ending == nil { write.frame.wrote(place..<place + 1, in: namespace) }
+          if ending == nil {
+            write.frame.wrote(place..<place + 1, in: namespace)
+            write.frame.settled()
+          }
           access.tell(ending == nil ? .write : .close, name, at: ending == nil ? place : tail)
           write.tell(.success(()))
         }
@@ -308,7 +315,10 @@ package final class DurableWriter {
           // The end did not arrive: it may be tried again.
           if ending != nil { isClosing = false }
         }
-        for write in writes { write.tell(.failure(why)) }
+        for write in writes {
+          if write.item != nil { write.frame.settled() }
+          write.tell(.failure(why))
+        }
       }
       advance()
     }
