@@ -27,6 +27,43 @@ import WeirTesting
     return try #require(kept).get()
   }
 
+  /// What the journal says of items that the store has not taken is no word about those that come in their place.
+  @Test func whoWasAnnouncedAndHasNotWrittenIsAnnouncedAgain() throws {
+    let loop = SimulatedLoop()
+    let store = Mortal()
+    store.store = MemoryStreamStore(loop: loop)
+    store.slow = (loop, { .milliseconds(1) })
+    var failures: [String] = []
+    func live(_ names: [String], calls: Int = .max) {
+      store.left = calls
+      store.performsLast = true
+      let run = open(store, loop)
+      run.writer("log", contentType: StreamContentType.json) { result in
+        guard let writer = try? result.get() else { return }
+        for name in names {
+          run.begin(step: name, in: run.frame) { result in
+            guard case .success(.begins(let step)) = result else { return }
+            writer.write(Array("\"\(name)\"".utf8), by: step) { result in
+              if case .failure(let failure) = result { failures.append("\(name): \(failure)") }
+            }
+          }
+        }
+      }
+      loop.run()
+      store.left = .max
+    }
+    // Dies when the second and the third are announced, in one batch.
+    live(["a", "b", "c"], calls: 6)
+    live(["c"])
+    live(["b", "c", "a"])
+    #expect(failures == [])
+    var items: [String] = []
+    store.store.read(try StreamName("runs/r/log"), from: .start, byteLimit: 1 << 20) { result in
+      items = ((try? result.get())?.items ?? []).map { String(decoding: $0.bytes, as: UTF8.self) }
+    }
+    #expect(items == ["\"a\"", "\"c\"", "\"b\""])
+  }
+
   @Test func whatIsDoneIsNotKeptInMemory() throws {
     let loop = SimulatedLoop()
     let store = MemoryStreamStore(loop: loop)

@@ -240,8 +240,10 @@ package final class RunJournal {
   func opened(_ namespace: String, tail: UInt64) {
     guard isResumed else { return }
     close(namespace, at: tail)
-    let path = writers[namespace] ?? Writer(path: "", from: 0)
-    writers[namespace] = Writer(path: path.path, from: tail)
+    let known = writers[namespace] ?? Writer(path: "", from: 0)
+    // Of items that were announced and not taken the journal still says whose they would have been: whoever writes next says
+    // so anew.
+    writers[namespace] = Writer(path: tail < known.from ? nil : known.path, from: tail)
   }
 
   /// The next items are written by these frames, one after the other. Answered at once where the journal says so already.
