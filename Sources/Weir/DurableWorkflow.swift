@@ -174,8 +174,7 @@ final class DurableWorkflow: @unchecked Sendable {
 
   func itemDone(_ key: String, _ place: UInt64, _ value: JSONValue, _ answer: @escaping (WeirError?) -> Void) {
     guard let run, let book = books[key] else { return answer(.storeClosed) }
-    run.compareEnd(of: book.item(place))
-    book.done(place, value) { answer($0.map(WeirError.init)) }
+    run.done(place, value, in: book) { answer($0.map(WeirError.init)) }
   }
 
   func endEach(_ key: String, _ answer: @escaping (Result<(Int, Int), WeirError>) -> Void) {

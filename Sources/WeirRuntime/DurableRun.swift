@@ -241,9 +241,11 @@ package final class DurableRun {
   /// It is done, and answered when that is written down. What an earlier life of it had written besides makes its streams differ.
   package func finish(_ step: DurableFrame, _ value: JSONValue, _ answer: @escaping WeirStore.Answer<Void>) {
     step.isOver = true
-    compareEnd(of: step)
-    settled(step, answer) { journal in
-      journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), answer)
+    compareEnd(of: step) { [self] result in
+      guard case .success = result else { return answer(result) }
+      settled(step, answer) { journal in
+        journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), answer)
+      }
     }
   }
 
@@ -259,12 +261,45 @@ package final class DurableRun {
     }
   }
 
-  /// A frame has ended and does not write again.
-  package func compareEnd(of frame: DurableFrame) {
-    for (namespace, places) in frame.leftover {
-      if let place = places.ranges.first?.lowerBound { writers[namespace]?.endsEarlier(at: place) }
+  /// An item of an operation is done (`ItemCheckpoints.done`).
+  package func done(
+    _ place: UInt64, _ value: JSONValue, in book: ItemCheckpoints, _ told: @escaping ItemCheckpoints.Told
+  ) {
+    compareEnd(of: book.item(place)) { result in
+      if case .failure(let failure) = result { return told(failure) }
+      book.done(place, value, told)
     }
-    frame.forget()
+  }
+
+  /// A frame has ended and does not write again. Streams that an earlier life of it has begun are opened for this.
+  private func compareEnd(of frame: DurableFrame, _ answer: @escaping WeirStore.Answer<Void>) {
+    withJournal { [self] result in
+      guard case .success(let journal) = result else { return answer(result.map { _ in }) }
+      open(journal.streams(of: frame).filter { writers[$0] == nil }[...]) { [self] result in
+        for (namespace, places) in frame.leftover {
+          if let place = places.ranges.first?.lowerBound { writers[namespace]?.endsEarlier(at: place) }
+        }
+        frame.forget()
+        answer(result)
+      }
+    }
+  }
+
+  /// Streams that there are, one after the other.
+  private func open(_ namespaces: ArraySlice<String>, _ answer: @escaping WeirStore.Answer<Void>) {
+    guard let namespace = namespaces.first, let name = try? WorkflowStreams.name(workflow: id, namespace: namespace)
+    else { return answer(.success(())) }
+    access.store.status(name) { [self] result in
+      switch result {
+      case .success(let status):
+        writer(namespace, contentType: status.contentType) { [self] result in
+          if case .failure(let failure) = result { return answer(.failure(failure)) }
+          open(namespaces.dropFirst(), answer)
+        }
+      case .failure(.notFound), .failure(.gone): open(namespaces.dropFirst(), answer)
+      case .failure(let failure): answer(.failure(failure))
+      }
+    }
   }
 
   /// A try of it has failed: what it has written stays, and nobody repeats it. Steps in it that are done stay so for the next try,
@@ -282,7 +317,9 @@ package final class DurableRun {
       func reload(_ result: Result<Void, StoreFailure>) {
         if isTriedAgain, hasInner, case .success = result { journal.reload(step, answer) } else { answer(result) }
       }
-      if writes.isEmpty { reload(.success(())) } else { journal.record(failed: step.path, writes: writes, reload) }
+      guard writes.isEmpty else { return journal.record(failed: step.path, writes: writes, reload) }
+      journal.left(step.path)
+      reload(.success(()))
     }
   }
 

@@ -98,6 +98,7 @@ package final class ItemCheckpoints {
     item.whenSettled { [self] in
       let writes = item.writes.merging(leftover) { $0.union($1) }
       unwritten.writes.merge(writes) { $0.union($1) }
+      journal.left(item.path)
       item.leave()
     }
   }

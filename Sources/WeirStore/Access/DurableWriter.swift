@@ -219,7 +219,7 @@ package final class DurableWriter {
     while !isBusy, let first = waiting.first {
       if let ending { return failWaiting(ending.writeFailure) }
       if let place = first.frame.next(in: namespace) {
-        guard first.item != nil else { return diverged(at: place, Self.endsEarlier) }
+        guard first.item != nil else { return endsEarlier(at: place) }
         guard compare(first, at: place) else { return }
         continue
       }
@@ -233,7 +233,7 @@ package final class DurableWriter {
       }
       guard first.item != nil else {
         // Of frames that this life has not come past.
-        if let place = journal.root.leftover(in: namespace) { return diverged(at: place, Self.endsEarlier) }
+        if let place = journal.root.leftover(in: namespace) { return endsEarlier(at: place) }
         waiting.removeFirst()
         append([first], ending: .closed)
         continue
@@ -335,8 +335,6 @@ package final class DurableWriter {
 
   // MARK: Repeating
 
-  private static let endsEarlier = "it ends earlier now"
-
   /// Compares a write with what is stored in its place. False: the store has to be asked first, or the stream is over.
   private func compare(_ write: Write, at place: UInt64) -> Bool {
     guard place >= stored.from, place - stored.from < UInt64(stored.items.count) else {
@@ -353,7 +351,7 @@ package final class DurableWriter {
       return false
     }
     guard stored.items[Int(place - stored.from)].bytes == write.item else {
-      diverged(at: place, "this item is another one now")
+      diverged(RunJournal.differs(at: place, "this item is another one now"))
       return false
     }
     waiting.removeFirst()
@@ -364,10 +362,9 @@ package final class DurableWriter {
   }
 
   /// A frame has ended, and an earlier life of it had written more.
-  package func endsEarlier(at place: UInt64) { diverged(at: place, Self.endsEarlier) }
+  package func endsEarlier(at place: UInt64) { diverged(RunJournal.endsEarlier(at: place)) }
 
-  private func diverged(at place: UInt64, _ why: String) {
-    let reason = "the resumed run differs from its first life at position \(place): \(why)"
+  private func diverged(_ reason: String) {
     guard storedEnding != nil else { return abort(reason) }
     // It can be ended no more: whoever writes is told.
     isClosing = true

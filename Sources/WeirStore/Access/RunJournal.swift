@@ -267,6 +267,24 @@ package final class RunJournal {
     }
   }
 
+  /// Streams in which something is left of a frame that has ended, as far as is known before they are opened.
+  package func streams(of frame: DurableFrame) -> Set<String> {
+    guard isResumed else { return [] }
+    return Set(frame.leftover.keys).union(writers.filter { isInside($0.value.path, frame.path) }.keys)
+  }
+
+  /// A frame has ended without a word of its own: what it has written is repeated by nobody.
+  package func left(_ path: String) {
+    guard isResumed else { return }
+    for (namespace, writer) in writers where isInside(writer.path, path) { unknown(namespace) }
+  }
+
+  /// Why a stream is aborted that a resumed run does not write as its earlier life did.
+  static func differs(at place: UInt64, _ why: String) -> String {
+    "the resumed run differs from its first life at position \(place): \(why)"
+  }
+  static func endsEarlier(at place: UInt64) -> String { differs(at: place, "it ends earlier now") }
+
   /// They have not come to be, or nobody knows whose they are: whoever writes next says so.
   func unknown(_ namespace: String) { writers[namespace] = Writer(path: nil, from: writers[namespace]?.from ?? 0) }
 
@@ -340,7 +358,17 @@ package final class RunJournal {
         }
       }
     }
-    if isResumed { return WorkflowStreams.endStreams(of: run, ending, lifetime: lifetime, in: store, endItself) }
+    if isResumed {
+      return WorkflowStreams.endStreams(of: run, lifetime: lifetime, in: store) { [self] stream in
+        let namespace = WorkflowStreams.parts(of: stream.name)?.namespace ?? ""
+        guard ending == .closed, !namespaces.contains(namespace) else { return ending }
+        opened(namespace, tail: stream.tail.value)
+        // An earlier life has begun it, and this one does not know it: half of it is no whole.
+        return root.leftover(in: namespace).map { .aborted(reason: Self.endsEarlier(at: $0)) } ?? ending
+      } then: {
+        endItself($0)
+      }
+    }
     if let lifetime {
       for name in namespaces.compactMap({ try? WorkflowStreams.name(workflow: run, namespace: $0) }) {
         store.append(name, StreamAppend(items: [], lifetime: lifetime)) { _ in }
