@@ -106,10 +106,34 @@ import WeirTesting
         let f = step "%2F" { 6 }
         let g = step "/" { 7 }
         let h = step "each:p" { 8 }
-        println("${a} ${b} ${c} ${d} ${e} ${f} ${g} ${h}")
+        let i = step "" { step "think" { 9 } }
+        let j = step "" { step "" { 10 } }
+        let k = step "%" { 11 }
+        println("${a} ${b} ${c} ${d} ${e} ${f} ${g} ${h} ${i} ${j} ${k}")
       }
       """
-    ) { _, printed, comment in #expect(printed.last == "1 2 3 4 5 6 7 8\n", comment) }
+    ) { _, printed, comment in #expect(printed.last == "1 2 3 4 5 6 7 8 9 10 11\n", comment) }
+  }
+
+  /// One without a name is no other than those with one: it is done once.
+  @Test func aStepWithoutANameIsDoneOnce() throws {
+    try everyDeath(
+      """
+      func main() {
+        let out: StreamWriter[int] = getWritable("out")
+        step "" {
+          println("done")
+          _ = out.write(1)
+          step "" { _ = out.write(2) }
+        }
+        println("after ${out.write(3)}")
+      }
+      """
+    ) { bench, printed, comment in
+      #expect(printed.last?.hasSuffix("after Ok(())\n") == true, comment)
+      if printed[0].contains("after") { #expect(printed.dropFirst().allSatisfy { !$0.contains("done") }, comment) }
+      #expect(bench.items("runs/r/out") == "[1,2,3]", comment)
+    }
   }
 
   @Test func whatAClosedStreamHasIsRepeatedAsWell() throws {

@@ -6,7 +6,7 @@
 ///             └─ each:orders ── 17 ── charge
 ///
 /// Its path tells it from all others in every life of the run: a name counts inside its frame alone, and whatever would make two
-/// paths one is escaped. What earlier lives have left of it is read from the journal (`RunJournal`) and taken out as this life
+/// paths one is escaped; an empty name is `%`, which no other is. What earlier lives have left of it is read from the journal (`RunJournal`) and taken out as this life
 /// comes past; what it writes now is noted as ranges of places, for the record of its end. Confined to a loop.
 package final class DurableFrame {
   package typealias Places = [String: RangeSet<UInt64>]
@@ -60,7 +60,7 @@ package final class DurableFrame {
   // MARK: Names
 
   /// The next frame of that name: `think`, then `think#2`.
-  package func use(step name: String) -> String { use(Self.escaped(name)) }
+  package func use(step name: String) -> String { use(name.isEmpty ? "%" : Self.escaped(name)) }
   package func use(each name: String) -> String { use("each:" + Self.escaped(name)) }
 
   private func use(_ component: String) -> String {
