@@ -209,7 +209,10 @@ final class DurableWorkflow: @unchecked Sendable {
       let open = writers.values.filter(\.isWritable)
       func next(_ rest: ArraySlice<WriterCore>) {
         guard let writer = rest.first, let run else {
-          return end(nil) { answer($0.map { .storeError(cause: WeirError($0)) }) }
+          return end(nil) { [run] failure in
+            answer(
+              failure.map { .storeError(cause: WeirError($0)) } ?? run?.divergence.map { .aborted(reason: $0) })
+          }
         }
         writer.close(by: run.frame) { [self] result in
           switch result {

@@ -95,6 +95,10 @@ package final class DurableRun {
   /// It has a journal, or is being given one: another process can take it up from there.
   var isResumable: Bool { journal.map { $0.ending == nil } ?? !opening.isEmpty }
 
+  /// It writes its streams otherwise than an earlier life of it: why the first of them was aborted. After its end this is known
+  /// of all.
+  package var divergence: String? { journal?.divergence }
+
   /// Leaves it to another process: what it has open is let go, and nothing that it has kept is ended.
   func park() {
     scope.close()

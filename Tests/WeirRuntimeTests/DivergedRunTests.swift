@@ -33,9 +33,18 @@ import WeirTesting
     let bench = try Bench(text(first), configure: { $0.runID = "r" })
     bench.run()
     #expect(bench.items("runs/r/draft") == #"["half"]"# && bench.exits == [], "\(bench.errors)")
-    let next = try Bench(text(second), store: { _ in bench.store }, in: bench.simulation, configure: { $0.runID = "r" })
+    let next = try Bench(
+      text(second), store: { _ in bench.store }, in: bench.simulation, configure: { $0.runID = "r" })
     next.run()
     return next
+  }
+
+  /// Whoever runs it knows, and nobody takes it for completed.
+  private func expectTold(_ bench: Bench) {
+    let why =
+      "stream \"draft\" was aborted: the resumed run differs from its first life at position 0: it ends earlier now"
+    #expect(bench.errors.hasPrefix("weir: run r: \(why)\n") && bench.exits == [1])
+    #expect(bench.ending("_weir/journal/r") == .aborted(reason: why))
   }
 
   private static let half = "_ = draft().write(\"half\"); sleep(1000000)"
@@ -47,6 +56,7 @@ import WeirTesting
     let bench = try lives("step \"s\" { \(whole) }\n\(Self.half)", "step \"s\" { () }")
     #expect(bench.ending("runs/r/draft") == Self.cut)
     #expect(bench.ending("runs/r/whole") == .closed && bench.ending("runs/r/numbers") == .closed)
+    expectTold(bench)
   }
 
   @Test(arguments: [
@@ -61,6 +71,7 @@ import WeirTesting
       first.replacing(text: "HALF", with: Self.half), second, then: "println(\"${draft().write(\"more\")}\")")
     #expect(bench.ending("runs/r/draft") == Self.cut && bench.items("runs/r/draft") == #"["half"]"#)
     #expect(bench.output.contains("Err(WriterAborted(\"the resumed run differs"), "\(bench.output) \(bench.errors)")
+    expectTold(bench)
   }
 
   /// What has failed is repeated by nobody, whether it came there again or not.
@@ -76,5 +87,39 @@ import WeirTesting
       #expect(bench.ending("runs/r/draft") == .closed && bench.exits == [0])
       if rest != "" { #expect(bench.items("runs/r/draft") == #"["half","more"]"#) }
     }
+  }
+
+  /// Its answer fails if it has not been given yet; what is found by its end is told to whoever runs the server.
+  @Test(arguments: [("_ = draft().write(\"other\")", "error"), ("()", "completed")]) func aServedRunIsTold(
+    second: String, end: String
+  ) throws {
+    func text(_ body: String) -> String {
+      """
+      import std/streaming (StreamWriter, getWritable, write)
+      import std/clock (sleep)
+      func draft() -> StreamWriter[string] {
+        getWritable("draft")
+      }
+      @post("/work")
+      workflow Work() -> int {
+        \(body)
+        1
+      }
+      """
+    }
+    let bench = try Bench(text(Self.half)).serve()
+    bench.post("/work", "{}")
+    let id = try #require(bench.runs.first { $0.name.path.hasSuffix("/draft") }?.name.path.split(separator: "/")[1])
+    bench.drop()
+    let next = try Bench(text(second), store: { _ in bench.store }, in: bench.simulation)
+    next.instance.resume(run: String(id))
+    next.settle()
+    #expect(
+      next.exits == [1]
+        && next.errors.contains("weir: run \(id): stream \"draft\" was aborted: the resumed run differs"))
+    let run = try #require(next.runs.first { $0.name.path == "runs/\(id)" })
+    #expect(next.events(run).ends.map(\.rawValue) == [end])
+    #expect(next.events(run).failure?.code == (end == "error" ? "RunDiverged" : nil))
+    guard case .aborted? = next.ending("_weir/journal/\(id)") else { return #expect(Bool(false)) }
   }
 }

@@ -330,7 +330,9 @@ package final class DurableWriter {
     journal.unknown(namespace)
     // Only the process from which the run was taken up can have done that, and nobody has compared it.
     guard isUntouched, journal.owner != nil, ending == nil else { return }
-    abort("the process that ran this workflow before has written on, from position \(start) to \(end)")
+    let reason = "the process that ran this workflow before has written on, from position \(start) to \(end)"
+    journal.diverged(namespace, reason)
+    abort(reason)
   }
 
   // MARK: Repeating
@@ -365,6 +367,7 @@ package final class DurableWriter {
   package func endsEarlier(at place: UInt64) { diverged(RunJournal.endsEarlier(at: place)) }
 
   private func diverged(_ reason: String) {
+    journal.diverged(namespace, reason)
     guard storedEnding != nil else { return abort(reason) }
     // It can be ended no more: whoever writes is told.
     isClosing = true

@@ -20,6 +20,9 @@ package final class RunJournal {
   package private(set) var problem: StoreFailure?
   /// What earlier lives have left.
   package private(set) var root = DurableFrame()
+  /// Why the first stream was aborted that this life does not write as an earlier one did: the run has not completed then,
+  /// whatever its program makes of it.
+  package private(set) var divergence: String?
 
   /// Who writes a stream of the run from some place on.
   private struct Writer {
@@ -279,6 +282,10 @@ package final class RunJournal {
     for (namespace, writer) in writers where isInside(writer.path, path) { unknown(namespace) }
   }
 
+  func diverged(_ namespace: String, _ reason: String) {
+    divergence = divergence ?? "stream \"\(namespace)\" was aborted: \(reason)"
+  }
+
   /// Why a stream is aborted that a resumed run does not write as its earlier life did.
   static func differs(at place: UInt64, _ why: String) -> String {
     "the resumed run differs from its first life at position \(place): \(why)"
@@ -349,6 +356,7 @@ package final class RunJournal {
     guard self.ending == nil else { return answer(nil) }
     func endItself(_ failure: StoreFailure?) {
       if let failure { return answer(failure) }
+      let ending = ending == .closed ? divergence.map { .aborted(reason: $0) } ?? ending : ending
       own.append(StreamAppend(items: [], ending: ending, lifetime: lifetime)) { [self] result in
         switch result {
         case .success, .failure(.ended):
@@ -364,7 +372,10 @@ package final class RunJournal {
         guard ending == .closed, !namespaces.contains(namespace) else { return ending }
         opened(namespace, tail: stream.tail.value)
         // An earlier life has begun it, and this one does not know it: half of it is no whole.
-        return root.leftover(in: namespace).map { .aborted(reason: Self.endsEarlier(at: $0)) } ?? ending
+        guard let place = root.leftover(in: namespace) else { return ending }
+        let reason = Self.endsEarlier(at: place)
+        diverged(namespace, reason)
+        return .aborted(reason: reason)
       } then: {
         endItself($0)
       }
