@@ -225,6 +225,7 @@ package final class DurableRun {
       answer(
         result.map { journal in
           let frame = outer.child(component)
+          frame.leaveToJournal()
           pass(frame.progress?.writes ?? [:])
           return ItemCheckpoints(journal, frame, interval: interval, keepsResults: keepsResults)
         })
@@ -245,10 +246,22 @@ package final class DurableRun {
   /// It is done, and answered when that is written down. What an earlier life of it had written besides makes its streams differ.
   package func finish(_ step: DurableFrame, _ value: JSONValue, _ answer: @escaping WeirStore.Answer<Void>) {
     step.isOver = true
+    // A try around it that is cut meanwhile is followed by the next one when this is known.
+    let outer = step.outer
+    outer?.began()
+    func ended(_ result: Result<Void, StoreFailure>) {
+      if case .success = result {
+        step.finished(RunJournal.Step(value: value, writes: step.writes))
+      } else {
+        step.leaveToJournal()
+      }
+      outer?.settled()
+      answer(result)
+    }
     compareEnd(of: step) { [self] result in
-      guard case .success = result else { return answer(result) }
-      settled(step, answer) { journal in
-        journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), answer)
+      guard case .success = result else { return ended(result) }
+      settled(step, ended) { journal in
+        journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), ended)
       }
     }
   }
@@ -316,10 +329,10 @@ package final class DurableRun {
     step.isOver = !isTriedAgain
     settled(step, answer) { journal in
       let writes = step.writes.merging(leftover) { $0.union($1) }
-      let hasInner = step.hasInner
       if isTriedAgain { step.restart() }
       func reload(_ result: Result<Void, StoreFailure>) {
-        if isTriedAgain, hasInner, case .success = result { journal.reload(step, answer) } else { answer(result) }
+        guard isTriedAgain, step.isOnlyInJournal, case .success = result else { return answer(result) }
+        journal.reload(step, answer)
       }
       guard writes.isEmpty else { return journal.record(failed: step.path, writes: writes, reload) }
       journal.left(step.path)

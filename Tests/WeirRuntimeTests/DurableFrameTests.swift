@@ -304,6 +304,57 @@ import WeirTesting
     #expect(bench.output == wanted, "\(bench.errors)")
   }
 
+  /// The journal of a run with many items is long: what a try has done is not looked up there.
+  @Test func aTryKnowsWhatTheOneBeforeHasDone() throws {
+    let store = Mortal()
+    let bench = try Bench(
+      """
+      import std/streaming (StreamReader, StreamWriter, close, getReadable, getWritable, streamForEach, write)
+      import std/task (all, attempt, race)
+      import std/clock (sleep)
+      func main() {
+        \(Self.numbers)
+        let numbers: StreamReader[int] = getReadable("numbers")
+        let out: StreamWriter[int] = getWritable("out")
+        println(streamForEach(numbers, (n) => {
+          var tries = 0
+          @retry(max: 4, delay: 1, backoff: 1.0)
+          step "x" {
+            tries = tries + 1
+            let kept = step "y" {
+              println("y ${n}")
+              _ = out.write(n)
+              n
+            }
+            _ = attempt(() => step "fails" {
+              step "in it" { println("in it ${n}") }
+              println([1][9])
+            })
+            // Ends while the try that it is in does.
+            _ = race([() => {
+              step "late" { println("late ${n}") }
+              sleep(100000)
+            }, () => sleep(0)])
+            if tries < 4 { println([1][9]) }
+            ()
+          }
+          if n < 0 then Err("no") else Ok(n)
+        }, "each", concurrency: 2, checkpointInterval: 10))
+      }
+      """,
+      store: {
+        store.store = MemoryStreamStore(loop: $0)
+        store.slow = ($0, { .microseconds(700) })
+        return store
+      }, configure: { $0.runID = "r" })
+    bench.run()
+    #expect(bench.exits == [0], "\(bench.errors)")
+    let lines = bench.output.split(separator: "\n").dropLast()
+    #expect(lines.sorted() == (0..<5).flatMap { ["y \($0)", "in it \($0)", "late \($0)"] }.sorted(), "\(bench.output)")
+    // When it was opened.
+    #expect(store.reads["_weir/journal/r"] == 1)
+  }
+
   /// What was done before an item trapped is in the book.
   @Test func aTrapLosesNoProgress() throws {
     let text = """

@@ -288,6 +288,8 @@ final class Mortal: StreamStore {
   var store: (any StreamStore)!
   var left = Int.max
   var performsLast = false
+  /// How often each stream was read.
+  private(set) var reads: [String: Int] = [:]
   /// Other processes write to it.
   var isShared = false
   var isExclusive: Bool { !isShared }
@@ -325,6 +327,7 @@ final class Mortal: StreamStore {
   func read(
     _ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping WeirStore.Answer<StreamBatch>
   ) {
+    reads[name.path, default: 0] += 1
     call(name.path, answer) { store.read(name, from: offset, byteLimit: byteLimit, $0) }
   }
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { store.watch(name, wake) }

@@ -13,7 +13,7 @@ package final class DurableFrame {
 
   package let path: String
   private let component: String
-  private weak var outer: DurableFrame?
+  package private(set) weak var outer: DurableFrame?
 
   // MARK: Left by earlier lives
 
@@ -36,9 +36,15 @@ package final class DurableFrame {
   package private(set) var isBegun = false
   /// Its end is in the journal, or on its way there.
   package var isOver = false
+  /// Tries of it are left.
+  package var isTried = false
+  /// Steps of it that are done, for the next try of it or of what is around it: the journal need not be read for that.
+  private var done: [String: RunJournal.Step] = [:]
+  /// Something is done in it of which only the journal knows.
+  package private(set) var isOnlyInJournal = false
   /// Whoever was in it has left: what it still writes counts for the frame around it.
   private var isLeft = false
-  /// Writes in the store's hands, of it and of frames inside it. Not kept of the run itself.
+  /// Writes in the store's hands, of it and of frames inside it, and ends of those. Not kept of the run itself.
   private var underWay = 0
   /// The frame around it, which counts them as well.
   private var waitingOuter: DurableFrame?
@@ -107,14 +113,30 @@ package final class DurableFrame {
   /// A step of it that is done is passed over. Nil: it is not done.
   package func pass(_ component: String) -> RunJournal.Step? {
     guard let step = results.removeValue(forKey: component) else { return nil }
+    if keepsDone { done[component] = step }
     passed(step.writes)
     return step
   }
 
+  /// It is done, and that is written down.
+  package func finished(_ step: RunJournal.Step) {
+    guard let outer, outer.keepsDone else { return }
+    outer.done[component] = step
+    outer.children[component] = nil
+  }
+
+  /// What is done in it is not kept here.
+  package func leaveToJournal() {
+    isOnlyInJournal = true
+    outer?.leaveToJournal()
+  }
+
+  private var keepsDone: Bool { !isOnlyInJournal && (isTried || outer?.keepsDone == true) }
+
   /// What is done below it, and what became of it, is another's from now on.
   func adopt(_ other: DurableFrame) {
     (results, progress, repeats) = (other.results, other.progress, other.repeats)
-    children = [:]
+    (children, isOnlyInJournal) = ([:], false)
     for child in other.children.values {
       child.outer = self
       children[child.component] = child
@@ -131,19 +153,23 @@ package final class DurableFrame {
     guard let outer else { return }
     outer.passed(writes)
     isLeft = true
-    if outer.children[component] === self, leftover.isEmpty { outer.children[component] = nil }
+    let isKept = outer.keepsDone && outer.done[component] == nil && !uses.isEmpty
+    if outer.children[component] === self, leftover.isEmpty, !isKept { outer.children[component] = nil }
   }
 
-  /// It is tried again: its names count anew.
+  /// It is tried again: its names count anew, and what was done in it is passed over.
   package func restart() {
     outer?.passed(writes)
-    writes = [:]
-    uses = [:]
     forget()
+    reset()
   }
 
-  /// Something was begun in it.
-  package var hasInner: Bool { !uses.isEmpty }
+  private func reset() {
+    results.merge(done) { $1 }
+    (done, writes, uses) = ([:], [:], [:])
+    (isOver, isLeft) = (false, false)
+    for child in children.values { child.reset() }
+  }
 
   // MARK: Items
 
@@ -174,8 +200,8 @@ package final class DurableFrame {
     if isLeft { outer?.passed(places) }
   }
 
-  /// The store is given a write.
-  func began() {
+  /// The store is given a write, or a step inside it ends.
+  package func began() {
     if isRun { return }
     underWay += 1
     waitingOuter = outer
@@ -183,7 +209,7 @@ package final class DurableFrame {
   }
 
   /// The store has answered it.
-  func settled() {
+  package func settled() {
     if isRun { return }
     underWay -= 1
     let outer = waitingOuter
@@ -196,7 +222,7 @@ package final class DurableFrame {
     outer?.settled()
   }
 
-  /// Calls when it is known what it has written: a task that was cut may have left an item on its way, which is this frame's.
+  /// Calls when it is known what it has done and written: a task that was cut may have left an item on its way, which is this frame's.
   /// At once where nothing is under way.
   package func whenSettled(_ job: @escaping () -> Void) {
     if underWay == 0 { job() } else { onSettled.append(job) }
