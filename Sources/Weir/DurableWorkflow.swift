@@ -21,6 +21,7 @@ final class DurableWorkflow: @unchecked Sendable {
     self.run = run
     self.thread = thread
     self.onEvent = onEvent
+    run.onLetGo = { [weak self] in self?.writers[$0] = nil }
   }
 
   // MARK: On the loop

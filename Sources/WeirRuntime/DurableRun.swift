@@ -72,7 +72,12 @@ package final class DurableRun {
   private let lifetime: StreamLifetime?
   private var journal: RunJournal?
   private var opening: [WeirStore.Answer<RunJournal>] = []
+  /// Open, or of a run that was taken up: there their ends are still to be repeated.
   private var writers: [String: DurableWriter] = [:]
+  /// It has ended others.
+  private var hasLetGo = false
+  /// Told of their namespaces.
+  package var onLetGo: ((String) -> Void)?
   private var openingWriters: [String: [WeirStore.Answer<DurableWriter>]] = [:]
   /// Of namespaces that this life has not opened yet: the end of what was passed over.
   private var passed: [String: UInt64] = [:]
@@ -170,11 +175,20 @@ package final class DurableRun {
         DurableWriter.open(
           namespace, of: journal, contentType: contentType, in: access, expectsLifetime: lifetime != nil
         ) { [self] result in
-          if case .success(let writer) = result { writer.pass(to: passed.removeValue(forKey: namespace) ?? 0) }
+          if case .success(let writer) = result {
+            writer.pass(to: passed.removeValue(forKey: namespace) ?? 0)
+            if !journal.isResumed { writer.onEnd = { [weak self] in self?.letGo(namespace) } }
+          }
           opened(result)
         }
       }
     }
+  }
+
+  private func letGo(_ namespace: String) {
+    writers[namespace] = nil
+    hasLetGo = true
+    onLetGo?(namespace)
   }
 
   package func reader(_ namespace: String, from position: Int, backpressure: Bool) throws(StoreFailure) -> DurableReader
@@ -328,7 +342,7 @@ package final class DurableRun {
     step.forget()
     step.isOver = !isTriedAgain
     settled(step, answer) { journal in
-      let writes = step.writes.merging(leftover) { $0.union($1) }
+      let writes = step.writes.union(leftover)
       if isTriedAgain { step.restart() }
       func reload(_ result: Result<Void, StoreFailure>) {
         guard isTriedAgain, step.isOnlyInJournal, case .success = result else { return answer(result) }
@@ -374,7 +388,8 @@ package final class DurableRun {
         guard open == 0 else { return }
         if let problem { return done(problem) }
         journal.end(
-          reason.map { .aborted(reason: $0) } ?? .closed, lifetime: lifetime, opened: Array(writers.keys), done)
+          reason.map { .aborted(reason: $0) } ?? .closed, lifetime: lifetime, opened: Array(writers.keys),
+          isAll: !hasLetGo, done)
       }
       for writer in writers.values {
         open += 1

@@ -53,6 +53,7 @@ package final class ItemCheckpoints {
     last = (progress.done.ranges.last.map { Int(clamping: $0.upperBound) } ?? 0) - 1
     // They are here now.
     frame.progress?.values = [:]
+    frame.progress?.writes = [:]
     frame.passed(progress.writes)
   }
 
@@ -96,8 +97,8 @@ package final class ItemCheckpoints {
     let leftover = item.leftover
     item.forget()
     item.whenSettled { [self] in
-      let writes = item.writes.merging(leftover) { $0.union($1) }
-      unwritten.writes.merge(writes) { $0.union($1) }
+      unwritten.writes.formUnion(item.writes)
+      unwritten.writes.formUnion(leftover)
       journal.left(item.path)
       item.leave()
     }
@@ -123,7 +124,7 @@ package final class ItemCheckpoints {
       unwritten.count += batch.count
       unwritten.places.formUnion(batch.places)
       unwritten.values = batch.values + unwritten.values
-      unwritten.writes.merge(batch.writes) { $0.union($1) }
+      unwritten.writes.formUnion(batch.writes)
       told(failure)
     }
   }

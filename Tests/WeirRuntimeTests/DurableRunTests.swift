@@ -77,6 +77,58 @@ import WeirTesting
     #expect(second.frame.results.isEmpty)
   }
 
+  /// A stream for each order, and one operation without end.
+  @Test(arguments: [false, true]) func whatHasEndedIsLetGo(isAborted: Bool) throws {
+    let loop = SimulatedLoop()
+    let store = MemoryStreamStore(loop: loop)
+    let lifetime = StreamLifetime.idle(seconds: 60)
+    let run = DurableRun(
+      id: "r", begun: [:], access: StreamAccess(store: store, loop: loop), lifetime: lifetime)
+    weak var last: DurableWriter?
+    func write(_ run: DurableRun, _ namespace: String, _ count: Int, by frame: DurableFrame) -> DurableWriter? {
+      var writer: DurableWriter?
+      run.writer(namespace, contentType: StreamContentType.json) { writer = try? $0.get() }
+      for n in 0..<count { writer?.write(Array("\(n)".utf8), by: frame) { _ in } }
+      return writer
+    }
+    for order in 0..<3 {
+      let writer = write(run, "order-\(order)", 2, by: run.frame)
+      last = writer
+      if isAborted { writer?.abort("no more") } else { writer?.close(by: run.frame) { _ in } }
+    }
+    #expect(last == nil)
+    // Who asks for it again is told that it has ended.
+    #expect(write(run, "order-2", 0, by: run.frame)?.isWritable == false)
+    var book: ItemCheckpoints?
+    run.begin(each: "e", in: run.frame, interval: 1, keepsResults: false) { book = try? $0.get() }
+    let each = try #require(book)
+    _ = write(run, "log", 1, by: each.item(0))
+    each.done(0, .null) { _ in }
+    #expect(each.frame.writes.isEmpty && each.frame.children.isEmpty)
+    run.end(failure: nil)
+    store.list(prefix: "", after: nil, limit: 10) { result in
+      let all = (try? result.get()) ?? []
+      #expect(all.count == 5 && all.allSatisfy { $0.ending != nil && $0.lifetime == lifetime })
+    }
+  }
+
+  /// What was read ahead for comparing goes when nothing is left to be compared.
+  @Test func whatWasComparedIsLetGo() throws {
+    let loop = SimulatedLoop()
+    let store = MemoryStreamStore(loop: loop)
+    func live(_ count: Int) -> DurableWriter? {
+      let run = open(store, loop)
+      var writer: DurableWriter?
+      run.writer("log", contentType: StreamContentType.json) { writer = try? $0.get() }
+      for n in 0..<count { writer?.write(Array("\(n)".utf8), by: run.frame) { _ in } }
+      return writer
+    }
+    _ = live(10)
+    #expect(live(5)?.stored.items.count == 10)
+    #expect(live(10)?.stored.items.isEmpty == true)
+    #expect(live(11)?.stored.items.isEmpty == true)
+  }
+
   /// A store that does not take the end of a stream: the run is open.
   @Test(arguments: [false, true], [nil, "why"]) func aRunIsOpenWhileAStreamOfItIs(isResumed: Bool, reason: String?)
     throws

@@ -13,6 +13,8 @@ package final class DurableFrame {
 
   package let path: String
   private let component: String
+  /// Not the run, which would never end, and no operation of it: nobody would ask.
+  private let keepsWrites: Bool
   package private(set) weak var outer: DurableFrame?
 
   // MARK: Left by earlier lives
@@ -29,8 +31,7 @@ package final class DurableFrame {
   // MARK: In this life
 
   private var uses: [String: Int] = [:]
-  /// Places of the items that it has written or passed over, by namespace, with those of ended frames inside it. Not kept of the
-  /// run itself, which would never end.
+  /// Places of the items that it has written or passed over, by namespace, with those of ended frames inside it.
   package private(set) var writes: Places = [:]
   /// Of an item.
   package private(set) var isBegun = false
@@ -53,12 +54,14 @@ package final class DurableFrame {
   package init() {
     path = ""
     component = ""
+    keepsWrites = false
   }
 
   private init(_ component: String, in outer: DurableFrame) {
     self.component = component
     self.outer = outer
     path = outer.isRun ? component : outer.path + "/" + component
+    keepsWrites = !outer.isRun || !component.hasPrefix(Self.each)
   }
 
   package var isRun: Bool { path.isEmpty }
@@ -67,7 +70,8 @@ package final class DurableFrame {
 
   /// The next frame of that name: `think`, then `think#2`.
   package func use(step name: String) -> String { use(name.isEmpty ? "%" : Self.escaped(name)) }
-  package func use(each name: String) -> String { use("each:" + Self.escaped(name)) }
+  package func use(each name: String) -> String { use(Self.each + Self.escaped(name)) }
+  private static let each = "each:"
 
   private func use(_ component: String) -> String {
     let use = (uses[component] ?? 0) + 1
@@ -188,15 +192,15 @@ package final class DurableFrame {
   }
 
   private func note(_ places: Range<UInt64>, in namespace: String) {
-    if isRun { return }
+    guard keepsWrites else { return }
     writes[namespace, default: RangeSet()].insert(contentsOf: places)
     if isLeft { outer?.note(places, in: namespace) }
   }
 
   /// What an ended frame inside it has written.
   package func passed(_ places: Places) {
-    if isRun { return }
-    writes.merge(places) { $0.union($1) }
+    guard keepsWrites else { return }
+    writes.formUnion(places)
     if isLeft { outer?.passed(places) }
   }
 
@@ -231,7 +235,7 @@ package final class DurableFrame {
   /// All that is left to be repeated, here and below.
   package var leftover: Places {
     var all = repeats
-    for child in children.values { all.merge(child.leftover) { $0.union($1) } }
+    for child in children.values { all.formUnion(child.leftover) }
     return all
   }
 
@@ -263,5 +267,18 @@ package final class DurableFrame {
     repeats[namespace]?.remove(contentsOf: place..<UInt64.max)
     if repeats[namespace]?.isEmpty == true { repeats[namespace] = nil }
     for child in children.values { child.forget(from: place, in: namespace) }
+  }
+}
+
+extension DurableFrame.Places {
+  /// In place: what is there may be much more than what comes.
+  package mutating func formUnion(_ other: DurableFrame.Places) {
+    for (namespace, places) in other { self[namespace, default: RangeSet()].formUnion(places) }
+  }
+
+  package func union(_ other: DurableFrame.Places) -> DurableFrame.Places {
+    var all = self
+    all.formUnion(other)
+    return all
   }
 }

@@ -28,6 +28,8 @@ package final class DurableWriter {
   package private(set) var position: UInt64
   /// In this life.
   package private(set) var ending: StreamEnding?
+  /// Called when the store has its end.
+  package var onEnd: (() -> Void)?
   /// It takes further items.
   package var isWritable: Bool { ending == nil && !isClosing }
 
@@ -49,7 +51,7 @@ package final class DurableWriter {
   /// Why it was aborted, until the store has that.
   private var unkept: String?
   /// What is stored from some place on, read ahead for comparing.
-  private var stored: (from: UInt64, items: [StreamItem]) = (0, [])
+  private(set) var stored: (from: UInt64, items: [StreamItem]) = (0, [])
 
   private final class Write: Cancellable {
     /// Nil: the end.
@@ -170,11 +172,13 @@ package final class DurableWriter {
       case .success(let appended):
         unkept = nil
         position = max(position, appended.tail.value)
+        ended()
         access.tell(.close, name, at: position, reason)
         told(.success(()))
       case .failure(.ended(_, let ending)):
         unkept = nil
         self.ending = ending
+        ended()
         told(.failure(ending.writeFailure))
       case .failure(let failure):
         access.tell(.error, name, at: position, failure.message)
@@ -198,6 +202,12 @@ package final class DurableWriter {
     isClosing = true
     waiting.append(Write(nil, frame, 0, answer, self))
     advance()
+  }
+
+  private func ended() {
+    stored = (0, [])
+    journal.ended(namespace)
+    onEnd?()
   }
 
   private func failWaiting(_ failure: WriteFailure) {
@@ -292,7 +302,10 @@ package final class DurableWriter {
       case .success(let appended):
         let first = appended.tail.value - UInt64(items.count)
         (tail, position) = (appended.tail.value, appended.tail.value)
-        if let ending { self.ending = self.ending ?? ending }
+        if let ending {
+          self.ending = self.ending ?? ending
+          ended()
+        }
         for (index, write) in writes.enumerated() {
           let place = first + UInt64(index)
           if ending == nil {
@@ -303,6 +316,7 @@ package final class DurableWriter {
           write.tell(.success(()))
         }
         if first != expected { others(from: expected, to: first) }
+        if isUntouched, journal.root.leftover(in: namespace) == nil { stored = (0, []) }
         isUntouched = false
       case .failure(let failure):
         if !items.isEmpty { journal.unknown(namespace) }
@@ -310,6 +324,7 @@ package final class DurableWriter {
         if case .ended(_, let ending) = failure {
           self.ending = ending
           why = ending.writeFailure
+          ended()
         } else {
           access.tell(.error, name, at: position, failure.message)
           // The end did not arrive: it may be tried again.
@@ -357,6 +372,7 @@ package final class DurableWriter {
       return false
     }
     waiting.removeFirst()
+    if place - stored.from == UInt64(stored.items.count) - 1 { stored = (0, []) }
     write.frame.wrote(place..<place + 1, in: namespace)
     position = max(position, place + 1)
     write.tell(.success(()))

@@ -172,7 +172,7 @@ package final class RunJournal {
       frame.progress = nil
       progress.done.formUnion(done)
       for (place, value) in values { progress.values[place] = value }
-      progress.writes.merge(writes) { $0.union($1) }
+      progress.writes.formUnion(writes)
       frame.drop { component in UInt64(component).map(done.contains) ?? false }
       frame.progress = progress
       frame.forget(writes)
@@ -295,6 +295,9 @@ package final class RunJournal {
   /// They have not come to be, or nobody knows whose they are: whoever writes next says so.
   func unknown(_ namespace: String) { writers[namespace] = Writer(path: nil, from: writers[namespace]?.from ?? 0) }
 
+  /// The stream has ended: nobody writes it any more.
+  func ended(_ namespace: String) { writers[namespace] = nil }
+
   // MARK: Writing down
 
   package func record(step path: String, _ step: Step, _ answer: @escaping Answer<Void>) {
@@ -347,10 +350,10 @@ package final class RunJournal {
     if owner == nil { answer(.success(())) } else { append(.ending, answer) }
   }
 
-  /// The run is over, and so are the streams that this life has opened: ends those that an earlier one may have left, then
-  /// itself; nothing takes the run up again. All have the lifetime from then on.
+  /// The run is over, and so are the streams that this life has opened (`namespaces`, and perhaps others: `isAll`): ends those
+  /// that an earlier one may have left, then itself; nothing takes the run up again. All have the lifetime from then on.
   package func end(
-    _ ending: StreamEnding, lifetime: StreamLifetime? = nil, opened namespaces: [String] = [],
+    _ ending: StreamEnding, lifetime: StreamLifetime? = nil, opened namespaces: [String] = [], isAll: Bool = true,
     _ answer: @escaping (StoreFailure?) -> Void = { _ in }
   ) {
     guard self.ending == nil else { return answer(nil) }
@@ -366,7 +369,7 @@ package final class RunJournal {
         }
       }
     }
-    if isResumed {
+    if isResumed || lifetime != nil && !isAll {
       return WorkflowStreams.endStreams(of: run, lifetime: lifetime, in: store) { [self] stream in
         let namespace = WorkflowStreams.parts(of: stream.name)?.namespace ?? ""
         guard ending == .closed, !namespaces.contains(namespace) else { return ending }
