@@ -112,6 +112,28 @@ import WeirTesting
     }
   }
 
+  /// Those of one frame are found as if all were looked at.
+  @Test func writersAreFoundByTheirFrames() {
+    let random = SeededRandom(seed: 1)
+    let paths: [String?] = [nil, "", "a", "a/b", "a/b/c", "a/bb", "ab", "b"]
+    var writers = RunJournal.Writers()
+    var all: [String: String?] = [:]
+    for turn in 0..<500 {
+      let (namespace, path) = ("n\(random.int(0...9))", random.pick(paths))
+      if random.chance(0.1) {
+        writers.forget(namespace)
+        all[namespace] = nil
+      } else {
+        writers[namespace] = RunJournal.Writers.Writer(path: path, from: UInt64(turn))
+        all[namespace] = .some(path)
+      }
+      for frame in paths.compactMap(\.self) where frame != "" {
+        let wanted = all.filter { $0.value == frame || $0.value?.hasPrefix(frame + "/") == true }.keys
+        #expect(writers.inside(frame) == Set(wanted), "turn \(turn)")
+      }
+    }
+  }
+
   /// What was read ahead for comparing goes when nothing is left to be compared.
   @Test func whatWasComparedIsLetGo() throws {
     let loop = SimulatedLoop()
