@@ -21,6 +21,7 @@ final class DurableWorkflow: @unchecked Sendable {
     self.run = run
     self.thread = thread
     self.onEvent = onEvent
+    run.onLetGo = { [weak self] in self?.writers[$0] = nil }
   }
 
   // MARK: On the loop
@@ -174,8 +175,7 @@ final class DurableWorkflow: @unchecked Sendable {
 
   func itemDone(_ key: String, _ place: UInt64, _ value: JSONValue, _ answer: @escaping (WeirError?) -> Void) {
     guard let run, let book = books[key] else { return answer(.storeClosed) }
-    run.compareEnd(of: book.item(place))
-    book.done(place, value) { answer($0.map(WeirError.init)) }
+    run.done(place, value, in: book) { answer($0.map(WeirError.init)) }
   }
 
   func endEach(_ key: String, _ answer: @escaping (Result<(Int, Int), WeirError>) -> Void) {
@@ -210,7 +210,10 @@ final class DurableWorkflow: @unchecked Sendable {
       let open = writers.values.filter(\.isWritable)
       func next(_ rest: ArraySlice<WriterCore>) {
         guard let writer = rest.first, let run else {
-          return end(nil) { answer($0.map { .storeError(cause: WeirError($0)) }) }
+          return end(nil) { [run] failure in
+            answer(
+              failure.map { .storeError(cause: WeirError($0)) } ?? run?.divergence.map { .aborted(reason: $0) })
+          }
         }
         writer.close(by: run.frame) { [self] result in
           switch result {

@@ -78,7 +78,12 @@ package final class DurableRun {
   private let lifetime: StreamLifetime?
   private var journal: RunJournal?
   private var opening: [WeirStore.Answer<RunJournal>] = []
+  /// Open, or of a run that was taken up: there their ends are still to be repeated.
   private var writers: [String: DurableWriter] = [:]
+  /// It has ended others.
+  private var hasLetGo = false
+  /// Told of their namespaces.
+  package var onLetGo: ((String) -> Void)?
   private var openingWriters: [String: [WeirStore.Answer<DurableWriter>]] = [:]
   /// Of namespaces that this life has not opened yet: the end of what was passed over.
   private var passed: [String: UInt64] = [:]
@@ -102,6 +107,10 @@ package final class DurableRun {
 
   /// It has a journal, or is being given one: another process can take it up from there.
   var isResumable: Bool { journal.map { $0.ending == nil } ?? !opening.isEmpty }
+
+  /// It writes its streams otherwise than an earlier life of it: why the first of them was aborted. After its end this is known
+  /// of all.
+  package var divergence: String? { journal?.divergence }
 
   /// Which life of it this is, where several processes write.
   var owner: RunOwner? { journal?.owner }
@@ -189,11 +198,20 @@ package final class DurableRun {
         DurableWriter.open(
           namespace, of: journal, contentType: contentType, in: access, expectsLifetime: lifetime != nil
         ) { [self] result in
-          if case .success(let writer) = result { writer.pass(to: passed.removeValue(forKey: namespace) ?? 0) }
+          if case .success(let writer) = result {
+            writer.pass(to: passed.removeValue(forKey: namespace) ?? 0)
+            if !journal.isResumed { writer.onEnd = { [weak self] in self?.letGo(namespace) } }
+          }
           opened(result)
         }
       }
     }
+  }
+
+  private func letGo(_ namespace: String) {
+    writers[namespace] = nil
+    hasLetGo = true
+    onLetGo?(namespace)
   }
 
   package func reader(_ namespace: String, from position: Int, backpressure: Bool) throws(StoreFailure) -> DurableReader
@@ -244,6 +262,7 @@ package final class DurableRun {
       answer(
         result.map { journal in
           let frame = outer.child(component)
+          frame.leaveToJournal()
           pass(frame.progress?.writes ?? [:])
           return ItemCheckpoints(journal, frame, interval: interval, keepsResults: keepsResults)
         })
@@ -263,23 +282,78 @@ package final class DurableRun {
 
   /// It is done, and answered when that is written down. What an earlier life of it had written besides makes its streams differ.
   package func finish(_ step: DurableFrame, _ value: JSONValue, _ answer: @escaping WeirStore.Answer<Void>) {
-    withJournal { [self] result in
-      switch result {
-      case .failure(let failure): answer(.failure(failure))
-      case .success(let journal):
-        step.isOver = true
-        compareEnd(of: step)
-        journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), answer)
+    step.isOver = true
+    // A try around it that is cut meanwhile is followed by the next one when this is known.
+    let outer = step.outer
+    outer?.began()
+    func ended(_ result: Result<Void, StoreFailure>) {
+      if case .success = result {
+        step.finished(RunJournal.Step(value: value, writes: step.writes))
+      } else {
+        step.leaveToJournal()
+      }
+      outer?.settled()
+      answer(result)
+    }
+    compareEnd(of: step) { [self] result in
+      guard case .success = result else { return ended(result) }
+      settled(step, ended) { journal in
+        journal.record(step: step.path, RunJournal.Step(value: value, writes: step.writes), ended)
       }
     }
   }
 
-  /// A frame has ended and does not write again.
-  package func compareEnd(of frame: DurableFrame) {
-    for (namespace, places) in frame.leftover {
-      if let place = places.ranges.first?.lowerBound { writers[namespace]?.endsEarlier(at: place) }
+  /// The journal, once it is known what a frame has written.
+  private func settled(
+    _ frame: DurableFrame, _ answer: @escaping WeirStore.Answer<Void>, _ then: @escaping (RunJournal) -> Void
+  ) {
+    withJournal { result in
+      switch result {
+      case .failure(let failure): answer(.failure(failure))
+      case .success(let journal): frame.whenSettled { then(journal) }
+      }
     }
-    frame.forget()
+  }
+
+  /// An item of an operation is done (`ItemCheckpoints.done`).
+  package func done(
+    _ place: UInt64, _ value: JSONValue, in book: ItemCheckpoints, _ told: @escaping ItemCheckpoints.Told
+  ) {
+    compareEnd(of: book.item(place)) { result in
+      if case .failure(let failure) = result { return told(failure) }
+      book.done(place, value, told)
+    }
+  }
+
+  /// A frame has ended and does not write again. Streams that an earlier life of it has begun are opened for this.
+  private func compareEnd(of frame: DurableFrame, _ answer: @escaping WeirStore.Answer<Void>) {
+    withJournal { [self] result in
+      guard case .success(let journal) = result else { return answer(result.map { _ in }) }
+      open(journal.streams(of: frame).filter { writers[$0] == nil }[...]) { [self] result in
+        for (namespace, places) in frame.leftover {
+          if let place = places.ranges.first?.lowerBound { writers[namespace]?.endsEarlier(at: place) }
+        }
+        frame.forget()
+        answer(result)
+      }
+    }
+  }
+
+  /// Streams that there are, one after the other.
+  private func open(_ namespaces: ArraySlice<String>, _ answer: @escaping WeirStore.Answer<Void>) {
+    guard let namespace = namespaces.first, let name = try? WorkflowStreams.name(workflow: id, namespace: namespace)
+    else { return answer(.success(())) }
+    access.store.status(name) { [self] result in
+      switch result {
+      case .success(let status):
+        writer(namespace, contentType: status.contentType) { [self] result in
+          if case .failure(let failure) = result { return answer(.failure(failure)) }
+          open(namespaces.dropFirst(), answer)
+        }
+      case .failure(.notFound), .failure(.gone): open(namespaces.dropFirst(), answer)
+      case .failure(let failure): answer(.failure(failure))
+      }
+    }
   }
 
   /// A try of it has failed: what it has written stays, and nobody repeats it. Steps in it that are done stay so for the next try,
@@ -287,25 +361,25 @@ package final class DurableRun {
   package func fail(
     _ step: DurableFrame, isTriedAgain: Bool = false, _ answer: @escaping WeirStore.Answer<Void> = { _ in }
   ) {
-    let writes = step.writes.merging(step.leftover) { $0.union($1) }
-    let hasInner = step.hasInner
-    if isTriedAgain { step.restart() } else { step.isOver = true }
-    withJournal { result in
-      switch result {
-      case .failure(let failure): answer(.failure(failure))
-      case .success(let journal):
-        func reload(_ result: Result<Void, StoreFailure>) {
-          if isTriedAgain, hasInner, case .success = result { journal.reload(step, answer) } else { answer(result) }
-        }
-        if writes.isEmpty { reload(.success(())) } else { journal.record(failed: step.path, writes: writes, reload) }
+    let leftover = step.leftover
+    step.forget()
+    step.isOver = !isTriedAgain
+    settled(step, answer) { journal in
+      let writes = step.writes.union(leftover)
+      if isTriedAgain { step.restart() }
+      func reload(_ result: Result<Void, StoreFailure>) {
+        guard isTriedAgain, step.isOnlyInJournal, case .success = result else { return answer(result) }
+        journal.reload(step, answer)
       }
+      guard writes.isEmpty else { return journal.record(failed: step.path, writes: writes, reload) }
+      journal.left(step.path)
+      reload(.success(()))
     }
   }
 
   /// Whoever was in it is in the frame around it again.
   package func leave(_ step: DurableFrame) {
     if !step.isOver { fail(step) }
-    step.forget()
     step.leave()
   }
 
@@ -337,7 +411,8 @@ package final class DurableRun {
         guard open == 0 else { return }
         if let problem { return done(problem) }
         journal.end(
-          reason.map { .aborted(reason: $0) } ?? .closed, lifetime: lifetime, opened: Array(writers.keys), done)
+          reason.map { .aborted(reason: $0) } ?? .closed, lifetime: lifetime, opened: Array(writers.keys),
+          isAll: !hasLetGo, done)
       }
       for writer in writers.values {
         open += 1

@@ -53,6 +53,7 @@ package final class ItemCheckpoints {
     last = (progress.done.ranges.last.map { Int(clamping: $0.upperBound) } ?? 0) - 1
     // They are here now.
     frame.progress?.values = [:]
+    frame.progress?.writes = [:]
     frame.passed(progress.writes)
   }
 
@@ -64,8 +65,10 @@ package final class ItemCheckpoints {
   /// Counts an item. Answered when that is written down, if a checkpoint is due, else at once; one that finds a checkpoint
   /// being written waits for it.
   package func done(_ place: UInt64, _ value: JSONValue, _ told: @escaping Told) {
-    finished.append((place, value, told))
-    advance()
+    frame.item(place).whenSettled { [self] in
+      finished.append((place, value, told))
+      advance()
+    }
   }
 
   /// An item has failed: what it has written stays, and is not compared with what its next try writes.
@@ -73,7 +76,9 @@ package final class ItemCheckpoints {
 
   /// Writes down what is left.
   package func finish(_ told: @escaping Told) {
-    if unwritten.isEmpty { told(nil) } else { checkpoint(told) }
+    frame.whenSettled { [self] in
+      if unwritten.isEmpty { told(nil) } else { checkpoint(told) }
+    }
   }
 
   /// Whoever did the operation has left it, perhaps by a trap: items under way have failed.
@@ -89,10 +94,14 @@ package final class ItemCheckpoints {
   }
 
   private func left(_ item: DurableFrame) {
-    let writes = item.writes.merging(item.leftover) { $0.union($1) }
-    unwritten.writes.merge(writes) { $0.union($1) }
+    let leftover = item.leftover
     item.forget()
-    item.leave()
+    item.whenSettled { [self] in
+      unwritten.writes.formUnion(item.writes)
+      unwritten.writes.formUnion(leftover)
+      journal.left(item.path)
+      item.leave()
+    }
   }
 
   private func count(_ place: UInt64, _ value: JSONValue) {
@@ -115,7 +124,7 @@ package final class ItemCheckpoints {
       unwritten.count += batch.count
       unwritten.places.formUnion(batch.places)
       unwritten.values = batch.values + unwritten.values
-      unwritten.writes.merge(batch.writes) { $0.union($1) }
+      unwritten.writes.formUnion(batch.writes)
       told(failure)
     }
   }

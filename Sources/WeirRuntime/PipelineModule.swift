@@ -160,14 +160,18 @@ enum PipelineModule {
         return .value(.unit)
       },
       raw("_isFailure", arity: 1) { arguments, _ in .value(.bool(isFailure(arguments[0]))) },
-      native("_checkRetry") { (tries: Int, delay: Int, backoff: Double) in
+      raw("_checkRetry", arity: 3) { arguments, context in
+        let tries = try arguments.get(0, as: Int.self)
+        let delay = try arguments.get(1, as: Int.self)
+        let backoff = try arguments.get(2, as: Double.self)
         guard (1...1_000_000).contains(tries) else {
           throw Trap("BadArgument", "@retry: max: \(tries): from 1 to 1000000 tries")
         }
         guard (0...ClockModule.sleepLimit).contains(delay), backoff.isFinite, backoff >= 0 else {
           throw Trap("BadArgument", "@retry: a delay of \(delay) ms, times \(backoff)")
         }
-        return Unit()
+        try ProgramInstance.of(context).run(of: context.fiber).frame.isTried = tries > 1
+        return .value(.unit)
       },
       raw("_pause", arity: 2) { arguments, context in
         let delay = try arguments.get(0, as: Int.self)

@@ -404,8 +404,15 @@ package final class ProgramInstance {
     guard let mainRun else { return synchronize(code) }
     mainRun.run.end(failure: why) { [self] failure in
       if let failure { log("run \(mainRun.run.id) could not be ended: \(failure.message)", hint: failure.hint) }
-      synchronize(failure == nil ? code : max(code, 1))
+      if let why = mainRun.run.divergence { tellDivergence(mainRun.run.id, why) }
+      synchronize(failure == nil && mainRun.run.divergence == nil ? code : max(code, 1))
     }
+  }
+
+  func tellDivergence(_ run: String, _ why: String) {
+    log(
+      "run \(run): \(why)",
+      hint: "what may come out otherwise the next time is kept by a step: let it be the step's value")
   }
 
   private func synchronize(_ code: Int) {

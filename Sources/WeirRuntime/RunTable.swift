@@ -236,6 +236,9 @@ final class RunTable {
   }
 
   private func returned(_ run: Run, _ workflow: Workflow, _ result: Result<Value, Trap>) {
+    if case .success = result, let why = run.durable.divergence {
+      return run.writer.fail(RunFailure(code: "RunDiverged", message: "workflow \(workflow.route.name): \(why)"))
+    }
     switch result {
     case .success(let value):
       if let stream = value.asHandle as? AgentStream {
@@ -279,8 +282,11 @@ final class RunTable {
         instance.log(
           "run \(run.id) of \(workflow.route.name) could not be ended: \(problem.message)", hint: problem.hint)
       }
+      // Who reads its answer was told another end, where this was found only now.
+      if let why = run.durable.divergence { instance.tellDivergence(run.id, why) }
       ending.remove(run.id)
-      instance.ended(run: run.id, state, isKept: failure == nil && problem == nil)
+      instance.ended(
+        run: run.id, run.durable.divergence == nil ? state : .error, isKept: failure == nil && problem == nil)
     }
   }
 }

@@ -122,9 +122,8 @@ final class StreamEach: Handle {
         let value = arguments[2]
         let json = each.keepsResults ? try value.jsonValue(context.names, .kept) : .null
         if each.keepsResults { each.results[place] = value }
-        each.run.compareEnd(of: each.book.item(place))
         let suspension = context.suspend()
-        each.book.done(place, json) { suspension.resume(result($0)) }
+        each.run.done(place, json, in: each.book) { suspension.resume(result($0)) }
         return .suspended
       },
       raw("_eachFinish", arity: 1) { arguments, context in

@@ -288,38 +288,56 @@ final class Mortal: StreamStore {
   var store: (any StreamStore)!
   var left = Int.max
   var performsLast = false
+  /// How often each stream was read.
+  private(set) var reads: [String: Int] = [:]
   /// Other processes write to it.
   var isShared = false
   var isExclusive: Bool { !isShared }
 
-  /// What to do with this call.
-  private func call(_ perform: (_ isAnswered: Bool) -> Void) {
+  /// How long each answer takes, on this loop; in their order for each stream. Nil: it comes inside the call.
+  var slow: (loop: SimulatedLoop, delay: () -> Duration)?
+  private var due: [String: Instant] = [:]
+
+  private func call<Value>(
+    _ stream: String, _ answer: @escaping WeirStore.Answer<Value>,
+    _ perform: (@escaping WeirStore.Answer<Value>) -> Void
+  ) {
     left -= 1
-    if left > 0 { perform(true) } else if left == 0, performsLast { perform(false) }
+    guard left > 0 || left == 0 && performsLast else { return }
+    let isAnswered = left > 0
+    perform { [self] result in
+      guard isAnswered else { return }
+      guard let (loop, delay) = slow else { return answer(result) }
+      let time = max(due[stream] ?? loop.now, loop.now + delay())
+      due[stream] = time
+      // Nobody hears it who has died meanwhile.
+      _ = loop.after(time - loop.now) { [self] in if left > 0 { answer(result) } }
+    }
   }
 
   func create(_ name: StreamName, _ creation: StreamCreation, _ answer: @escaping WeirStore.Answer<StreamStatus>) {
-    call { alive in store.create(name, creation) { if alive { answer($0) } } }
+    call(name.path, answer) { store.create(name, creation, $0) }
   }
   func append(_ name: StreamName, _ append: StreamAppend, _ answer: @escaping WeirStore.Answer<StreamAppended>) {
-    call { alive in store.append(name, append) { if alive { answer($0) } } }
+    call(name.path, answer) { store.append(name, append, $0) }
   }
   func status(_ name: StreamName, _ answer: @escaping WeirStore.Answer<StreamStatus>) {
-    call { alive in store.status(name) { if alive { answer($0) } } }
+    call(name.path, answer) { store.status(name, $0) }
   }
   func read(
     _ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping WeirStore.Answer<StreamBatch>
   ) {
-    call { alive in store.read(name, from: offset, byteLimit: byteLimit) { if alive { answer($0) } } }
+    reads[name.path, default: 0] += 1
+    call(name.path, answer) { store.read(name, from: offset, byteLimit: byteLimit, $0) }
   }
   func watch(_ name: StreamName, _ wake: @escaping () -> Void) -> any Cancellable { store.watch(name, wake) }
   func delete(_ name: StreamName, _ answer: @escaping WeirStore.Answer<Void>) {
-    call { alive in store.delete(name) { if alive { answer($0) } } }
+    call(name.path, answer) { store.delete(name, $0) }
   }
   func list(
     prefix: String, after: StreamName?, limit: Int, _ answer: @escaping WeirStore.Answer<[StreamStatus]>
   ) {
-    call { alive in store.list(prefix: prefix, after: after, limit: limit) { if alive { answer($0) } } }
+    call(prefix, answer) { store.list(prefix: prefix, after: after, limit: limit, $0) }
   }
 }
 

@@ -233,9 +233,10 @@ import WeirStore
       try await first.close()
       let store = try await DurableStore.open(directory: copy)
       let failure = await code {
-        try await store.workflow("run") { try await $0.writable(of: Int.self).write(2) }
+        // Also where the body does not want to know.
+        try await store.workflow("run") { try? await $0.writable(of: Int.self).write(2) }
       }
-      #expect(failure.hasPrefix("the stream was aborted: the resumed run differs from its first life at position 0"))
+      #expect(failure.contains("the resumed run differs from its first life at position 0"), "\(failure)")
       let reader = try await store.reader(of: Int.self, workflow: "run")
       #expect(try await reader.read() == 1)
       #expect(await code { _ = try await reader.read() }.hasPrefix("the stream was aborted"))

@@ -6,14 +6,16 @@
 ///             └─ each:orders ── 17 ── charge
 ///
 /// Its path tells it from all others in every life of the run: a name counts inside its frame alone, and whatever would make two
-/// paths one is escaped. What earlier lives have left of it is read from the journal (`RunJournal`) and taken out as this life
+/// paths one is escaped; an empty name is `%`, which no other is. What earlier lives have left of it is read from the journal (`RunJournal`) and taken out as this life
 /// comes past; what it writes now is noted as ranges of places, for the record of its end. Confined to a loop.
 package final class DurableFrame {
   package typealias Places = [String: RangeSet<UInt64>]
 
   package let path: String
   private let component: String
-  private weak var outer: DurableFrame?
+  /// Not the run, which would never end, and no operation of it: nobody would ask.
+  private let keepsWrites: Bool
+  package private(set) weak var outer: DurableFrame?
 
   // MARK: Left by earlier lives
 
@@ -29,23 +31,37 @@ package final class DurableFrame {
   // MARK: In this life
 
   private var uses: [String: Int] = [:]
-  /// Places of the items that it has written or passed over, by namespace, with those of ended frames inside it. Not kept of the
-  /// run itself, which would never end.
+  /// Places of the items that it has written or passed over, by namespace, with those of ended frames inside it.
   package private(set) var writes: Places = [:]
   /// Of an item.
   package private(set) var isBegun = false
   /// Its end is in the journal, or on its way there.
   package var isOver = false
+  /// Tries of it are left.
+  package var isTried = false
+  /// Steps of it that are done, for the next try of it or of what is around it: the journal need not be read for that.
+  private var done: [String: RunJournal.Step] = [:]
+  /// Something is done in it of which only the journal knows.
+  package private(set) var isOnlyInJournal = false
+  /// Whoever was in it has left: what it still writes counts for the frame around it.
+  private var isLeft = false
+  /// Writes in the store's hands, of it and of frames inside it, and ends of those. Not kept of the run itself.
+  private var underWay = 0
+  /// The frame around it, which counts them as well.
+  private var waitingOuter: DurableFrame?
+  private var onSettled: [() -> Void] = []
 
   package init() {
     path = ""
     component = ""
+    keepsWrites = false
   }
 
   private init(_ component: String, in outer: DurableFrame) {
     self.component = component
     self.outer = outer
     path = outer.isRun ? component : outer.path + "/" + component
+    keepsWrites = !outer.isRun || !component.hasPrefix(Self.each)
   }
 
   package var isRun: Bool { path.isEmpty }
@@ -53,9 +69,10 @@ package final class DurableFrame {
   // MARK: Names
 
   /// The next frame of that name: `think`, then `think#2`.
-  package func use(step name: String) -> String { use(Self.escaped(name)) }
-  package func use(each name: String) -> String { use("each:" + Self.escaped(name)) }
+  package func use(step name: String) -> String { use(name.isEmpty ? "%" : Self.escaped(name)) }
+  package func use(each name: String) -> String { use(Self.each + Self.escaped(name)) }
   package func use(call agent: String) -> String { use("ask:" + Self.escaped(agent)) }
+  private static let each = "each:"
 
   private func use(_ component: String) -> String {
     let use = (uses[component] ?? 0) + 1
@@ -101,14 +118,30 @@ package final class DurableFrame {
   /// A step of it that is done is passed over. Nil: it is not done.
   package func pass(_ component: String) -> RunJournal.Step? {
     guard let step = results.removeValue(forKey: component) else { return nil }
+    if keepsDone { done[component] = step }
     passed(step.writes)
     return step
   }
 
+  /// It is done, and that is written down.
+  package func finished(_ step: RunJournal.Step) {
+    guard let outer, outer.keepsDone else { return }
+    outer.done[component] = step
+    outer.children[component] = nil
+  }
+
+  /// What is done in it is not kept here.
+  package func leaveToJournal() {
+    isOnlyInJournal = true
+    outer?.leaveToJournal()
+  }
+
+  private var keepsDone: Bool { !isOnlyInJournal && (isTried || outer?.keepsDone == true) }
+
   /// What is done below it, and what became of it, is another's from now on.
   func adopt(_ other: DurableFrame) {
     (results, progress, repeats) = (other.results, other.progress, other.repeats)
-    children = [:]
+    (children, isOnlyInJournal) = ([:], false)
     for child in other.children.values {
       child.outer = self
       children[child.component] = child
@@ -124,19 +157,24 @@ package final class DurableFrame {
   package func leave() {
     guard let outer else { return }
     outer.passed(writes)
-    if outer.children[component] === self, leftover.isEmpty { outer.children[component] = nil }
+    isLeft = true
+    let isKept = outer.keepsDone && outer.done[component] == nil && !uses.isEmpty
+    if outer.children[component] === self, leftover.isEmpty, !isKept { outer.children[component] = nil }
   }
 
-  /// It is tried again: its names count anew.
+  /// It is tried again: its names count anew, and what was done in it is passed over.
   package func restart() {
     outer?.passed(writes)
-    writes = [:]
-    uses = [:]
     forget()
+    reset()
   }
 
-  /// Something was begun in it.
-  package var hasInner: Bool { !uses.isEmpty }
+  private func reset() {
+    results.merge(done) { $1 }
+    (done, writes, uses) = ([:], [:], [:])
+    (isOver, isLeft) = (false, false)
+    for child in children.values { child.reset() }
+  }
 
   // MARK: Items
 
@@ -151,18 +189,54 @@ package final class DurableFrame {
   func wrote(_ places: Range<UInt64>, in namespace: String) {
     repeats[namespace]?.remove(contentsOf: places)
     if repeats[namespace]?.isEmpty == true { repeats[namespace] = nil }
-    if !isRun { writes[namespace, default: RangeSet()].insert(contentsOf: places) }
+    note(places, in: namespace)
+  }
+
+  private func note(_ places: Range<UInt64>, in namespace: String) {
+    guard keepsWrites else { return }
+    writes[namespace, default: RangeSet()].insert(contentsOf: places)
+    if isLeft { outer?.note(places, in: namespace) }
   }
 
   /// What an ended frame inside it has written.
   package func passed(_ places: Places) {
-    if !isRun { writes.merge(places) { $0.union($1) } }
+    guard keepsWrites else { return }
+    writes.formUnion(places)
+    if isLeft { outer?.passed(places) }
+  }
+
+  /// The store is given a write, or a step inside it ends.
+  package func began() {
+    if isRun { return }
+    underWay += 1
+    waitingOuter = outer
+    waitingOuter?.began()
+  }
+
+  /// The store has answered it.
+  package func settled() {
+    if isRun { return }
+    underWay -= 1
+    let outer = waitingOuter
+    if underWay == 0 {
+      waitingOuter = nil
+      let waiting = onSettled
+      onSettled = []
+      for job in waiting { job() }
+    }
+    outer?.settled()
+  }
+
+  /// Calls when it is known what it has done and written: a task that was cut may have left an item on its way, which is this frame's.
+  /// At once where nothing is under way.
+  package func whenSettled(_ job: @escaping () -> Void) {
+    if underWay == 0 { job() } else { onSettled.append(job) }
   }
 
   /// All that is left to be repeated, here and below.
   package var leftover: Places {
     var all = repeats
-    for child in children.values { all.merge(child.leftover) { $0.union($1) } }
+    for child in children.values { all.formUnion(child.leftover) }
     return all
   }
 
@@ -194,5 +268,18 @@ package final class DurableFrame {
     repeats[namespace]?.remove(contentsOf: place..<UInt64.max)
     if repeats[namespace]?.isEmpty == true { repeats[namespace] = nil }
     for child in children.values { child.forget(from: place, in: namespace) }
+  }
+}
+
+extension DurableFrame.Places {
+  /// In place: what is there may be much more than what comes.
+  package mutating func formUnion(_ other: DurableFrame.Places) {
+    for (namespace, places) in other { self[namespace, default: RangeSet()].formUnion(places) }
+  }
+
+  package func union(_ other: DurableFrame.Places) -> DurableFrame.Places {
+    var all = self
+    all.formUnion(other)
+    return all
   }
 }

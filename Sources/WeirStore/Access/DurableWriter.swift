@@ -28,6 +28,8 @@ package final class DurableWriter {
   package private(set) var position: UInt64
   /// In this life.
   package private(set) var ending: StreamEnding?
+  /// Called when the store has its end.
+  package var onEnd: (() -> Void)?
   /// It takes further items.
   package var isWritable: Bool { ending == nil && !isClosing }
 
@@ -49,7 +51,7 @@ package final class DurableWriter {
   /// Why it was aborted, until the store has that.
   private var unkept: String?
   /// What is stored from some place on, read ahead for comparing.
-  private var stored: (from: UInt64, items: [StreamItem]) = (0, [])
+  private(set) var stored: (from: UInt64, items: [StreamItem]) = (0, [])
 
   private final class Write: Cancellable {
     /// Nil: the end.
@@ -170,11 +172,13 @@ package final class DurableWriter {
       case .success(let appended):
         unkept = nil
         position = max(position, appended.tail.value)
+        ended()
         access.tell(.close, name, at: position, reason)
         told(.success(()))
       case .failure(.ended(_, let ending)):
         unkept = nil
         self.ending = ending
+        ended()
         told(.failure(ending.writeFailure))
       case .failure(let failure):
         access.tell(.error, name, at: position, failure.message)
@@ -200,6 +204,12 @@ package final class DurableWriter {
     advance()
   }
 
+  private func ended() {
+    stored = (0, [])
+    journal.ended(namespace)
+    onEnd?()
+  }
+
   private func failWaiting(_ failure: WriteFailure) {
     let writes = waiting
     waiting = []
@@ -219,7 +229,7 @@ package final class DurableWriter {
     while !isBusy, let first = waiting.first {
       if let ending { return failWaiting(ending.writeFailure) }
       if let place = first.frame.next(in: namespace) {
-        guard first.item != nil else { return diverged(at: place, Self.endsEarlier) }
+        guard first.item != nil else { return endsEarlier(at: place) }
         guard compare(first, at: place) else { return }
         continue
       }
@@ -233,7 +243,7 @@ package final class DurableWriter {
       }
       guard first.item != nil else {
         // Of frames that this life has not come past.
-        if let place = journal.root.leftover(in: namespace) { return diverged(at: place, Self.endsEarlier) }
+        if let place = journal.root.leftover(in: namespace) { return endsEarlier(at: place) }
         waiting.removeFirst()
         append([first], ending: .closed)
         continue
@@ -270,11 +280,15 @@ package final class DurableWriter {
   private func append(_ writes: [Write], ending: StreamEnding?) {
     isBusy = true
     if ending != nil { return add(writes, ending: ending) }
+    for write in writes { write.frame.began() }
     // Whose they are is known before they are there.
     journal.announce(namespace, from: tail, by: writes.lazy.map(\.frame)) { [self] result in
       guard case .failure(let failure) = result else { return add(writes, ending: nil) }
       isBusy = false
-      for write in writes { write.tell(.failure(.store(failure))) }
+      for write in writes {
+        write.frame.settled()
+        write.tell(.failure(.store(failure)))
+      }
       advance()
     }
   }
@@ -288,14 +302,21 @@ package final class DurableWriter {
       case .success(let appended):
         let first = appended.tail.value - UInt64(items.count)
         (tail, position) = (appended.tail.value, appended.tail.value)
-        if let ending { self.ending = self.ending ?? ending }
+        if let ending {
+          self.ending = self.ending ?? ending
+          ended()
+        }
         for (index, write) in writes.enumerated() {
           let place = first + UInt64(index)
-          if ending == nil { write.frame.wrote(place..<place + 1, in: namespace) }
+          if ending == nil {
+            write.frame.wrote(place..<place + 1, in: namespace)
+            write.frame.settled()
+          }
           access.tell(ending == nil ? .write : .close, name, at: ending == nil ? place : tail)
           write.tell(.success(()))
         }
         if first != expected { others(from: expected, to: first) }
+        if isUntouched, journal.root.leftover(in: namespace) == nil { stored = (0, []) }
         isUntouched = false
       case .failure(let failure):
         if !items.isEmpty { journal.unknown(namespace) }
@@ -303,12 +324,16 @@ package final class DurableWriter {
         if case .ended(_, let ending) = failure {
           self.ending = ending
           why = ending.writeFailure
+          ended()
         } else {
           access.tell(.error, name, at: position, failure.message)
           // The end did not arrive: it may be tried again.
           if ending != nil { isClosing = false }
         }
-        for write in writes { write.tell(.failure(why)) }
+        for write in writes {
+          if write.item != nil { write.frame.settled() }
+          write.tell(.failure(why))
+        }
       }
       advance()
     }
@@ -320,12 +345,12 @@ package final class DurableWriter {
     journal.unknown(namespace)
     // Only the process from which the run was taken up can have done that, and nobody has compared it.
     guard isUntouched, journal.owner != nil, ending == nil else { return }
-    abort("the process that ran this workflow before has written on, from position \(start) to \(end)")
+    let reason = "the process that ran this workflow before has written on, from position \(start) to \(end)"
+    journal.diverged(namespace, reason)
+    abort(reason)
   }
 
   // MARK: Repeating
-
-  private static let endsEarlier = "it ends earlier now"
 
   /// Compares a write with what is stored in its place. False: the store has to be asked first, or the stream is over.
   private func compare(_ write: Write, at place: UInt64) -> Bool {
@@ -343,10 +368,11 @@ package final class DurableWriter {
       return false
     }
     guard stored.items[Int(place - stored.from)].bytes == write.item else {
-      diverged(at: place, "this item is another one now")
+      diverged(RunJournal.differs(at: place, "this item is another one now"))
       return false
     }
     waiting.removeFirst()
+    if place - stored.from == UInt64(stored.items.count) - 1 { stored = (0, []) }
     write.frame.wrote(place..<place + 1, in: namespace)
     position = max(position, place + 1)
     write.tell(.success(()))
@@ -354,10 +380,10 @@ package final class DurableWriter {
   }
 
   /// A frame has ended, and an earlier life of it had written more.
-  package func endsEarlier(at place: UInt64) { diverged(at: place, Self.endsEarlier) }
+  package func endsEarlier(at place: UInt64) { diverged(RunJournal.endsEarlier(at: place)) }
 
-  private func diverged(at place: UInt64, _ why: String) {
-    let reason = "the resumed run differs from its first life at position \(place): \(why)"
+  private func diverged(_ reason: String) {
+    journal.diverged(namespace, reason)
     guard storedEnding != nil else { return abort(reason) }
     // It can be ended no more: whoever writes is told.
     isClosing = true

@@ -24,15 +24,11 @@ package final class RunJournal {
   package private(set) var problem: StoreFailure?
   /// What earlier lives have left.
   package private(set) var root = DurableFrame()
+  /// Why the first stream was aborted that this life does not write as an earlier one did: the run has not completed then,
+  /// whatever its program makes of it.
+  package private(set) var divergence: String?
 
-  /// Who writes a stream of the run from some place on.
-  private struct Writer {
-    /// Nil: nobody who is known.
-    var path: String?
-    var from: UInt64
-  }
-  /// By namespace; without an entry the run itself, from the start.
-  private var writers: [String: Writer] = [:]
+  private var writers = Writers()
   private var life: UInt64 = 0
   private var place = Offset.start
 
@@ -173,13 +169,19 @@ package final class RunJournal {
       frame.progress = nil
       progress.done.formUnion(done)
       for (place, value) in values { progress.values[place] = value }
-      progress.writes.merge(writes) { $0.union($1) }
+      progress.writes.formUnion(writes)
       frame.drop { component in UInt64(component).map(done.contains) ?? false }
       frame.progress = progress
       frame.forget(writes)
+      let depth = DurableFrame.components(of: path).count
+      for namespace in writes.keys where writers.inside(path).contains(namespace) {
+        let item = DurableFrame.components(of: writers[namespace].path ?? "").dropFirst(depth).first
+        // It does not write again.
+        if item.flatMap({ UInt64($0) }).map(done.contains) == true { writers[namespace].path = path }
+      }
     case .by(let path, let namespace, let from):
       close(namespace, at: from)
-      writers[namespace] = Writer(path: path, from: from)
+      writers[namespace] = Writers.Writer(path: path, from: from)
     case .spent(let usd, let provider): spent[provider, default: 0] += usd
     case .stopped: isStopped = true
     case .ending: break
@@ -212,7 +214,7 @@ package final class RunJournal {
 
   /// The items up to this place are whose they were said to be.
   private func close(_ namespace: String, at end: UInt64) {
-    let writer = writers[namespace] ?? Writer(path: "", from: 0)
+    let writer = writers[namespace]
     // Items that were announced, and not taken by the store.
     if end < writer.from { return root.forget(from: end, in: namespace) }
     if writer.from < end, let path = writer.path { frame(path)?.owns(writer.from..<end, in: namespace) }
@@ -220,9 +222,9 @@ package final class RunJournal {
 
   /// Items that are accounted for.
   private func wrote(_ writes: DurableFrame.Places, by path: String) {
-    for (namespace, writer) in writers where isInside(writer.path, path) {
-      guard let range = writes[namespace]?.ranges.first(where: { $0.contains(writer.from) }) else { continue }
-      writers[namespace]?.from = range.upperBound
+    for (namespace, places) in writes where writers.inside(path).contains(namespace) {
+      let from = writers[namespace].from
+      if let range = places.ranges.first(where: { $0.contains(from) }) { writers[namespace].from = range.upperBound }
     }
   }
 
@@ -230,24 +232,17 @@ package final class RunJournal {
   private func ended(_ path: String, _ writes: DurableFrame.Places) {
     wrote(writes, by: path)
     let outer = DurableFrame.components(of: path).dropLast().joined(separator: "/")
-    for (namespace, writer) in writers where isInside(writer.path, path) {
-      writers[namespace]?.path = writes[namespace] == nil ? nil : outer
-    }
-  }
-
-  private func isInside(_ path: String?, _ outer: String) -> Bool {
-    guard let rest = path?.utf8.dropFirst(outer.utf8.count), path?.utf8.starts(with: outer.utf8) == true else {
-      return false
-    }
-    return rest.first == nil || rest.first == UInt8(ascii: "/")
+    for namespace in writers.inside(path) { writers[namespace].path = writes[namespace] == nil ? nil : outer }
   }
 
   /// The stream's writer is being opened: what it holds is whose the journal says, and what follows is written by this life.
   func opened(_ namespace: String, tail: UInt64) {
     guard isResumed else { return }
     close(namespace, at: tail)
-    let path = writers[namespace] ?? Writer(path: "", from: 0)
-    writers[namespace] = Writer(path: path.path, from: tail)
+    let known = writers[namespace]
+    // Of items that were announced and not taken the journal still says whose they would have been: whoever writes next says
+    // so anew.
+    writers[namespace] = Writers.Writer(path: tail < known.from ? nil : known.path, from: tail)
   }
 
   /// The next items are written by these frames, one after the other. Answered at once where the journal says so already.
@@ -257,9 +252,8 @@ package final class RunJournal {
     var place = start
     var entries: [Entry] = []
     for frame in frames {
-      let known = writers[namespace] ?? Writer(path: "", from: 0)
-      if known.path != frame.path {
-        writers[namespace] = Writer(path: frame.path, from: place)
+      if writers[namespace].path != frame.path {
+        writers[namespace] = Writers.Writer(path: frame.path, from: place)
         entries.append(.by(frame.path, namespace: namespace, from: place))
       }
       place += 1
@@ -271,17 +265,42 @@ package final class RunJournal {
     }
   }
 
+  /// Streams in which something is left of a frame that has ended, as far as is known before they are opened.
+  package func streams(of frame: DurableFrame) -> Set<String> {
+    guard isResumed else { return [] }
+    return Set(frame.leftover.keys).union(writers.inside(frame.path))
+  }
+
+  /// A frame has ended without a word of its own: what it has written is repeated by nobody.
+  package func left(_ path: String) {
+    guard isResumed else { return }
+    for namespace in writers.inside(path) { unknown(namespace) }
+  }
+
+  func diverged(_ namespace: String, _ reason: String) {
+    divergence = divergence ?? "stream \"\(namespace)\" was aborted: \(reason)"
+  }
+
+  /// Why a stream is aborted that a resumed run does not write as its earlier life did.
+  static func differs(at place: UInt64, _ why: String) -> String {
+    "the resumed run differs from its first life at position \(place): \(why)"
+  }
+  static func endsEarlier(at place: UInt64) -> String { differs(at: place, "it ends earlier now") }
+
   /// They have not come to be, or nobody knows whose they are: whoever writes next says so.
-  func unknown(_ namespace: String) { writers[namespace] = Writer(path: nil, from: writers[namespace]?.from ?? 0) }
+  func unknown(_ namespace: String) { writers[namespace].path = nil }
+
+  /// The stream has ended: nobody writes it any more.
+  func ended(_ namespace: String) { writers.forget(namespace) }
 
   // MARK: Writing down
 
   package func record(step path: String, _ step: Step, _ answer: @escaping Answer<Void>) {
-    record(.step(path, step), answer) { [self] in ended(path, step.writes) }
+    record(.step(path, step), of: path, answer) { [self] in ended(path, step.writes) }
   }
 
   package func record(failed path: String, writes: DurableFrame.Places, _ answer: @escaping Answer<Void>) {
-    record(.failed(path, writes: writes), answer) { [self] in ended(path, writes) }
+    record(.failed(path, writes: writes), of: path, answer) { [self] in ended(path, writes) }
   }
 
   /// Items that are done, results of them, and what they wrote, since the last time.
@@ -292,11 +311,11 @@ package final class RunJournal {
     append(.each(path, done: done, values: values, writes: writes), answer)
   }
 
-  private func record(_ entry: Entry, _ answer: @escaping Answer<Void>, ended: () -> Void) {
-    let before = writers.filter { $0.value.path != "" }
+  private func record(_ entry: Entry, of path: String, _ answer: @escaping Answer<Void>, ended: () -> Void) {
+    let inside = writers.inside(path)
     append(entry) { [self] result in
       // It is not known that they have ended.
-      if case .failure = result { for namespace in before.keys { unknown(namespace) } }
+      if case .failure = result { for namespace in inside { unknown(namespace) } }
       answer(result)
     }
     ended()
@@ -335,15 +354,16 @@ package final class RunJournal {
     if owner == nil { answer(.success(())) } else { append(.ending, answer) }
   }
 
-  /// The run is over, and so are the streams that this life has opened: ends those that an earlier one may have left, then
-  /// itself; nothing takes the run up again. All have the lifetime from then on.
+  /// The run is over, and so are the streams that this life has opened (`namespaces`, and perhaps others: `isAll`): ends those
+  /// that an earlier one may have left, then itself; nothing takes the run up again. All have the lifetime from then on.
   package func end(
-    _ ending: StreamEnding, lifetime: StreamLifetime? = nil, opened namespaces: [String] = [],
+    _ ending: StreamEnding, lifetime: StreamLifetime? = nil, opened namespaces: [String] = [], isAll: Bool = true,
     _ answer: @escaping (StoreFailure?) -> Void = { _ in }
   ) {
     guard self.ending == nil else { return answer(nil) }
     func endItself(_ failure: StoreFailure?) {
       if let failure { return answer(failure) }
+      let ending = ending == .closed ? divergence.map { .aborted(reason: $0) } ?? ending : ending
       own.append(StreamAppend(items: [], ending: ending, lifetime: lifetime)) { [self] result in
         switch result {
         case .success, .failure(.ended):
@@ -353,7 +373,20 @@ package final class RunJournal {
         }
       }
     }
-    if isResumed { return WorkflowStreams.endStreams(of: run, ending, lifetime: lifetime, in: store, endItself) }
+    if isResumed || lifetime != nil && !isAll {
+      return WorkflowStreams.endStreams(of: run, lifetime: lifetime, in: store) { [self] stream in
+        let namespace = WorkflowStreams.parts(of: stream.name)?.namespace ?? ""
+        guard ending == .closed, !namespaces.contains(namespace) else { return ending }
+        opened(namespace, tail: stream.tail.value)
+        // An earlier life has begun it, and this one does not know it: half of it is no whole.
+        guard let place = root.leftover(in: namespace) else { return ending }
+        let reason = Self.endsEarlier(at: place)
+        diverged(namespace, reason)
+        return .aborted(reason: reason)
+      } then: {
+        endItself($0)
+      }
+    }
     if let lifetime {
       for name in namespaces.compactMap({ try? WorkflowStreams.name(workflow: run, namespace: $0) }) {
         store.append(name, StreamAppend(items: [], lifetime: lifetime)) { _ in }

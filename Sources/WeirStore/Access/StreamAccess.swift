@@ -142,16 +142,18 @@ package enum WorkflowStreams {
   ) {
     let journal: StreamName
     do throws(StoreFailure) { journal = try self.journal(of: workflow) } catch { return done(error) }
-    endStreams(of: workflow, ending, lifetime: lifetime, in: store) { failure in
+    endStreams(of: workflow, lifetime: lifetime, in: store) { _ in
+      ending
+    } then: { failure in
       if let failure { return done(failure) }
       store.append(journal, StreamAppend(items: [], ending: ending, lifetime: lifetime)) { done(unended($0)) }
     }
   }
 
-  /// The same, without its journal.
+  /// The same, without its journal. `ending` says how an open one ends.
   static func endStreams(
-    of workflow: String, _ ending: StreamEnding, lifetime: StreamLifetime?, in store: any StreamStore,
-    _ done: @escaping (StoreFailure?) -> Void
+    of workflow: String, lifetime: StreamLifetime?, in store: any StreamStore,
+    ending: @escaping (StreamStatus) -> StreamEnding, then done: @escaping (StoreFailure?) -> Void
   ) {
     var failure: StoreFailure?
     var open = 1
@@ -161,7 +163,7 @@ package enum WorkflowStreams {
       if open == 0 { done(failure) }
     }
     each(of: workflow, in: store) { stream in
-      let append = StreamAppend(items: [], ending: stream.ending == nil ? ending : nil, lifetime: lifetime)
+      let append = StreamAppend(items: [], ending: stream.ending == nil ? ending(stream) : nil, lifetime: lifetime)
       if append.isNothing { return }
       open += 1
       store.append(stream.name, append) { one(unended($0)) }
