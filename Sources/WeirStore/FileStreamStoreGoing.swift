@@ -101,7 +101,8 @@ extension FileStreamStore {
     admit()
   }
 
-  /// Closes the files of streams that were left alone longest.
+  /// Closes the files of streams that were left alone longest, and before those the ones that owe nothing: as long as a file is
+  /// open the system tells whether all of it reached the disk.
   private func clear() {
     let open = files.open.count + openingCount
     let isTooMany = open >= limits.openLimit
@@ -110,7 +111,10 @@ extension FileStreamStore {
     let resting = loop.now + (isTooMany ? .zero : .seconds(-1))
     let idle = active.values.filter { canLeave($0) && $0.lastUse <= resting }
     let enough = isTooMany ? max(1, limits.openLimit / 4) : open - limits.restLimit
-    for stream in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(enough) { leave(stream) }
+    let order = idle.map { (isDirty: $0.log?.isDirty == true, stream: $0) }.sorted {
+      $0.isDirty == $1.isDirty ? $0.stream.lastUse < $1.stream.lastUse : $1.isDirty
+    }
+    for (_, stream) in order.prefix(enough) { leave(stream) }
     if !isTooMany { nextClearing = loop.now + .seconds(1) }
     if idle.count < enough { nextClearing = loop.now + .milliseconds(10) }
   }
@@ -121,7 +125,8 @@ extension FileStreamStore {
     return !stream.isBusy && !stream.isAdvancing && stream.waiting.isEmpty && log.damage == nil && !stream.isUseWaiting
   }
 
-  /// Its files are closed; what is not durable in them yet is made so by opening them again.
+  /// Its files are closed; what is not durable in them yet is made so by opening them again, and read, for then the system may
+  /// not tell any more what it could not write.
   private func leave(_ stream: ActiveStream) {
     guard canLeave(stream), let log = stream.log, active[stream.name] === stream else { return }
     if let debt = log.debt { unsettled[stream.name] = debt }

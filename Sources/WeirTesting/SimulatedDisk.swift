@@ -75,6 +75,14 @@ package final class SimulatedDisk: Disk {
     tell(path, DirectoryChange.content)
   }
 
+  /// The system could not write what was not synchronised of a file, and has let go of it: what is read is what the disk has.
+  /// `tells`: the next time that the file is synchronised fails, as long as the system remembers it. `isLong`: it has the length
+  /// that it had, with zeros.
+  package func losePages(_ path: String, tells: Bool, isLong: Bool) {
+    names.files[path]?.losePages(tells: tells, isLong: isLong)
+    trace.note("pages of \(path) are lost")
+  }
+
   /// Power is cut and comes back.
   package func crash() {
     power += 1

@@ -51,6 +51,10 @@ package final class SimulatedFile: DiskFile {
   package func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
     let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
     perform("synchronize", isFaulty: false, told) { () throws(DiskFailure) in
+      if inode.tellsOfLoss {
+        inode.tellsOfLoss = false
+        isUnsynchronizable = true
+      }
       if !isUnsynchronizable, disk.random.chance(disk.faults.diskError) || disk.failsToSynchronize(path) {
         isUnsynchronizable = true
         inode.forget()
@@ -129,6 +133,8 @@ final class SimulatedInode {
   private var pending: [Change] = []
   /// No name leads to it any more.
   var isRemoved = false
+  /// The next synchronisation fails.
+  var tellsOfLoss = false
 
   func apply(_ change: Change) {
     Self.apply(change, to: &content)
@@ -149,6 +155,13 @@ final class SimulatedInode {
   /// What a failed synchronisation does: visible until the next crash, durable never.
   func forget() { pending = [] }
 
+  /// What could not be written is gone, and whoever synchronises the file next is told, or nobody.
+  func losePages(tells: Bool, isLong: Bool) {
+    var kept = durable
+    if isLong { Self.apply(.truncate(to: max(content.count, durable.count)), to: &kept) }
+    (content, durable, pending, tellsOfLoss) = (kept, kept, [], tells)
+  }
+
   /// Each change that was not synchronised is there, gone or torn, whatever became of those before it.
   func crash(random: SeededRandom, faults: SimulatedFaults) {
     for change in pending where !random.chance(faults.lostWrite) {
@@ -164,6 +177,7 @@ final class SimulatedInode {
     }
     pending = []
     content = durable
+    tellsOfLoss = false
   }
 
   /// A write of nothing beyond the end makes the file that long, with zeros.
