@@ -227,6 +227,11 @@ package final class FileStreamStore: StreamStore {
     /// It is being made and waits for its source: until then it is not there, and whoever waits for it is told so. Two that
     /// are each to be forked from the other would wait for ever.
     var isForking = false
+    /// It is busy only because it waits for another stream: its own file is at rest, and may be made durable meanwhile.
+    var isElsewhere = false
+    /// So many are doing that, and what comes when none does any more.
+    var besides = 0
+    var goOn: (() -> Void)?
     /// A use waits to be written down.
     var isUseWaiting = false
     /// It waits until another one's files are closed.
@@ -248,6 +253,7 @@ package final class FileStreamStore: StreamStore {
     following?.note(name)
     let stream = active[name] ?? ActiveStream(name)
     if stream.isForking, operation.isForFork { return operation.fail(.notFound(name)) }
+    if stream.isElsewhere, case .synchronize(let answer) = operation { return synchronizeBesides(stream, answer) }
     if case .append(let append, _) = operation {
       let size = LogRecord.size(of: append)
       guard size <= LogRecord.bodyLimit else { return operation.fail(.tooLarge(size, limit: LogRecord.bodyLimit)) }
@@ -321,6 +327,40 @@ package final class FileStreamStore: StreamStore {
       then(value)
       stream.isAdvancing = wasAdvancing
       if !wasAdvancing { advance(stream) }
+    }
+  }
+
+  /// Asks another stream. That one may wait until the journal has forgotten it, which waits until everything is durable: this
+  /// stream's file is made so without its turn.
+  func busyElsewhere<Value>(
+    _ stream: ActiveStream, work: (@escaping (Value) -> Void) -> Void, then: @escaping (Value) -> Void
+  ) {
+    stream.isElsewhere = true
+    let asking = { (done: @escaping (Value) -> Void) in
+      work { value in
+        stream.isElsewhere = false
+        if stream.besides == 0 { done(value) } else { stream.goOn = { done(value) } }
+      }
+    }
+    busy(stream, work: asking, then: then)
+    guard stream.isElsewhere else { return }
+    let waiting = stream.waiting
+    stream.waiting = ArraySlice(waiting.filter { !$0.isSynchronize })
+    for case .synchronize(let answer) in waiting { synchronizeBesides(stream, answer) }
+  }
+
+  private func synchronizeBesides(_ stream: ActiveStream, _ answer: @escaping (StoreFailure?) -> Void) {
+    guard let log = stream.log, log.isDirty else { return answer(nil) }
+    stream.besides += 1
+    log.synchronize { [self] failure in
+      stream.besides -= 1
+      answer(failure)
+      guard stream.besides == 0 else { return }
+      let goOn = stream.goOn
+      stream.goOn = nil
+      goOn?()
+      // The store lives until the disk has answered.
+      withExtendedLifetime(self) {}
     }
   }
 
@@ -426,7 +466,7 @@ package final class FileStreamStore: StreamStore {
             return batch
           })
       }
-      return busy(
+      return busyElsewhere(
         stream,
         work: { self.ask(fork.source, .inherited(position, before: min(end, log.base), byteLimit: byteLimit, $0)) },
         then: inherited)

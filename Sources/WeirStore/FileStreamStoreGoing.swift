@@ -170,7 +170,9 @@ extension FileStreamStore {
     static let limit = 3
 
     var waiting: ArraySlice<StreamName> = []
-    var count = 0
+    /// That have been asked and have not answered, by their stems, and how many were asked before each.
+    var asked: [String: Int] = [:]
+    var askedCount = 0
     var isDraining = false
     /// Who waits for each, by its stem.
     var done: [String: [(StoreFailure?) -> Void]] = [:]
@@ -189,24 +191,32 @@ extension FileStreamStore {
     // Streams that are durable already answer at once, and there may be thousands.
     if settling.isDraining { return }
     settling.isDraining = true
-    while settling.count < Settling.limit, let name = settling.waiting.popFirst() {
+    while settling.asked.count < Settling.limit, let name = settling.waiting.popFirst() {
       let stem = LogFileName.stem(name)
-      // Excused meanwhile.
-      guard settling.done[stem] != nil else { continue }
-      settling.count += 1
-      ask(name, .synchronize { [self] in settled(stem, $0) })
+      // Excused meanwhile, or excused and asked again.
+      guard settling.done[stem] != nil, settling.asked[stem] == nil else { continue }
+      let number = settling.askedCount
+      settling.askedCount += 1
+      settling.asked[stem] = number
+      ask(name, .synchronize { [self] in settled(stem, number, $0) })
     }
     settling.isDraining = false
   }
 
-  private func settled(_ stem: String, _ failure: StoreFailure?) {
-    settling.count -= 1
+  private func settled(_ stem: String, _ number: Int, _ failure: StoreFailure?) {
+    // Excused, and its place was given to another one.
+    guard settling.asked[stem] == number else { return }
+    settling.asked[stem] = nil
     for done in settling.done.removeValue(forKey: stem) ?? [] { done(failure) }
     settleNext()
   }
 
   /// A stream that waits for the journal to forget it, which waits until all are settled: it was made durable before, or is to go.
-  func excuse(_ stem: String) { for done in settling.done.removeValue(forKey: stem) ?? [] { done(nil) } }
+  func excuse(_ stem: String) {
+    settling.asked[stem] = nil
+    for done in settling.done.removeValue(forKey: stem) ?? [] { done(nil) }
+    settleNext()
+  }
 
   /// Of a stream whose files were closed before that.
   func settleClosed(_ stream: ActiveStream, _ answer: @escaping (StoreFailure?) -> Void) {

@@ -29,8 +29,10 @@ enum StoreOperation {
 
   var isPurge: Bool { if case .purge = self { true } else { false } }
 
+  var isSynchronize: Bool { if case .synchronize = self { true } else { false } }
+
   /// Another stream, or the journal, may wait for this.
-  var isUrgent: Bool { if case .synchronize = self { true } else { isForFork } }
+  var isUrgent: Bool { isSynchronize || isForFork }
 
   var isForFork: Bool {
     switch self {

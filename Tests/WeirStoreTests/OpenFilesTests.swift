@@ -116,7 +116,7 @@ import WeirTesting
     under.pump()
     store.settleAll { if $0 == nil { done += 1 } }
     #expect(done == 3)
-    #expect(store.unsettled.isEmpty && store.settling.done.isEmpty && store.settling.count == 0)
+    #expect(store.unsettled.isEmpty && store.settling.done.isEmpty && store.settling.asked.isEmpty)
   }
 
   /// A stream that lost a write while its file was closed takes nothing more, and the journal keeps what it has of it.
