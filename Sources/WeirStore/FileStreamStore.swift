@@ -48,6 +48,9 @@ package final class FileStreamStore: StreamStore {
   /// Deleted, and kept for their forks.
   var gone: Set<StreamName>
   var forks = ForkTable()
+  /// Stems of streams that may be forks, of whatever stream: while there are any, nothing that was deleted is removed.
+  var unknownForks: Set<String> = []
+  private var nameless: [String: (files: StreamFiles, isGone: Bool)] = [:]
   var index = StreamNameIndex()
   var creations = CreationClock()
   var watchers: [StreamName: WatcherList] = [:]
@@ -131,6 +134,7 @@ package final class FileStreamStore: StreamStore {
   func found(_ folder: StoreFolder) {
     known = folder.streams
     gone = folder.gone
+    (unknownForks, nameless) = (folder.unknownForks, folder.nameless)
     index = StreamNameIndex()
     for name in known.keys where !gone.contains(name) { index.insert(name) }
   }
@@ -251,6 +255,10 @@ package final class FileStreamStore: StreamStore {
     if let vanished { return operation.fail(vanished) }
     if following != nil, operation.isChange { return operation.fail(Following.refusal) }
     following?.note(name)
+    if !nameless.isEmpty, known[name] == nil, let found = nameless.removeValue(forKey: LogFileName.stem(name)) {
+      known[name] = found.files
+      if found.isGone { gone.insert(name) } else { index.insert(name) }
+    }
     let stream = active[name] ?? ActiveStream(name)
     if stream.isForking, operation.isForFork { return operation.fail(.notFound(name)) }
     if stream.isElsewhere, case .synchronize(let answer) = operation { return synchronizeBesides(stream, answer) }
@@ -374,6 +382,7 @@ package final class FileStreamStore: StreamStore {
         stream.log = log
         unsettled[stream.name] = nil
         known[stream.name] = log.streamFiles
+        recognize(log)
       // Only the beginning of making it had reached the disk.
       case .success(nil): forget(stream.name)
       case .failure(let failure): refuseWaiting(stream, failure)
@@ -398,6 +407,7 @@ package final class FileStreamStore: StreamStore {
     unsettled[name] = nil
     schedule.forget(name)
     if gone.remove(name) == nil { index.remove(name) }
+    if unknownForks.remove(LogFileName.stem(name)) != nil { purgeGone() }
     // With its last fork a stream that is gone goes, and so on up the chain.
     if let source = forks.remove(name), gone.contains(source) { ask(source, .purge) }
   }

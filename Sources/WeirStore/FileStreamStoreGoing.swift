@@ -8,7 +8,7 @@ extension FileStreamStore {
   func remove(_ stream: ActiveStream, _ answer: @escaping Answer<Void>) {
     let name = stream.name
     guard let log = stream.log else { return answer(.failure(.notFound(name))) }
-    if forks.count(of: name) == 0 { return remove(stream, log, log.streamFiles, answer) }
+    if !mayHaveForks(name) { return remove(stream, log, log.streamFiles, answer) }
     let marked = { [self] (failure: StoreFailure?) in
       if let failure { return answer(.failure(failure)) }
       gone.insert(name)
@@ -75,8 +75,29 @@ extension FileStreamStore {
 
   /// A stream that is gone, when its last fork has gone: without looking into its files.
   func purge(_ stream: ActiveStream) {
-    guard gone.contains(stream.name), forks.count(of: stream.name) == 0, let found = known[stream.name] else { return }
+    guard gone.contains(stream.name), !mayHaveForks(stream.name), let found = known[stream.name] else { return }
     remove(stream, stream.log, found) { _ in }
+  }
+
+  /// Somebody may read what this one has.
+  private func mayHaveForks(_ name: StreamName) -> Bool {
+    if forks.count(of: name) > 0 { return true }
+    return !unknownForks.isEmpty && unknownForks != [LogFileName.stem(name)]
+  }
+
+  /// Every segment of a stream says of what it is a fork: the last one, when the first could not be read.
+  func recognize(_ log: StreamLog) {
+    guard !unknownForks.isEmpty, log.scan.header?.name == log.name.path, unknownForks.remove(log.stem) != nil else {
+      return
+    }
+    if let fork = log.fork { forks.add(log.name, of: fork.source) }
+    purgeGone()
+  }
+
+  /// What was kept because nobody knew whether it has forks.
+  func purgeGone() {
+    guard unknownForks.isEmpty else { return }
+    for name in gone where forks.count(of: name) == 0 { ask(name, .purge) }
   }
 
   // MARK: Rest

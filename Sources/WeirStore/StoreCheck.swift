@@ -59,6 +59,8 @@ package final class StoreCheck {
   private var stems: ArraySlice<(stem: String, segments: [Segment], isGone: Bool)> = []
   private var streams: [StreamName: Stream] = [:]
   private var gone: [StreamName: String] = [:]
+  /// Of what some streams are forks nobody can tell: nothing that was deleted goes.
+  private var hasUnknownForks = false
 
   private init(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<Report>) {
     self.directory = directory
@@ -202,7 +204,10 @@ package final class StoreCheck {
 
   /// What is wrong between a stream's segments, and with their names.
   private func judge(_ stem: String, _ segments: [Segment], isGone: Bool) {
-    guard let first = segments.first, let header = first.check?.header else { return }
+    guard let first = segments.first, let header = first.check?.header else {
+      if segments.first?.kind == .origin { hasUnknownForks = true }
+      return
+    }
     report.streams += 1
     for segment in segments {
       guard let check = segment.check, let own = check.header else { continue }
@@ -262,7 +267,7 @@ package final class StoreCheck {
         damage(stream.file, 0, "begins at position \(stream.base), and was forked at \(start)")
       }
     }
-    for (name, file) in gone.sorted(by: { $0.key < $1.key }) where !sources.contains(name) {
+    for (name, file) in gone.sorted(by: { $0.key < $1.key }) where !sources.contains(name) && !hasUnknownForks {
       note(file, nil, "\"\(name)\" was deleted and its last fork as well: it goes when the store is opened")
     }
   }

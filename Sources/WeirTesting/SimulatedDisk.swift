@@ -38,6 +38,8 @@ package final class SimulatedDisk: Disk {
 
   /// Files that fail to synchronise, by their paths.
   package var failsToSynchronize: (String) -> Bool = { _ in false }
+  /// Files that fail to be read.
+  package var failsToRead: (String) -> Bool = { _ in false }
   /// Files that can be open at a time; nil for no limit.
   package var openLimit: Int?
   /// Files that are open now, and the most that ever were.
@@ -135,6 +137,7 @@ package final class SimulatedDisk: Disk {
   package func read(_ path: String, limit: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
     perform("read", path, answer) { [self] () throws(DiskFailure) in
       guard let file = names.files[path] else { throw .notFound(path) }
+      if failsToRead(path) { throw .other(path, "input/output error (simulated)") }
       guard file.content.count <= limit else { throw .tooLarge(path, limit: limit) }
       return file.content
     }

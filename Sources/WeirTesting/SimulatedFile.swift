@@ -22,6 +22,7 @@ package final class SimulatedFile: DiskFile {
 
   package func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
     perform("read at \(at)", answer) { () throws(DiskFailure) in
+      if disk.failsToRead(path) { throw .other(path, "input/output error (simulated)") }
       let content = inode.content
       guard at >= 0, count >= 0 else { throw .other(path, "invalid place") }
       return at >= content.count ? [] : Array(content[at..<min(content.count, at + count)])
