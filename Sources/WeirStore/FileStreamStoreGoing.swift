@@ -9,14 +9,18 @@ extension FileStreamStore {
     let name = stream.name
     guard let log = stream.log else { return answer(.failure(.notFound(name))) }
     if !mayHaveForks(name) { return remove(stream, log, log.streamFiles, answer) }
-    let marked = { [self] (failure: StoreFailure?) in
-      if let failure { return answer(.failure(failure)) }
-      gone.insert(name)
-      index.remove(name)
-      watchers[name]?.changed(on: loop)
-      answer(.success(()))
+    let marked = { [self] (isMarked: Bool, failure: StoreFailure?) in
+      if isMarked {
+        // Whoever opens the store next takes it for gone: nothing more may be promised, also when that is not durable.
+        gone.insert(name)
+        index.remove(name)
+        watchers[name]?.changed(on: loop)
+      }
+      answer(failure.map { .failure($0) } ?? .success(()))
     }
-    busy(stream, work: { StreamLog.markGone(name, self.files, $0) }, then: marked)
+    busy(
+      stream, work: { done in StreamLog.markGone(name, self.files) { done(($0, $1)) } },
+      then: { (isMarked: Bool, failure: StoreFailure?) in marked(isMarked, failure) })
   }
 
   private func remove(
