@@ -160,7 +160,9 @@ package final class StoreCheck {
         var bytes = (try? result.get()) ?? []
         var check = SegmentCheck(bytes)
         // What power loss took the journal gives back when the store is opened.
-        if check.flaw != nil || check.scan.isUnmade, journal.patches[segment.file] != nil {
+        if check.flaw != nil || check.scan.isUnmade || journal.size(of: segment.file) > bytes.count,
+          journal.patches[segment.file] != nil
+        {
           bytes = journal.patched(segment.file, bytes)
           check = SegmentCheck(bytes)
         }
