@@ -438,7 +438,7 @@ package final class FileStreamStore: StreamStore {
       if let log = stream.log, log.damage == nil, let moment = log.lease.expiresAt, !gone.contains(name) {
         schedule.note(name, at: moment)
       }
-      return done()
+      return done(true)
     default: break
     }
     guard let log = stream.log else { return operation.fail(.notFound(name)) }

@@ -14,8 +14,8 @@ enum StoreOperation {
   case inherited(UInt64, before: UInt64, byteLimit: Int, Answer<StreamBatch>)
   /// Its last fork has gone.
   case purge
-  /// Its lifetime may be over.
-  case expire(() -> Void)
+  /// Its lifetime may be over. Answers false when nobody knows, or it could not be removed.
+  case expire((Bool) -> Void)
   case writeUse
 
   /// Whether a file of its stream must be open for this, or will be.
@@ -64,7 +64,7 @@ enum StoreOperation {
     case .delete(let answer): answer(.failure(failure))
     case .synchronize(let answer): answer(failure)
     case .forkPoint(_, _, let answer): answer(.failure(failure))
-    case .expire(let done): done()
+    case .expire(let done): done(false)
     case .purge, .writeUse: break
     }
   }
