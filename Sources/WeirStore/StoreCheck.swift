@@ -61,6 +61,8 @@ package final class StoreCheck {
   private var gone: [StreamName: String] = [:]
   /// Of what some streams are forks nobody can tell: nothing that was deleted goes.
   private var hasUnknownForks = false
+  /// Stems of streams that are deleted while they are looked at.
+  private var going: Set<String> = []
 
   private init(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<Report>) {
     self.directory = directory
@@ -153,8 +155,10 @@ package final class StoreCheck {
     }
     disk.read(path, limit: Self.segmentBound) { [self] result in
       switch result {
-      // Its writer has deleted it since it was listed.
-      case .failure(.notFound) where !journal.made.contains(segment.file): read(rest.dropFirst(), done, then)
+      // Its writer has deleted it since it was listed, and the rest of the stream goes as well.
+      case .failure(.notFound) where !journal.made.contains(segment.file):
+        if let stem = LogFileName.parse(segment.file)?.stem { going.insert(stem) }
+        next()
       case .failure(let failure) where failure.code != "FileNotFound": failed(failure)
       default:
         var bytes = (try? result.get()) ?? []
@@ -258,6 +262,7 @@ package final class StoreCheck {
       let start = fork.offset?.value ?? 0
       let lost = stream.base > 0 ? positions(0, stream.base) : nil
       guard let source = streams[fork.source] else {
+        if going.contains(LogFileName.stem(fork.source)) { continue }
         damage(stream.file, 0, "is a fork of \"\(fork.source)\", which is not there", lost: lost)
         continue
       }
