@@ -43,4 +43,26 @@ import WeirTesting
     under.pass(milliseconds: 61_000)
     #expect(!bench.disk.paths.contains { $0.contains("/a@") })
   }
+
+  /// A use is written over one that is on disk, an append comes behind it, and power goes before either is: nobody was promised
+  /// the second, and nothing is damaged.
+  @Test func aUseThatIsWrittenOverIsNotOnDisk() throws {
+    for seed in 1...60 as ClosedRange<UInt64> {
+      var faults = SimulatedFaults.calm
+      (faults.lostWrite, faults.tornWrite) = (0.2, 0.7)
+      let bench = Bench(seed: seed, faults: faults, synchronization: .everyMilliseconds(50))
+      var under = try Self.openTimed(bench)
+      try under.create("a", StreamCreation(lifetime: .idle(seconds: 800)))
+      try under.append("a", bytes: [[1]])
+      for _ in 0..<2 {
+        under.pass(milliseconds: 150_000)
+        _ = try under.read("a")
+      }
+      try under.append("a", bytes: [[2]])
+      bench.crash()
+      under = try Self.openTimed(bench)
+      #expect(try under.status("a").damage == nil, "seed \(seed)")
+      #expect(try under.readAll("a").items.first?.bytes == [1], "seed \(seed)")
+    }
+  }
 }

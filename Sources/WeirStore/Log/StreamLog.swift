@@ -283,6 +283,8 @@ final class StreamLog {
         return answer(StoreFailure(failure))
       }
       self.usePlace = place
+      // What is written over was on disk, and what stands there now is not yet.
+      self.synced = min(self.synced, place)
       self.segments[self.segments.count - 1].end = place + LogRecord.useSize
       self.isDirty = true
       guard self.files.synchronizesAppends else { return answer(nil) }
