@@ -112,7 +112,15 @@ extension FileStreamStore {
     else { return }
     stream.synchronization = loop.after(.milliseconds(interval)) { [weak self] in
       stream.synchronization = nil
-      self?.settle(stream.name) { _ in }
+      self?.settleInTime(stream.name, interval)
+    }
+  }
+
+  private func settleInTime(_ name: StreamName, _ interval: Int) {
+    settle(name) { [weak self] failure in
+      // Its file is closed, and could not be opened or read now: that may be over soon.
+      guard failure != nil, let debt = self?.unsettled[name], debt.failure == nil else { return }
+      _ = self?.loop.after(.milliseconds(interval)) { [weak self] in self?.settleInTime(name, interval) }
     }
   }
 
