@@ -115,7 +115,6 @@ package final class FileStreamStore: StreamStore {
     }
     files.journal?.forgets = { [weak self] in self?.excuse($0) }
     files.journal?.vanished = { [weak self] in self?.vanish($0) }
-    for (name, header) in folder.headers { if let fork = header.fork { forks.add(name, of: fork.source) } }
     // When these are over is known to their last segments alone, which are read one after the other, behind the opening.
     for (name, files) in known where files.first != .log && !gone.contains(name) { schedule.note(name, at: 0) }
     // The last fork of these went just before a crash.
@@ -135,6 +134,10 @@ package final class FileStreamStore: StreamStore {
     known = folder.streams
     gone = folder.gone
     (unknownForks, nameless) = (folder.unknownForks, folder.nameless)
+    forks = ForkTable()
+    for (name, header) in folder.headers { if let fork = header.fork { forks.add(name, of: fork.source) } }
+    // Of a store that follows: they were read before it looked again.
+    if !unknownForks.isEmpty { for stream in active.values { if let log = stream.log { recognize(log) } } }
     index = StreamNameIndex()
     for name in known.keys where !gone.contains(name) { index.insert(name) }
   }
@@ -466,6 +469,8 @@ package final class FileStreamStore: StreamStore {
     _ answer: @escaping Answer<StreamBatch>
   ) {
     if position < log.base, let fork = log.fork {
+      // A fork of itself, by way of others or not, or whose headers contradict each other, would wait for itself.
+      guard forks.isSound(stream.name, of: fork.source) else { return answer(.failure(log.damaged(at: position))) }
       let inherited = { (result: Result<StreamBatch, StoreFailure>) in
         answer(
           result.map { batch in

@@ -259,8 +259,14 @@ package final class StoreCheck {
         continue
       }
       sources.insert(fork.source)
-      let start = fork.offset?.value ?? 0
       let lost = stream.base > 0 ? positions(0, stream.base) : nil
+      var (name, depth) = (fork.source, 1)
+      while depth <= ForkPoint.depthLimit, let next = streams[name]?.fork { (name, depth) = (next.source, depth + 1) }
+      if depth > ForkPoint.depthLimit {
+        damage(stream.file, 0, "is a fork of itself, by way of \"\(fork.source)\"", lost: lost)
+        continue
+      }
+      let start = fork.offset?.value ?? 0
       guard let source = streams[fork.source] else {
         if going.contains(LogFileName.stem(fork.source)) { continue }
         damage(stream.file, 0, "is a fork of \"\(fork.source)\", which is not there", lost: lost)
