@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import WeirCore
 import WeirTesting
@@ -76,6 +77,56 @@ import WeirTesting
     bench.disk.setContent(Self.file, bytes)
     #expect(under.failure { try $0.append("lost", ["on top"]) }?.code == "StoreUnavailable")
     try Self.holds(bench, under, "a hole")
+  }
+
+  /// At random moments of random work the system lets go of what it could not write; then power goes. `WEIR_SEED=n` repeats one,
+  /// `WEIR_ROUNDS=n` makes n times as many.
+  @Test func whatWasAnsweredSurvivesLostPagesAndPowerLoss() throws {
+    let environment = ProcessInfo.processInfo.environment
+    let first = environment["WEIR_SEED"].flatMap { UInt64($0) } ?? 1
+    let rounds = 40 * (environment["WEIR_ROUNDS"].flatMap { UInt64($0) } ?? 1)
+    for seed in first..<first + rounds {
+      let random = SeededRandom(seed: seed)
+      var faults = SimulatedFaults.calm
+      (faults.lostWrite, faults.tornWrite) = (random.chance(0.5) ? 1 : 0.5, 0.3)
+      var limits = FileStreamStore.Limits()
+      (limits.openLimit, limits.restLimit) = (2, 2)
+      limits.journalLimit = 300 + random.int(below: 3_000)
+      limits.segmentLimit = random.chance(0.5) ? 8 << 20 : 400
+      let bench = Bench(seed: seed, faults: faults, limits: limits)
+      var answered: [String: [String]] = [:]
+      var number = 0
+      for life in 0..<3 {
+        let under = try bench.open()
+        for (name, texts) in answered {
+          let found = (try? under.readAll(name).texts) ?? []
+          // Between them may be what was not answered.
+          var rest = texts[...]
+          for text in found where text == rest.first { rest.removeFirst() }
+          try #require(rest.isEmpty, "seed \(seed), life \(life), \(name): \(rest) of \(texts) in \(found)")
+          answered[name] = found
+        }
+        let store = try #require(bench.store)
+        let names = try ["a", "b", "c", "d", "e"].map { try StreamName($0) }
+        for name in names { store.create(name, contentType: "text/plain") { _ in } }
+        for _ in 0..<60 {
+          let name = names[random.int(below: names.count)]
+          number += 1
+          let text = "\(number)"
+          store.append(name, [Array(text.utf8)], ending: nil) { result in
+            if case .success = result { answered[name.path, default: []].append(text) }
+          }
+          if random.chance(0.6) { bench.simulation.loop.advance(by: .microseconds(random.int(below: 3_000))) }
+          guard random.chance(0.05) else { continue }
+          let lost = names[random.int(below: names.count)]
+          let path = bench.disk.paths.last { $0.contains("/\(lost.path)@") }
+          // Whoever has it open is told.
+          let isOpen = store.active[lost] != nil
+          if let path { bench.disk.losePages(path, tells: isOpen || random.chance(0.5), isLong: random.chance(0.5)) }
+        }
+        bench.crash()
+      }
+    }
   }
 
   /// A use that was half written to a full disk is cut off when the stream, which is new, is opened again: its name is still owed.
