@@ -48,6 +48,9 @@ package final class FileStreamStore: StreamStore {
   /// Deleted, and kept for their forks.
   var gone: Set<StreamName>
   var forks = ForkTable()
+  /// Stems of streams that may be forks, of whatever stream: while there are any, nothing that was deleted is removed.
+  var unknownForks: Set<String> = []
+  private var nameless: [String: (files: StreamFiles, isGone: Bool)] = [:]
   var index = StreamNameIndex()
   var creations = CreationClock()
   var watchers: [StreamName: WatcherList] = [:]
@@ -112,7 +115,6 @@ package final class FileStreamStore: StreamStore {
     }
     files.journal?.forgets = { [weak self] in self?.excuse($0) }
     files.journal?.vanished = { [weak self] in self?.vanish($0) }
-    for (name, header) in folder.headers { if let fork = header.fork { forks.add(name, of: fork.source) } }
     // When these are over is known to their last segments alone, which are read one after the other, behind the opening.
     for (name, files) in known where files.first != .log && !gone.contains(name) { schedule.note(name, at: 0) }
     // The last fork of these went just before a crash.
@@ -131,6 +133,11 @@ package final class FileStreamStore: StreamStore {
   func found(_ folder: StoreFolder) {
     known = folder.streams
     gone = folder.gone
+    (unknownForks, nameless) = (folder.unknownForks, folder.nameless)
+    forks = ForkTable()
+    for (name, header) in folder.headers { if let fork = header.fork { forks.add(name, of: fork.source) } }
+    // Of a store that follows: they were read before it looked again.
+    if !unknownForks.isEmpty { for stream in active.values { if let log = stream.log { recognize(log) } } }
     index = StreamNameIndex()
     for name in known.keys where !gone.contains(name) { index.insert(name) }
   }
@@ -227,6 +234,11 @@ package final class FileStreamStore: StreamStore {
     /// It is being made and waits for its source: until then it is not there, and whoever waits for it is told so. Two that
     /// are each to be forked from the other would wait for ever.
     var isForking = false
+    /// It is busy only because it waits for another stream: its own file is at rest, and may be made durable meanwhile.
+    var isElsewhere = false
+    /// So many are doing that, and what comes when none does any more.
+    var besides = 0
+    var goOn: (() -> Void)?
     /// A use waits to be written down.
     var isUseWaiting = false
     /// It waits until another one's files are closed.
@@ -246,8 +258,13 @@ package final class FileStreamStore: StreamStore {
     if let vanished { return operation.fail(vanished) }
     if following != nil, operation.isChange { return operation.fail(Following.refusal) }
     following?.note(name)
+    if !nameless.isEmpty, known[name] == nil, let found = nameless.removeValue(forKey: LogFileName.stem(name)) {
+      known[name] = found.files
+      if found.isGone { gone.insert(name) } else { index.insert(name) }
+    }
     let stream = active[name] ?? ActiveStream(name)
     if stream.isForking, operation.isForFork { return operation.fail(.notFound(name)) }
+    if stream.isElsewhere, case .synchronize(let answer) = operation { return synchronizeBesides(stream, answer) }
     if case .append(let append, _) = operation {
       let size = LogRecord.size(of: append)
       guard size <= LogRecord.bodyLimit else { return operation.fail(.tooLarge(size, limit: LogRecord.bodyLimit)) }
@@ -324,6 +341,40 @@ package final class FileStreamStore: StreamStore {
     }
   }
 
+  /// Asks another stream. That one may wait until the journal has forgotten it, which waits until everything is durable: this
+  /// stream's file is made so without its turn.
+  func busyElsewhere<Value>(
+    _ stream: ActiveStream, work: (@escaping (Value) -> Void) -> Void, then: @escaping (Value) -> Void
+  ) {
+    stream.isElsewhere = true
+    let asking = { (done: @escaping (Value) -> Void) in
+      work { value in
+        stream.isElsewhere = false
+        if stream.besides == 0 { done(value) } else { stream.goOn = { done(value) } }
+      }
+    }
+    busy(stream, work: asking, then: then)
+    guard stream.isElsewhere else { return }
+    let waiting = stream.waiting
+    stream.waiting = ArraySlice(waiting.filter { !$0.isSynchronize })
+    for case .synchronize(let answer) in waiting { synchronizeBesides(stream, answer) }
+  }
+
+  private func synchronizeBesides(_ stream: ActiveStream, _ answer: @escaping (StoreFailure?) -> Void) {
+    guard let log = stream.log, log.isDirty else { return answer(nil) }
+    stream.besides += 1
+    log.synchronize { [self] failure in
+      stream.besides -= 1
+      answer(failure)
+      guard stream.besides == 0 else { return }
+      let goOn = stream.goOn
+      stream.goOn = nil
+      goOn?()
+      // The store lives until the disk has answered.
+      withExtendedLifetime(self) {}
+    }
+  }
+
   private func load(_ stream: ActiveStream, _ found: StreamFiles) {
     if found.first == nil { return removeRest(stream, found) }
     openingCount += 1
@@ -334,6 +385,7 @@ package final class FileStreamStore: StreamStore {
         stream.log = log
         unsettled[stream.name] = nil
         known[stream.name] = log.streamFiles
+        recognize(log)
       // Only the beginning of making it had reached the disk.
       case .success(nil): forget(stream.name)
       case .failure(let failure): refuseWaiting(stream, failure)
@@ -358,6 +410,7 @@ package final class FileStreamStore: StreamStore {
     unsettled[name] = nil
     schedule.forget(name)
     if gone.remove(name) == nil { index.remove(name) }
+    if unknownForks.remove(LogFileName.stem(name)) != nil { purgeGone() }
     // With its last fork a stream that is gone goes, and so on up the chain.
     if let source = forks.remove(name), gone.contains(source) { ask(source, .purge) }
   }
@@ -388,7 +441,7 @@ package final class FileStreamStore: StreamStore {
       if let log = stream.log, log.damage == nil, let moment = log.lease.expiresAt, !gone.contains(name) {
         schedule.note(name, at: moment)
       }
-      return done()
+      return done(true)
     default: break
     }
     guard let log = stream.log else { return operation.fail(.notFound(name)) }
@@ -416,6 +469,8 @@ package final class FileStreamStore: StreamStore {
     _ answer: @escaping Answer<StreamBatch>
   ) {
     if position < log.base, let fork = log.fork {
+      // A fork of itself, by way of others or not, or whose headers contradict each other, would wait for itself.
+      guard forks.isSound(stream.name, of: fork.source) else { return answer(.failure(log.damaged(at: position))) }
       let inherited = { (result: Result<StreamBatch, StoreFailure>) in
         answer(
           result.map { batch in
@@ -426,7 +481,7 @@ package final class FileStreamStore: StreamStore {
             return batch
           })
       }
-      return busy(
+      return busyElsewhere(
         stream,
         work: { self.ask(fork.source, .inherited(position, before: min(end, log.base), byteLimit: byteLimit, $0)) },
         then: inherited)

@@ -29,7 +29,7 @@ extension FileStreamStore {
       case .success(let (point, fork)): make(stream, creation, point, fork, answer)
       }
     }
-    busy(
+    busyElsewhere(
       stream, work: { self.ask(fork.source, .forkPoint(fork: stream.name, creation, $0)) },
       then: found)
   }

@@ -8,15 +8,19 @@ extension FileStreamStore {
   func remove(_ stream: ActiveStream, _ answer: @escaping Answer<Void>) {
     let name = stream.name
     guard let log = stream.log else { return answer(.failure(.notFound(name))) }
-    if forks.count(of: name) == 0 { return remove(stream, log, log.streamFiles, answer) }
-    let marked = { [self] (failure: StoreFailure?) in
-      if let failure { return answer(.failure(failure)) }
-      gone.insert(name)
-      index.remove(name)
-      watchers[name]?.changed(on: loop)
-      answer(.success(()))
+    if !mayHaveForks(name) { return remove(stream, log, log.streamFiles, answer) }
+    let marked = { [self] (isMarked: Bool, failure: StoreFailure?) in
+      if isMarked {
+        // Whoever opens the store next takes it for gone: nothing more may be promised, also when that is not durable.
+        gone.insert(name)
+        index.remove(name)
+        watchers[name]?.changed(on: loop)
+      }
+      answer(failure.map { .failure($0) } ?? .success(()))
     }
-    busy(stream, work: { StreamLog.markGone(name, self.files, $0) }, then: marked)
+    busy(
+      stream, work: { done in StreamLog.markGone(name, self.files) { done(($0, $1)) } },
+      then: { (isMarked: Bool, failure: StoreFailure?) in marked(isMarked, failure) })
   }
 
   private func remove(
@@ -75,8 +79,29 @@ extension FileStreamStore {
 
   /// A stream that is gone, when its last fork has gone: without looking into its files.
   func purge(_ stream: ActiveStream) {
-    guard gone.contains(stream.name), forks.count(of: stream.name) == 0, let found = known[stream.name] else { return }
+    guard gone.contains(stream.name), !mayHaveForks(stream.name), let found = known[stream.name] else { return }
     remove(stream, stream.log, found) { _ in }
+  }
+
+  /// Somebody may read what this one has.
+  private func mayHaveForks(_ name: StreamName) -> Bool {
+    if forks.count(of: name) > 0 { return true }
+    return !unknownForks.isEmpty && unknownForks != [LogFileName.stem(name)]
+  }
+
+  /// Every segment of a stream says of what it is a fork: the last one, when the first could not be read.
+  func recognize(_ log: StreamLog) {
+    guard !unknownForks.isEmpty, log.scan.header?.name == log.name.path, unknownForks.remove(log.stem) != nil else {
+      return
+    }
+    if let fork = log.fork { forks.add(log.name, of: fork.source) }
+    purgeGone()
+  }
+
+  /// What was kept because nobody knew whether it has forks.
+  func purgeGone() {
+    guard unknownForks.isEmpty else { return }
+    for name in gone where forks.count(of: name) == 0 { ask(name, .purge) }
   }
 
   // MARK: Rest
@@ -87,7 +112,15 @@ extension FileStreamStore {
     else { return }
     stream.synchronization = loop.after(.milliseconds(interval)) { [weak self] in
       stream.synchronization = nil
-      self?.settle(stream.name) { _ in }
+      self?.settleInTime(stream.name, interval)
+    }
+  }
+
+  private func settleInTime(_ name: StreamName, _ interval: Int) {
+    settle(name) { [weak self] failure in
+      // Its file is closed, and could not be opened or read now: that may be over soon.
+      guard failure != nil, let debt = self?.unsettled[name], debt.failure == nil else { return }
+      _ = self?.loop.after(.milliseconds(interval)) { [weak self] in self?.settleInTime(name, interval) }
     }
   }
 
@@ -101,7 +134,8 @@ extension FileStreamStore {
     admit()
   }
 
-  /// Closes the files of streams that were left alone longest.
+  /// Closes the files of streams that were left alone longest, and before those the ones that owe nothing: as long as a file is
+  /// open the system tells whether all of it reached the disk.
   private func clear() {
     let open = files.open.count + openingCount
     let isTooMany = open >= limits.openLimit
@@ -110,7 +144,10 @@ extension FileStreamStore {
     let resting = loop.now + (isTooMany ? .zero : .seconds(-1))
     let idle = active.values.filter { canLeave($0) && $0.lastUse <= resting }
     let enough = isTooMany ? max(1, limits.openLimit / 4) : open - limits.restLimit
-    for stream in idle.sorted(by: { $0.lastUse < $1.lastUse }).prefix(enough) { leave(stream) }
+    let order = idle.map { (isDirty: $0.log?.isDirty == true, stream: $0) }.sorted {
+      $0.isDirty == $1.isDirty ? $0.stream.lastUse < $1.stream.lastUse : $1.isDirty
+    }
+    for (_, stream) in order.prefix(enough) { leave(stream) }
     if !isTooMany { nextClearing = loop.now + .seconds(1) }
     if idle.count < enough { nextClearing = loop.now + .milliseconds(10) }
   }
@@ -121,7 +158,8 @@ extension FileStreamStore {
     return !stream.isBusy && !stream.isAdvancing && stream.waiting.isEmpty && log.damage == nil && !stream.isUseWaiting
   }
 
-  /// Its files are closed; what is not durable in them yet is made so by opening them again.
+  /// Its files are closed; what is not durable in them yet is made so by opening them again, and read, for then the system may
+  /// not tell any more what it could not write.
   private func leave(_ stream: ActiveStream) {
     guard canLeave(stream), let log = stream.log, active[stream.name] === stream else { return }
     if let debt = log.debt { unsettled[stream.name] = debt }
@@ -165,7 +203,9 @@ extension FileStreamStore {
     static let limit = 3
 
     var waiting: ArraySlice<StreamName> = []
-    var count = 0
+    /// That have been asked and have not answered, by their stems, and how many were asked before each.
+    var asked: [String: Int] = [:]
+    var askedCount = 0
     var isDraining = false
     /// Who waits for each, by its stem.
     var done: [String: [(StoreFailure?) -> Void]] = [:]
@@ -184,24 +224,32 @@ extension FileStreamStore {
     // Streams that are durable already answer at once, and there may be thousands.
     if settling.isDraining { return }
     settling.isDraining = true
-    while settling.count < Settling.limit, let name = settling.waiting.popFirst() {
+    while settling.asked.count < Settling.limit, let name = settling.waiting.popFirst() {
       let stem = LogFileName.stem(name)
-      // Excused meanwhile.
-      guard settling.done[stem] != nil else { continue }
-      settling.count += 1
-      ask(name, .synchronize { [self] in settled(stem, $0) })
+      // Excused meanwhile, or excused and asked again.
+      guard settling.done[stem] != nil, settling.asked[stem] == nil else { continue }
+      let number = settling.askedCount
+      settling.askedCount += 1
+      settling.asked[stem] = number
+      ask(name, .synchronize { [self] in settled(stem, number, $0) })
     }
     settling.isDraining = false
   }
 
-  private func settled(_ stem: String, _ failure: StoreFailure?) {
-    settling.count -= 1
+  private func settled(_ stem: String, _ number: Int, _ failure: StoreFailure?) {
+    // Excused, and its place was given to another one.
+    guard settling.asked[stem] == number else { return }
+    settling.asked[stem] = nil
     for done in settling.done.removeValue(forKey: stem) ?? [] { done(failure) }
     settleNext()
   }
 
   /// A stream that waits for the journal to forget it, which waits until all are settled: it was made durable before, or is to go.
-  func excuse(_ stem: String) { for done in settling.done.removeValue(forKey: stem) ?? [] { done(nil) } }
+  func excuse(_ stem: String) {
+    settling.asked[stem] = nil
+    for done in settling.done.removeValue(forKey: stem) ?? [] { done(nil) }
+    settleNext()
+  }
 
   /// Of a stream whose files were closed before that.
   func settleClosed(_ stream: ActiveStream, _ answer: @escaping (StoreFailure?) -> Void) {

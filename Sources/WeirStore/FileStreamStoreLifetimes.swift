@@ -2,6 +2,9 @@ import WeirCore
 
 /// How streams of a file store are over by themselves.
 extension FileStreamStore {
+  /// What could not be opened or removed when it was due is looked at again after so many milliseconds.
+  private static let againAfter: Int64 = 60_000
+
   func isOver(_ stream: ActiveStream) -> Bool {
     guard let log = stream.log, !gone.contains(stream.name), log.damage == nil else { return false }
     let now = loop.wallClock
@@ -37,9 +40,10 @@ extension FileStreamStore {
     isExpiring = true
     ask(
       name,
-      .expire { [weak self] in
+      .expire { [weak self] isDone in
         guard let self else { return }
         isExpiring = false
+        if !isDone, vanished == nil { schedule.note(name, at: loop.wallClock + Self.againAfter) }
         if due.isEmpty {
           due = []
         } else {

@@ -65,6 +65,11 @@ struct ForkTable {
     return depth
   }
 
+  /// Whether it is known as a fork of `source`, and what it has comes from a beginning.
+  func isSound(_ fork: StreamName, of source: StreamName) -> Bool {
+    sources[fork] == source && depth(of: fork) <= ForkPoint.depthLimit
+  }
+
   mutating func add(_ fork: StreamName, of source: StreamName) {
     sources[fork] = source
     counts[source, default: 0] += 1

@@ -59,6 +59,10 @@ package final class StoreCheck {
   private var stems: ArraySlice<(stem: String, segments: [Segment], isGone: Bool)> = []
   private var streams: [StreamName: Stream] = [:]
   private var gone: [StreamName: String] = [:]
+  /// Of what some streams are forks nobody can tell: nothing that was deleted goes.
+  private var hasUnknownForks = false
+  /// Stems of streams that are deleted while they are looked at.
+  private var going: Set<String> = []
 
   private init(_ directory: String, _ disk: any Disk, _ answer: @escaping Answer<Report>) {
     self.directory = directory
@@ -151,14 +155,18 @@ package final class StoreCheck {
     }
     disk.read(path, limit: Self.segmentBound) { [self] result in
       switch result {
-      // Its writer has deleted it since it was listed.
-      case .failure(.notFound) where !journal.made.contains(segment.file): read(rest.dropFirst(), done, then)
+      // Its writer has deleted it since it was listed, and the rest of the stream goes as well.
+      case .failure(.notFound) where !journal.made.contains(segment.file):
+        if let stem = LogFileName.parse(segment.file)?.stem { going.insert(stem) }
+        next()
       case .failure(let failure) where failure.code != "FileNotFound": failed(failure)
       default:
         var bytes = (try? result.get()) ?? []
         var check = SegmentCheck(bytes)
         // What power loss took the journal gives back when the store is opened.
-        if check.flaw != nil || check.scan.isUnmade, journal.patches[segment.file] != nil {
+        if check.flaw != nil || check.scan.isUnmade || journal.size(of: segment.file) > bytes.count,
+          journal.patches[segment.file] != nil
+        {
           bytes = journal.patched(segment.file, bytes)
           check = SegmentCheck(bytes)
         }
@@ -202,7 +210,10 @@ package final class StoreCheck {
 
   /// What is wrong between a stream's segments, and with their names.
   private func judge(_ stem: String, _ segments: [Segment], isGone: Bool) {
-    guard let first = segments.first, let header = first.check?.header else { return }
+    guard let first = segments.first, let header = first.check?.header else {
+      if segments.first?.kind == .origin { hasUnknownForks = true }
+      return
+    }
     report.streams += 1
     for segment in segments {
       guard let check = segment.check, let own = check.header else { continue }
@@ -248,9 +259,16 @@ package final class StoreCheck {
         continue
       }
       sources.insert(fork.source)
-      let start = fork.offset?.value ?? 0
       let lost = stream.base > 0 ? positions(0, stream.base) : nil
+      var (name, depth) = (fork.source, 1)
+      while depth <= ForkPoint.depthLimit, let next = streams[name]?.fork { (name, depth) = (next.source, depth + 1) }
+      if depth > ForkPoint.depthLimit {
+        damage(stream.file, 0, "is a fork of itself, by way of \"\(fork.source)\"", lost: lost)
+        continue
+      }
+      let start = fork.offset?.value ?? 0
       guard let source = streams[fork.source] else {
+        if going.contains(LogFileName.stem(fork.source)) { continue }
         damage(stream.file, 0, "is a fork of \"\(fork.source)\", which is not there", lost: lost)
         continue
       }
@@ -262,7 +280,7 @@ package final class StoreCheck {
         damage(stream.file, 0, "begins at position \(stream.base), and was forked at \(start)")
       }
     }
-    for (name, file) in gone.sorted(by: { $0.key < $1.key }) where !sources.contains(name) {
+    for (name, file) in gone.sorted(by: { $0.key < $1.key }) where !sources.contains(name) && !hasUnknownForks {
       note(file, nil, "\"\(name)\" was deleted and its last fork as well: it goes when the store is opened")
     }
   }

@@ -14,8 +14,8 @@ enum StoreOperation {
   case inherited(UInt64, before: UInt64, byteLimit: Int, Answer<StreamBatch>)
   /// Its last fork has gone.
   case purge
-  /// Its lifetime may be over.
-  case expire(() -> Void)
+  /// Its lifetime may be over. Answers false when nobody knows, or it could not be removed.
+  case expire((Bool) -> Void)
   case writeUse
 
   /// Whether a file of its stream must be open for this, or will be.
@@ -29,8 +29,10 @@ enum StoreOperation {
 
   var isPurge: Bool { if case .purge = self { true } else { false } }
 
+  var isSynchronize: Bool { if case .synchronize = self { true } else { false } }
+
   /// Another stream, or the journal, may wait for this.
-  var isUrgent: Bool { if case .synchronize = self { true } else { isForFork } }
+  var isUrgent: Bool { isSynchronize || isForFork }
 
   var isForFork: Bool {
     switch self {
@@ -62,7 +64,7 @@ enum StoreOperation {
     case .delete(let answer): answer(.failure(failure))
     case .synchronize(let answer): answer(failure)
     case .forkPoint(_, _, let answer): answer(.failure(failure))
-    case .expire(let done): done()
+    case .expire(let done): done(false)
     case .purge, .writeUse: break
     }
   }

@@ -38,6 +38,8 @@ package final class SimulatedDisk: Disk {
 
   /// Files that fail to synchronise, by their paths.
   package var failsToSynchronize: (String) -> Bool = { _ in false }
+  /// Files that fail to be read.
+  package var failsToRead: (String) -> Bool = { _ in false }
   /// Files that can be open at a time; nil for no limit.
   package var openLimit: Int?
   /// Files that are open now, and the most that ever were.
@@ -73,6 +75,14 @@ package final class SimulatedDisk: Disk {
       durableNames.files[path] = file
     }
     tell(path, DirectoryChange.content)
+  }
+
+  /// The system could not write what was not synchronised of a file, and has let go of it: what is read is what the disk has.
+  /// `tells`: the next time that the file is synchronised fails, as long as the system remembers it. `isLong`: it has the length
+  /// that it had, with zeros.
+  package func losePages(_ path: String, tells: Bool, isLong: Bool) {
+    names.files[path]?.losePages(tells: tells, isLong: isLong)
+    trace.note("pages of \(path) are lost")
   }
 
   /// Power is cut and comes back.
@@ -127,6 +137,7 @@ package final class SimulatedDisk: Disk {
   package func read(_ path: String, limit: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
     perform("read", path, answer) { [self] () throws(DiskFailure) in
       guard let file = names.files[path] else { throw .notFound(path) }
+      if failsToRead(path) { throw .other(path, "input/output error (simulated)") }
       guard file.content.count <= limit else { throw .tooLarge(path, limit: limit) }
       return file.content
     }

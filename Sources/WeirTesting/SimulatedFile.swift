@@ -22,6 +22,7 @@ package final class SimulatedFile: DiskFile {
 
   package func read(at: Int, count: Int, _ answer: @escaping (Result<[UInt8], DiskFailure>) -> Void) {
     perform("read at \(at)", answer) { () throws(DiskFailure) in
+      if disk.failsToRead(path) { throw .other(path, "input/output error (simulated)") }
       let content = inode.content
       guard at >= 0, count >= 0 else { throw .other(path, "invalid place") }
       return at >= content.count ? [] : Array(content[at..<min(content.count, at + count)])
@@ -51,6 +52,10 @@ package final class SimulatedFile: DiskFile {
   package func synchronize(_ answer: @escaping (DiskFailure?) -> Void) {
     let told: (Result<Void, DiskFailure>) -> Void = { answer($0.failure) }
     perform("synchronize", isFaulty: false, told) { () throws(DiskFailure) in
+      if inode.tellsOfLoss {
+        inode.tellsOfLoss = false
+        isUnsynchronizable = true
+      }
       if !isUnsynchronizable, disk.random.chance(disk.faults.diskError) || disk.failsToSynchronize(path) {
         isUnsynchronizable = true
         inode.forget()
@@ -129,6 +134,8 @@ final class SimulatedInode {
   private var pending: [Change] = []
   /// No name leads to it any more.
   var isRemoved = false
+  /// The next synchronisation fails.
+  var tellsOfLoss = false
 
   func apply(_ change: Change) {
     Self.apply(change, to: &content)
@@ -149,6 +156,13 @@ final class SimulatedInode {
   /// What a failed synchronisation does: visible until the next crash, durable never.
   func forget() { pending = [] }
 
+  /// What could not be written is gone, and whoever synchronises the file next is told, or nobody.
+  func losePages(tells: Bool, isLong: Bool) {
+    var kept = durable
+    if isLong { Self.apply(.truncate(to: max(content.count, durable.count)), to: &kept) }
+    (content, durable, pending, tellsOfLoss) = (kept, kept, [], tells)
+  }
+
   /// Each change that was not synchronised is there, gone or torn, whatever became of those before it.
   func crash(random: SeededRandom, faults: SimulatedFaults) {
     for change in pending where !random.chance(faults.lostWrite) {
@@ -164,6 +178,7 @@ final class SimulatedInode {
     }
     pending = []
     content = durable
+    tellsOfLoss = false
   }
 
   /// A write of nothing beyond the end makes the file that long, with zeros.

@@ -478,6 +478,11 @@ class StoreInFiles(unittest.TestCase):
             told = got.read()
             self.assertIn(b"StreamDamaged", told)
             self.assertNotIn(str(self.folder).encode(), told)
+            for query in ("offset=4&live=sse", "offset=4&live=long-poll", "offset=now&live=sse"):
+                got = Response(weir.port, "GET", f"/streams/rotten?{query}")
+                self.assertEqual((got.status, b"StreamDamaged" in got.read()), (500, True), query)
+            got = Response(weir.port, "GET", "/streams/rotten?offset=4", headers={"Accept": "text/event-stream"})
+            self.assertEqual(got.status, 500)
         for words in (("cat", "rotten"), ("tail", "rotten"), ("tail", "rotten", "--from", "0")):
             done = self.tool(*words)
             self.assertEqual((done.stdout, done.returncode), (readable, 1), words)

@@ -47,6 +47,26 @@ import WeirTesting
     #expect(bench.ask("GET", "/streams/a?offset=0000000000000001").status == 400)
   }
 
+  /// Who comes back to where the damage is would be told 200 and cut off, for ever.
+  @Test func atADamageNobodyWaits() throws {
+    let bench = try B(subscriptions: SubscriptionTests.options)
+    bench.make("/streams/a", B.text, "old")
+    bench.faults.isDamaged = true
+    let tail = "0000000000000001"
+    let events = [(name: "Accept", value: "text/event-stream")]
+    for (query, headers) in [
+      ("offset=\(tail)", []), ("offset=\(tail)&live=long-poll", []), ("offset=now&live=long-poll", []),
+      ("offset=\(tail)&live=sse", []), ("offset=now&live=sse", []), ("offset=\(tail)", events), ("offset=now", events),
+    ] {
+      let got = bench.ask("GET", "/streams/a?\(query)", headers)
+      #expect(got.status == 500 && got.text.contains("StreamDamaged"), "\(query): \(got.status ?? 0) \(got.text)")
+    }
+    // What comes before it is read.
+    let live = bench.ask("GET", "/streams/a?offset=-1&live=sse")
+    #expect(live.status == 200 && live.text.contains("old"))
+    #expect(bench.app.liveReaders.count == 0 && bench.store.watcherCount == 0)
+  }
+
   // MARK: 5.7 Long-poll
 
   @Test func s5_7_longPollWaitsForDataAndSleepsMeanwhile() throws {

@@ -15,6 +15,8 @@ final class FaultyStore: StreamStore {
   var holdsReads = false
   var holdsLists = false
   private(set) var statusCount = 0
+  /// Of every stream: what is behind its tail cannot be read.
+  var isDamaged = false
   private var held: [() -> Void] = []
 
   init(_ store: any StreamStore) { self.store = store }
@@ -51,10 +53,23 @@ final class FaultyStore: StreamStore {
 
   func status(_ name: StreamName, _ answer: @escaping Answer<StreamStatus>) {
     statusCount += 1
+    let answer = { [isDamaged] (result: Result<StreamStatus, StoreFailure>) in
+      answer(
+        result.map { status in
+          var status = status
+          if isDamaged { status.damage = .damaged(name, at: status.tail) }
+          return status
+        })
+    }
     if !fails(.status, name, answer) { store.status(name, later(answer, isHeld)) }
   }
 
   func read(_ name: StreamName, from offset: Offset, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
+    let answer = { [isDamaged] (result: Result<StreamBatch, StoreFailure>) in
+      guard isDamaged, case .success(var batch) = result else { return answer(result) }
+      batch.reachedTail = false
+      answer(batch.items.isEmpty ? .failure(.damaged(name, at: offset)) : .success(batch))
+    }
     store.read(name, from: offset, byteLimit: byteLimit, later(answer, isHeld && holdsReads))
   }
 

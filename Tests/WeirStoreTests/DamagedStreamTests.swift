@@ -61,6 +61,30 @@ import WeirTesting
     #expect(try bench.open().readAll("saved").items.count == 5)
   }
 
+  /// One of a run's streams is damaged: the run ends all the same, and nobody takes it up for ever.
+  @Test func aRunWithADamagedStreamEnds() throws {
+    let bench = Bench()
+    var under = try bench.open()
+    let names = try ["bad", "good"].map { try WorkflowStreams.name(workflow: "w", namespace: $0).path }
+    let journal = try WorkflowStreams.journal(of: "w").path
+    for name in names + [journal] {
+      try under.create(name, contentType: "text/plain")
+      for number in 0..<4 { try under.append(name, ["item \(number)"]) }
+    }
+    bench.close()
+    let path = try #require(bench.disk.paths.first { $0.contains("bad@") })
+    var bytes = try #require(bench.disk.content(path))
+    bytes[bytes.count / 2] ^= 1
+    bench.disk.setContent(path, bytes)
+    under = try bench.open()
+    var ended: [StoreFailure?] = []
+    WorkflowStreams.end(workflow: "w", .closed, lifetime: nil, in: under.store) { ended.append($0) }
+    under.pump()
+    #expect(ended == [nil])
+    #expect(try under.status(names[1]).ending == .closed && under.status(journal).ending == .closed)
+    #expect(try under.status(names[0]).damage?.code == "StreamDamaged")
+  }
+
   /// Nothing that a client is told names a file of the machine.
   @Test func noMessageNamesAFile() {
     let failures: [DiskFailure] = [

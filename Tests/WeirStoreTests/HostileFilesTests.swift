@@ -101,6 +101,60 @@ import WeirTesting
     again.close()
   }
 
+  /// A fork of itself, two that are each other's source, and one whose segments name two sources: whoever reads them, and both at
+  /// once, is answered.
+  @Test(arguments: [true, false]) func noForkIsItsOwnBeginning(_ follows: Bool) throws {
+    let simulation = GoldenFormatTests.world()
+    func put(_ name: String, of source: String, at base: UInt64, _ kind: LogFileName.Kind) throws {
+      var header = LogRecord.Header(name: name, contentType: "t", createdAt: 1, usedAt: 1)
+      header.fork = StreamFork(source: try StreamName(source), offset: Offset(base))
+      var bytes: [UInt8] = []
+      LogRecord(position: base, synced: 0, body: .header(header)).append(to: &bytes)
+      LogRecord(position: base, synced: UInt64(bytes.count), body: .items(StreamAppend(items: [[1]]), time: 1))
+        .append(to: &bytes)
+      simulation.disk.setContent(Self.folder + "/" + LogFileName.segment(name, base: base, kind), bytes)
+    }
+    try put("self", of: "self", at: 5, .origin)
+    try put("a", of: "b", at: 5, .origin)
+    try put("b", of: "a", at: 5, .origin)
+    try put("c", of: "c2", at: 5, .origin)
+    try put("c", of: "d", at: 6, .log)
+    try put("d", of: "c", at: 5, .origin)
+    let store: FileStreamStore
+    if follows {
+      var followed: Result<FileStreamStore, StoreFailure>?
+      FileStreamStore.follow(directory: Self.folder, disk: simulation.disk, loop: simulation.loop) { followed = $0 }
+      simulation.loop.advance(by: .seconds(1))
+      store = try #require(followed).get()
+    } else {
+      store = try GoldenFormatTests.open(simulation).0
+    }
+    var codes: [String] = []
+    let names = ["self", "a", "b", "c", "d"]
+    for _ in 0..<2 {
+      for name in names {
+        store.read(try StreamName(name), from: .start, byteLimit: 100) { result in
+          if case .failure(let failure) = result { codes.append(failure.code) } else { codes.append("read") }
+        }
+      }
+      simulation.loop.advance(by: .seconds(1))
+    }
+    #expect(codes == Array(repeating: "StreamDamaged", count: 10))
+    var report: Result<StoreCheck.Report, StoreFailure>?
+    StoreCheck.run(directory: Self.folder, disk: simulation.disk) { report = $0 }
+    simulation.loop.advance(by: .seconds(1))
+    let damaged = Set(try #require(report).get().findings.filter(\.isDamage).map { $0.file.prefix { $0 != "@" } })
+    #expect(damaged.isSuperset(of: ["self", "a", "b", "c"]), "\(damaged)")
+    // A chain as long as it may be is none of these.
+    if follows { return }
+    let under = StoreUnderTest(store, simulation.loop)
+    under.isTimed = true
+    try under.create("0")
+    try under.append("0", bytes: [[1]])
+    for number in 1...ForkPoint.depthLimit { try under.fork("\(number)", of: "\(number - 1)") }
+    #expect(try under.readAll("\(ForkPoint.depthLimit)").items.count == 1)
+  }
+
   /// Entries of the journal as well.
   @Test func noEntryOfTheJournalStopsTheStore() throws {
     for seed in 1...80 as ClosedRange<UInt64> {

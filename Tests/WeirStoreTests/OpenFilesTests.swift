@@ -116,7 +116,31 @@ import WeirTesting
     under.pump()
     store.settleAll { if $0 == nil { done += 1 } }
     #expect(done == 3)
-    #expect(store.unsettled.isEmpty && store.settling.done.isEmpty && store.settling.count == 0)
+    #expect(store.unsettled.isEmpty && store.settling.done.isEmpty && store.settling.asked.isEmpty)
+  }
+
+  /// No descriptor is left when a closed stream's time has come: it is made durable as soon as there is one.
+  @Test func whatCouldNotBeTriedInTimeIsTriedAgain() throws {
+    let bench = Self.bench(openLimit: 2, synchronization: .everyMilliseconds(20))
+    let under = try bench.open()
+    under.isTimed = true
+    let store = try #require(bench.store)
+    for name in ["a", "b", "c"] { try under.create(name, contentType: "text/plain") }
+    under.pass(milliseconds: 100)
+    for name in ["a", "b", "c"] {
+      store.append(try StreamName(name), [Array("answered".utf8)], ending: nil) { _ in }
+      bench.simulation.loop.advance(by: .milliseconds(3))
+    }
+    let name = try StreamName("a")
+    #expect(store.active[name] == nil && store.unsettled[name] != nil)
+    bench.disk.openLimit = bench.disk.openFiles
+    under.pass(milliseconds: 100)
+    #expect(store.unsettled[name] != nil)
+    bench.disk.openLimit = nil
+    under.pass(milliseconds: 100)
+    #expect(store.unsettled.isEmpty)
+    bench.crash()
+    #expect(try bench.open().read("a").texts == ["answered"])
   }
 
   /// A stream that lost a write while its file was closed takes nothing more, and the journal keeps what it has of it.

@@ -51,6 +51,59 @@ import WeirTesting
     #expect(report.items == 40 + 41 + 5 + 11)
   }
 
+  /// Power goes: whatever the files have lost, the journal has it, and nothing is damaged.
+  @Test func afterPowerLossNothingIsDamaged() throws {
+    for seed in 1...40 as ClosedRange<UInt64> {
+      var faults = SimulatedFaults.calm
+      // All, so that a file ends where it ended before, or some.
+      faults.lostWrite = seed % 2 == 0 ? 1 : 0.6
+      let bench = Bench(seed: seed, faults: faults)
+      let under = try bench.open()
+      for name in ["a", "b"] { try under.create(name, contentType: "text/plain") }
+      bench.store?.synchronize { _ in }
+      under.pump()
+      for number in 0..<12 {
+        try under.append("a", ["item \(number) of some length"])
+        try under.fork("fork/\(number)", of: "a")
+      }
+      bench.crash()
+      let report = try Self.check(bench)
+      #expect(!report.isDamaged, "seed \(seed): \(report.findings)")
+      #expect(report.items == 12, "seed \(seed)")
+    }
+  }
+
+  /// Streams of many files, and forks with their sources, are deleted beside it.
+  @Test func whatIsBeingDeletedIsNotDamaged() throws {
+    for seed in 1...100 as ClosedRange<UInt64> {
+      var limits = FileStreamStore.Limits()
+      limits.segmentLimit = 300
+      let bench = Bench(seed: seed, limits: limits)
+      let under = try bench.open()
+      for name in ["a", "b", "c", "source"] {
+        try under.create(name, contentType: "text/plain")
+        for number in 0..<12 { try under.append(name, ["item \(number) of some length"]) }
+      }
+      try under.fork("between", of: "source", at: 3)
+      try under.delete("source")
+      // What the journal has of them counts as there.
+      bench.store?.synchronize { _ in }
+      under.pump()
+      var result: Result<StoreCheck.Report, StoreFailure>?
+      StoreCheck.run(directory: Self.folder, disk: bench.disk) { result = $0 }
+      let random = SeededRandom(seed: seed)
+      for name in ["a", "b", "between", "c"] {
+        let name = try StreamName(name)
+        _ = bench.simulation.loop.after(.microseconds(random.int(below: 5_000))) {
+          under.store.delete(name) { _ in }
+        }
+      }
+      bench.simulation.loop.run()
+      let report = try #require(result).get()
+      #expect(!report.isDamaged, "seed \(seed): \(report.findings)")
+    }
+  }
+
   /// One bit of any file, anywhere but in the last record of a stream: a record that nothing stands behind cannot be told
   /// from a write that a crash tore, and is a note. `WEIR_SEED=n` repeats one, `WEIR_ROUNDS=n` makes n times as many.
   @Test func everyFlippedBitIsFound() throws {

@@ -173,6 +173,24 @@ import WeirTesting
     }
   }
 
+  /// The sign that it was deleted is there, and could not be made durable: the next process finds it.
+  @Test func aDeleteThatFailedHalfWay() throws {
+    let bench = Bench()
+    var under = try bench.open()
+    try under.create("source", contentType: "text/plain")
+    try under.append("source", ["inherited"])
+    try under.fork("fork", of: "source")
+    bench.disk.failsToSynchronize = { $0 == Self.folder }
+    #expect(under.failure { try $0.delete("source") }?.code == "StoreUnavailable")
+    bench.disk.failsToSynchronize = { _ in false }
+    let isTaken = under.failure { try $0.append("source", ["answered"]) } == nil
+    // The process goes, the machine does not.
+    bench.store?.close()
+    under = try bench.open()
+    #expect(try under.readAll("fork").texts == ["inherited"])
+    #expect(!isTaken || (try? under.readAll("source").texts) == ["inherited", "answered"])
+  }
+
   /// It was closed while it was being opened: nothing holds its lock afterwards.
   @Test func aStoreThatIsClosedWhileItOpens() throws {
     let bench = Bench()

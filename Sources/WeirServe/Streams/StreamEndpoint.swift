@@ -111,6 +111,8 @@ extension ServeApplication {
     case .at(let offset): start = offset
     }
     guard start <= status.tail else { return exchange.send(.badOffset(start.description)) }
+    // Another answer than 200 is how EventSource is told not to come back.
+    if let damage = status.damage, start == status.tail { return exchange.send(damage) }
     var headers = [(name: "Stream-Id", value: status.name.path), ("Stream-Next-Offset", status.tail.description)]
     // 204 is how a server tells EventSource to stop coming back (WHATWG HTML 9.2.3).
     if status.ending != nil, start == status.tail {

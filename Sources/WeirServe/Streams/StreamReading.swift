@@ -31,6 +31,8 @@ extension ServeApplication {
       var start = status.tail
       if case .at(let offset) = place { start = offset }
       guard start <= status.tail else { return exchange.send(.badOffset(start.description)) }
+      // Nothing will ever come: whoever waits is told why, and does not ask again and again.
+      if let damage = status.damage, start == status.tail { return exchange.send(damage) }
       switch asked.live {
       case nil: catchUp(status, from: start, isNow: place == .now, exchange)
       case .longPoll?:

@@ -172,10 +172,10 @@ package enum WorkflowStreams {
     }
   }
 
-  /// Why a stream may still be open; one that has ended, or that there is no more, is not.
+  /// Why a stream may still be open; one that has ended, that there is no more, or that is damaged and takes nothing, is not.
   private static func unended(_ result: Result<StreamAppended, StoreFailure>) -> StoreFailure? {
     switch result {
-    case .success, .failure(.ended), .failure(.notFound), .failure(.gone): nil
+    case .success, .failure(.ended), .failure(.notFound), .failure(.gone), .failure(.damaged): nil
     case .failure(let failure): failure
     }
   }

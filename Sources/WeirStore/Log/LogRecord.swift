@@ -195,6 +195,16 @@ extension LogRecord {
     return (synced, Int(bytes.little32(at: at + 4)))
   }
 
+  /// Whether good records stand from the first byte up to `end`.
+  static func areWhole(_ bytes: [UInt8], upTo end: Int) -> Bool {
+    var at = 0
+    while at < end {
+      guard case .record(_, let next) = read(bytes, at: at) else { return false }
+      at = next
+    }
+    return true
+  }
+
   enum Next {
     case none
     case record(LogRecord, at: Int)

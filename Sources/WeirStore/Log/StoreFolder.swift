@@ -24,6 +24,10 @@ struct StoreFolder {
   private(set) var gone: Set<StreamName> = []
   /// Of streams that are forks or have a lifetime.
   private(set) var headers: [StreamName: LogRecord.Header] = [:]
+  /// Stems of streams that may be forks, and of what nobody knows: their first header cannot be read.
+  private(set) var unknownForks: Set<String> = []
+  /// Streams whose names nobody knows, by their stems: those are hashes, and their first header cannot be read.
+  private(set) var nameless: [String: (files: StreamFiles, isGone: Bool)] = [:]
 
   private init(lock: (any DiskFile)?) { self.lock = lock }
 
@@ -183,12 +187,12 @@ struct StoreFolder {
         switch result {
         // Its writer has deleted it since it was listed.
         case .failure(.notFound) where folder.lock == nil: look()
-        case .failure(let failure): failed(failure)
+        case .failure(let failure): unreadable(failure, stem, files, isGone)
         case .success(let file):
           file.read(at: 0, count: LogRecord.headerLimit) { [self] result in
             file.close()
             switch result {
-            case .failure(let failure): failed(failure)
+            case .failure(let failure): unreadable(failure, stem, files, isGone)
             case .success(let bytes):
               sort(bytes, stem, files, isGone)
               look()
@@ -208,10 +212,22 @@ struct StoreFolder {
         // It was being made, and nobody was told of it.
         leftovers.append(files.name(stem, files.bases[0]))
         if isGone { leftovers.append(LogFileName.gone(stem)) }
-      } else if let name = LogFileName.name(stem) {
-        // Whoever asks for it is told what is wrong.
-        add(name, files, isGone)
+      } else {
+        unknown(stem, files, isGone)
       }
+    }
+
+    /// A bad sector is one stream's.
+    private func unreadable(_ failure: DiskFailure, _ stem: String, _ files: StreamFiles, _ isGone: Bool) {
+      guard case .other = failure else { return failed(failure) }
+      unknown(stem, files, isGone)
+      look()
+    }
+
+    /// Whoever asks for it is told what is wrong.
+    private func unknown(_ stem: String, _ files: StreamFiles, _ isGone: Bool) {
+      if files.first == .origin { folder.unknownForks.insert(stem) }
+      if let name = LogFileName.name(stem) { add(name, files, isGone) } else { folder.nameless[stem] = (files, isGone) }
     }
 
     private func clear() {

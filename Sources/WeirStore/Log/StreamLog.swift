@@ -25,6 +25,10 @@ final class StreamLog {
     var isNew: Bool
     /// Bytes of its last file that are on disk, here or in the journal.
     var synced: Int
+    /// From this record on they may not be on disk there.
+    var settled: Int
+    /// So many have been answered.
+    var end: Int
     /// It was tried, and failed.
     var failure: DiskFailure?
   }
@@ -54,8 +58,10 @@ final class StreamLog {
   private var kind: LogFileName.Kind
   var segments: [Segment]
   private(set) var file: any DiskFile
-  /// Bytes of the last segment that are on disk.
+  /// Bytes of the last segment that are on disk, in it or in the journal.
   var synced: Int
+  /// Of those, in it.
+  private var settled: Int
   /// Where the last record begins, when it is one of use.
   private var usePlace: Int?
   private(set) var recent: [StreamItem] = []
@@ -85,7 +91,7 @@ final class StreamLog {
     ending = scan.ending
     writers = scan.writers
     lease = StreamLease(scan.lifetime, mark: scan.usedAt, grainDivisor: Self.grainDivisor)
-    synced = scan.end
+    (synced, settled) = (scan.end, scan.end)
     usePlace = scan.usePlace
     recentFrom = scan.tail
     self.scan = scan
@@ -119,7 +125,12 @@ final class StreamLog {
   }
 
   /// What has to be done when its files are closed now; nil: nothing.
-  var debt: Debt? { isDirty ? Debt(isNew: isNew, synced: synced) : nil }
+  var debt: Debt? {
+    isDirty ? Debt(isNew: isNew, synced: synced, settled: settled, end: segments[segments.count - 1].end) : nil
+  }
+
+  /// Opened again before that was done.
+  func takeOver(_ debt: Debt) { (isDirty, isNew, synced, settled) = (true, debt.isNew, debt.synced, debt.settled) }
 
   var streamFiles: StreamFiles { StreamFiles(bases: segments.map(\.base), first: kind) }
   /// The position of its own first item: what is before it is its source's.
@@ -146,6 +157,7 @@ final class StreamLog {
   func begins(with items: [[UInt8]], isJournaled: Bool) {
     recentFrom = base
     (isNew, isDirty) = (isJournaled, isJournaled)
+    if isJournaled { settled = 0 }
     remember(items, header.createdAt)
   }
 
@@ -260,6 +272,7 @@ final class StreamLog {
     var bytes: [UInt8] = []
     let end = segments[segments.count - 1].end
     let place = usePlace ?? end
+    settled = min(settled, place)
     LogRecord(position: tail, synced: UInt64(min(synced, place)), body: .use(time: lease.mark)).append(to: &bytes)
     file.write(bytes, at: place) { failure in
       if let failure {
@@ -270,6 +283,8 @@ final class StreamLog {
         return answer(StoreFailure(failure))
       }
       self.usePlace = place
+      // What is written over was on disk, and what stands there now is not yet.
+      self.synced = min(self.synced, place)
       self.segments[self.segments.count - 1].end = place + LogRecord.useSize
       self.isDirty = true
       guard self.files.synchronizesAppends else { return answer(nil) }
@@ -288,6 +303,7 @@ final class StreamLog {
     file.synchronize { failure in
       if let failure { return self.lost(failure, answer) }
       self.synced = max(self.synced, end)
+      self.settled = end
       guard self.isNew else {
         self.isDirty = false
         return answer(nil)
@@ -337,7 +353,7 @@ final class StreamLog {
           self.file = file
           self.segments.append(Segment(base: self.tail, index: SparseIndex(), end: bytes.count))
           self.fileName = self.streamFiles.name(self.stem, self.tail)
-          self.synced = bytes.count
+          (self.synced, self.settled) = (bytes.count, isJournaled ? 0 : bytes.count)
           self.usePlace = nil
           (self.isNew, self.isDirty) = (isJournaled, isJournaled)
           answer(nil)

@@ -32,16 +32,18 @@ extension StreamLog {
     next(names[...])
   }
 
-  /// A durable sign that the stream is deleted and kept for its forks.
-  static func markGone(_ name: StreamName, _ files: Files, _ answer: @escaping (StoreFailure?) -> Void) {
+  /// A durable sign that the stream is deleted and kept for its forks. Answers whether it is there: it may be, and not be durable.
+  static func markGone(
+    _ name: StreamName, _ files: Files, _ answer: @escaping (_ isMarked: Bool, StoreFailure?) -> Void
+  ) {
     let path = files.directory + "/" + LogFileName.gone(LogFileName.stem(name))
     files.disk.open(path, .create) { result in
       switch result {
-      case .failure(let failure) where failure.code != "FileExists": return answer(StoreFailure(failure))
+      case .failure(let failure) where failure.code != "FileExists": return answer(false, StoreFailure(failure))
       case .failure: break
       case .success(let file): file.close()
       }
-      files.folder.synchronize { answer($0.map(StoreFailure.init)) }
+      files.folder.synchronize { answer(true, $0.map(StoreFailure.init)) }
     }
   }
 }

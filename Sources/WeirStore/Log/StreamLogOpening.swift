@@ -47,7 +47,7 @@ extension StreamLog {
       readAll(file, files) { result in
         guard case .success(let bytes) = result else { return closed(result.failure ?? .notFound(path)) }
         let scan = LogScan(bytes)
-        guard !scan.isUnmade else {
+        guard debt != nil || !scan.isUnmade else {
           // Nobody was told that this segment exists.
           file.close()
           let earlier = StreamFiles(bases: found.bases.dropLast(), first: found.first)
@@ -76,7 +76,14 @@ extension StreamLog {
           ]
         let kind = found.first ?? .log
         let log = StreamLog(name, files, file, kind, segments, scan)
-        if let header = scan.header, header.name != name.path || scan.base != base || !kind.holds(header.kind) {
+        let isOther = scan.header.map { $0.name != name.path || scan.base != base || !kind.holds($0.kind) }
+        // The bytes of an answered append have gone from the file since it was closed. The journal has what is missing, and is
+        // kept until the store is opened again.
+        if let debt, debt.failure != nil || scan.end < debt.end || scan.verdict == .damaged || isOther != false {
+          if isOther != false { log.refuse(from: base) }
+          return log.lost(debt.failure ?? Self.isNotKept(path)) { _ in answer(.success(log)) }
+        }
+        if isOther == true {
           // Another stream's file.
           log.refuse(from: base)
           return answer(.success(log))
@@ -91,16 +98,13 @@ extension StreamLog {
           return answer(.success(log))
         }
         if files.isReadOnly { return answer(.success(log)) }
-        if let failure = debt?.failure {
-          return log.lost(failure) { _ in answer(.success(log)) }
-        }
-        if let debt, scan.end == size {
-          // The journal has what is not durable here.
-          (log.isDirty, log.isNew, log.synced) = (true, debt.isNew, min(debt.synced, scan.end))
-          return answer(.success(log))
-        }
         // Whatever came through the crash is made durable before anything is promised on top of it.
         func synchronize() {
+          if let debt {
+            // The journal has what is not durable here.
+            log.takeOver(debt)
+            return answer(.success(log))
+          }
           file.synchronize { failure in
             if let failure { return closed(failure) }
             answer(.success(log))
@@ -138,19 +142,34 @@ extension StreamLog {
     _ name: StreamName, _ found: StreamFiles, _ debt: Debt, _ files: Files, _ answer: @escaping (Settling) -> Void
   ) {
     guard let base = found.bases.last else { return answer(.settled) }
-    files.disk.open(files.directory + "/" + found.name(LogFileName.stem(name), base), .readWrite) { opened in
+    let path = files.directory + "/" + found.name(LogFileName.stem(name), base)
+    files.disk.open(path, .readWrite) { opened in
       switch opened {
       case .failure(let failure): answer(.untried(failure))
       case .success(let file):
+        func done(_ outcome: Settling) {
+          file.close()
+          answer(outcome)
+        }
         // The system tells a descriptor that was opened later of writes that failed before, if nobody was told.
         file.synchronize { failure in
-          file.close()
-          if let failure { return answer(.failed(failure)) }
-          guard debt.isNew else { return answer(.settled) }
-          files.folder.synchronize { answer($0.map { .failed($0) } ?? .settled) }
+          if let failure { return done(.failed(failure)) }
+          // Unless it has forgotten the file meanwhile: then what is read comes from the disk.
+          file.read(at: debt.settled, count: debt.end - debt.settled) { result in
+            guard case .success(let bytes) = result else { return done(.untried(result.failure ?? isNotKept(path))) }
+            guard LogRecord.areWhole(bytes, upTo: debt.end - debt.settled) else {
+              return done(.failed(isNotKept(path)))
+            }
+            guard debt.isNew else { return done(.settled) }
+            files.folder.synchronize { done($0.map { .failed($0) } ?? .settled) }
+          }
         }
       }
     }
+  }
+
+  private static func isNotKept(_ path: String) -> DiskFailure {
+    .other(path, "it did not keep what was written to a file")
   }
 
   enum Settling {

@@ -30,7 +30,7 @@ extension StreamLog {
   func read(from position: UInt64, byteLimit: Int, _ answer: @escaping Answer<StreamBatch>) {
     if let batch = recentBatch(from: position, byteLimit: byteLimit) { return answer(.success(batch)) }
     guard let number = segments.lastIndex(where: { $0.base <= position }) else {
-      return answer(.failure(.unavailable("stream \"\(name)\": the file of its beginning is missing")))
+      return answer(.failure(damage ?? .unavailable("stream \"\(name)\": the file of its beginning is missing")))
     }
     open(number) { result in
       switch result {
