@@ -6,8 +6,9 @@
 ///             └─ each:orders ── 17 ── charge
 ///
 /// Its path tells it from all others in every life of the run: a name counts inside its frame alone, and whatever would make two
-/// paths one is escaped; an empty name is `%`, which no other is. What earlier lives have left of it is read from the journal (`RunJournal`) and taken out as this life
-/// comes past; what it writes now is noted as ranges of places, for the record of its end. Confined to a loop.
+/// paths one is escaped; an empty name is `%`, which no other is. What earlier lives have left of it is read from the journal
+/// (`RunJournal`) and taken out as this life comes past; what it writes now is noted as ranges of places, for the record of its
+/// end. Confined to a loop.
 package final class DurableFrame {
   package typealias Places = [String: RangeSet<UInt64>]
 
@@ -227,8 +228,8 @@ package final class DurableFrame {
     outer?.settled()
   }
 
-  /// Calls when it is known what it has done and written: a task that was cut may have left an item on its way, which is this frame's.
-  /// At once where nothing is under way.
+  /// Calls when it is known what it has done and written: a task that was cut may have left an item on its way, which is this
+  /// frame's. At once where nothing is under way.
   package func whenSettled(_ job: @escaping () -> Void) {
     if underWay == 0 { job() } else { onSettled.append(job) }
   }
