@@ -212,7 +212,7 @@ final class DurableWorkflow: @unchecked Sendable {
         guard let writer = rest.first, let run else {
           return end(nil) { [run] failure in
             answer(
-              failure.map { .storeError(cause: WeirError($0)) } ?? run?.divergence.map { .aborted(reason: $0) })
+              failure.map { .storeError(cause: WeirError($0)) } ?? run?.flaw.map { .aborted(reason: $0.message) })
           }
         }
         writer.close(by: run.frame) { [self] result in

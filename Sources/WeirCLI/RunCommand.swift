@@ -50,7 +50,7 @@ enum RunCommand {
 
     if earlier == nil, let id = command["run-id"] {
       do {
-        options.spentBefore = try spent(by: id, RunHistory(store))
+        takeUp(try unfinished(id, RunHistory(store)), &options)
       } catch let failure as UsageFailure {
         throw failure
       } catch {
@@ -59,7 +59,7 @@ enum RunCommand {
       }
     }
 
-    if let earlier, !earlier.isWorkflow { options.spentBefore = earlier.run.spent }
+    if let earlier, !earlier.isWorkflow { takeUp(earlier.run, &options) }
 
     var granted: EffectSet
     do throws(ProjectFailure) {
@@ -114,12 +114,17 @@ enum RunCommand {
 }
 
 extension RunCommand {
-  /// What the run of this id has cost so far. One that has ended is refused before anything of the program runs: it would come to
-  /// its first stream or step, and fail there.
-  private static func spent(by id: String, _ history: RunHistory) throws -> [String: Double] {
+  private static func takeUp(_ run: RunHistory.Run?, _ options: inout ProgramInstance.Options) {
+    guard let run else { return }
+    (options.takesUp, options.spentBefore) = (true, run.spent)
+  }
+
+  /// The run of this id, if it was begun. One that has ended is refused before anything of the program runs: it would come to its
+  /// first stream or step, and fail there.
+  private static func unfinished(_ id: String, _ history: RunHistory) throws -> RunHistory.Run? {
     do {
-      guard let run = try history.find(id) else { return [:] }
-      guard run.ending != nil else { return run.spent }
+      let run = try history.find(id)
+      guard run?.ending != nil else { return run }
       throw UsageFailure(
         "run \"\(id)\" has ended: an id stands for one run",
         hint: "give another id, or none; `weir runs show \(id)` tells what it did")

@@ -108,9 +108,8 @@ package final class DurableRun {
   /// It has a journal, or is being given one: another process can take it up from there.
   var isResumable: Bool { journal.map { $0.ending == nil } ?? !opening.isEmpty }
 
-  /// It writes its streams otherwise than an earlier life of it: why the first of them was aborted. After its end this is known
-  /// of all.
-  package var divergence: String? { journal?.divergence }
+  /// Why it has not completed, though its program may have. After its end this is known of all its streams.
+  package var flaw: RunFlaw? { journal?.flaw }
 
   /// Which life of it this is, where several processes write.
   var owner: RunOwner? { journal?.owner }

@@ -39,6 +39,8 @@ package final class ProgramInstance {
     package var processes = ProcessPolicy()
     /// The id under which what the program does itself is durable (`--run-id`); nil: one of its own.
     package var runID: String?
+    /// The run has begun in another process: what that has left is ended with it, whether it comes past it or not.
+    package var takesUp = false
     /// USD by provider that this run has spent in other processes.
     package var spentBefore: [String: Double] = [:]
     /// What starts this run again, for its journal.
@@ -92,7 +94,7 @@ package final class ProgramInstance {
     store, options.server.serve.index, loop: world.loop,
     isUnderWay: { [weak self] in self?.runs.isUnderWay($0) ?? false }, complain: { [weak self] in self?.log($0) })
   /// What an earlier process has left was looked at.
-  private(set) lazy var left = LeftRuns(self)
+  private(set) lazy var leftRuns = LeftRuns(self)
   /// Of all servers, from the first that listens on.
   var sharedSubscriptions: Subscriptions?
   private var stopping: Stopping?
@@ -193,6 +195,19 @@ package final class ProgramInstance {
   /// Sets the globals and runs the top-level statements, then the entry with its arguments; nil stands for the default
   /// that its parameter has. Exits when that is over.
   package func run(entryArguments: [Value?]) {
+    guard options.takesUp else { return begin(entryArguments) }
+    ownRun.run.withJournal { [weak self] result in
+      guard let self else { return }
+      if case .failure(let failure) = result {
+        startFailure = failure
+        log(failure.message, hint: failure.hint)
+        return exit(1)
+      }
+      begin(entryArguments)
+    }
+  }
+
+  private func begin(_ entryArguments: [Value?]) {
     initialise { [weak self] result in
       guard let self else { return }
       guard case .success = result else { return finished(result) }
@@ -251,7 +266,7 @@ package final class ProgramInstance {
       guard let self else { return }
       guard case .success = result else { return finished(result) }
       resumed = id
-      left.begin { [weak self] failure in
+      leftRuns.begin { [weak self] failure in
         guard let self else { return }
         if let failure {
           startFailure = failure
@@ -364,6 +379,8 @@ package final class ProgramInstance {
       if trap.isCancellation, stopping != nil { return exit(0) }
       startFailure = trap
       report(trap)
+      // What the store could not keep is no end of the run: it goes on when there is room.
+      if StoreFailure.passes(code: trap.code) { leaveMainRun() }
       exit(1)
     }
   }
@@ -404,21 +421,17 @@ package final class ProgramInstance {
     guard let mainRun else { return synchronize(code) }
     mainRun.run.end(failure: why) { [self] failure in
       if let failure { log("run \(mainRun.run.id) could not be ended: \(failure.message)", hint: failure.hint) }
-      if let why = mainRun.run.divergence { tellDivergence(mainRun.run.id, why) }
-      synchronize(failure == nil && mainRun.run.divergence == nil ? code : max(code, 1))
+      if let flaw = mainRun.run.flaw { tell(flaw, of: mainRun.run.id) }
+      synchronize(failure == nil && mainRun.run.flaw == nil ? code : max(code, 1))
     }
   }
 
-  func tellDivergence(_ run: String, _ why: String) {
-    log(
-      "run \(run): \(why)",
-      hint: "what may come out otherwise the next time is kept by a step: let it be the step's value")
-  }
+  func tell(_ flaw: RunFlaw, of run: String) { log("run \(run): \(flaw.message)", hint: flaw.hint) }
 
   private func synchronize(_ code: Int) {
     // A call that was stopped just now tells its end, and what it has cost, in a later job.
     world.loop.soon { [self] in
-      left.end { [self] in
+      leftRuns.end { [self] in
         store.synchronize { [self] failure in
           if let failure { log("what was written last may be lost: \(failure.message)", hint: failure.hint) }
           closeTraces(failure == nil ? code : max(code, 1))
@@ -461,17 +474,20 @@ package final class ProgramInstance {
   /// the program does itself (`weir runs resume`), and its workflows' runs.
   package func park(_ code: Int) {
     if isLeaving { return exit(code) }
-    left.close()
+    leftRuns.close()
     runs.park()
-    if let mainRun, mainRun.run.isResumable, store.outlivesProcess {
-      isParked = true
-      sessions.withoutRemembering {
-        scheduler.abandon { ($0.attachment as? RunFrame)?.run === mainRun.run || $0.attachment == nil }
-      }
-      mainRun.run.park()
-      log("run \(mainRun.run.id) is left to be taken up", hint: "weir runs resume \(mainRun.run.id)")
-    }
+    leaveMainRun()
     exit(code)
+  }
+
+  private func leaveMainRun() {
+    guard let mainRun, mainRun.run.isResumable, store.outlivesProcess else { return }
+    isParked = true
+    sessions.withoutRemembering {
+      scheduler.abandon { ($0.attachment as? RunFrame)?.run === mainRun.run || $0.attachment == nil }
+    }
+    mainRun.run.park()
+    log("run \(mainRun.run.id) is left to be taken up", hint: "weir runs resume \(mainRun.run.id)")
   }
 
   // MARK: Servers
@@ -517,7 +533,7 @@ package final class ProgramInstance {
       return true
     }
     guard !servers.isEmpty else { return false }
-    left.close()
+    leftRuns.close()
     runs.recovery.close()
     stopping = Stopping(openServers: servers.count)
     let grace = options.server.grace

@@ -78,13 +78,13 @@ final class ProgramServer: Handle {
   func recover(_ answer: @escaping (StoreFailure?) -> Void) {
     guard let application else { return answer(nil) }
     // First: requests that have come meanwhile are answered as soon as the index is loaded.
-    instance.left.begin { [self] failure in
+    instance.leftRuns.begin { [self] failure in
       if let failure { return answer(failure) }
       application.load { [self] failure in
         if let failure { return answer(failure) }
         // Not before: who reads the line may send requests, and a store that cannot be used ends the process.
         if let address = http?.address { announce(address) }
-        instance.left.recover { answer(nil) }
+        instance.leftRuns.recover { answer(nil) }
       }
     }
   }

@@ -114,7 +114,7 @@ final class RunRecovery {
         RunJournal.read(run: id, store: store) { [self] result in
           switch result {
           case .success(let journal): takeUp(journal, ticket, hasAnswered: status.tail > .start, answer)
-          case .failure(.notFound): interrupt(ticket, Self.died, answer)
+          case .failure(.notFound): interrupt(ticket, Self.died, nil, answer)
           case .failure(let failure): answer(.failure(Self.failure(failure)))
           }
         }
@@ -130,12 +130,13 @@ final class RunRecovery {
 
   /// Whatever becomes of it: this process does it.
   private func takeUp(_ journal: RunJournal, _ ticket: RunTicket, hasAnswered: Bool, _ answer: @escaping Answer) {
-    if let problem = journal.problem { return interrupt(ticket, problem.message, answer) }
-    guard journal.begun != .null else { return interrupt(ticket, Self.died, answer) }
+    if let problem = journal.problem { return interrupt(ticket, problem.message, nil, answer) }
+    guard journal.begun != .null else { return interrupt(ticket, Self.died, nil, answer) }
     journal.takeUp { [self] result in
       switch result {
       case .success: resume(journal, ticket, hasAnswered: hasAnswered, answer)
-      case .failure(let failure) where journal.problem != nil: interrupt(ticket, failure.message, answer)
+      case .failure(let failure) where journal.problem != nil:
+        interrupt(ticket, failure.message, journal.owner, answer)
       case .failure(let failure): answer(.failure(Self.failure(failure)))
       }
     }
@@ -144,24 +145,30 @@ final class RunRecovery {
   private func resume(_ journal: RunJournal, _ ticket: RunTicket, hasAnswered: Bool, _ answer: @escaping Answer) {
     if journal.isStopped { stopped.insert(ticket.id) }
     guard journal.ending == nil, !stopped.contains(ticket.id) else {
-      return interrupt(ticket, Self.died, answer)
+      return interrupt(ticket, Self.died, journal.owner, answer)
     }
     let name = journal.begun["workflow"]?.string ?? ""
     guard let workflow = instance.declared.first(where: { $0.route.name == name }) else {
-      return interrupt(ticket, "this program has no workflow \"\(name)\" to take it up with", answer)
+      return interrupt(ticket, "this program has no workflow \"\(name)\" to take it up with", journal.owner, answer)
     }
     do throws(RunFailure) {
       let isUnderWay = try table.resume(journal, ticket, of: workflow, hasAnswered: hasAnswered)
       answer(.success(isUnderWay ? .resumed : .left))
     } catch {
-      interrupt(ticket, error.message, answer)
+      interrupt(ticket, error.message, journal.owner, answer)
     }
   }
 
-  private func interrupt(_ ticket: RunTicket, _ why: String, _ answer: @escaping Answer) {
+  /// `owner`: nil, if nobody has taken it up before.
+  private func interrupt(
+    _ ticket: RunTicket, _ why: String, _ owner: RunOwner?, _ answer: @escaping Answer
+  ) {
     let isStopped = stopped.contains(ticket.id)
     let state = isStopped ? EndState.aborted : .error
     let writer = table.writer(of: ticket)
+    writer.owner = { owner ?? RunOwner(run: ticket.id, life: 1) }
+    // Somebody else has found it at the same moment.
+    writer.onLoss = { _ in answer(.success(.ended)) }
     writer.onEnd = { [instance] _, failure in
       // Somebody else has found it as well.
       if case .ended? = failure { return answer(.success(.ended)) }

@@ -180,7 +180,7 @@ final class RunTable {
     isParked = true
     recovery.close()
     // Where others write as well nobody takes up what is open, unless he sees that this process is gone.
-    let isTakenUp = instance.store.outlivesProcess && (instance.store.isExclusive || instance.left.lease != nil)
+    let isTakenUp = instance.store.outlivesProcess && (instance.store.isExclusive || instance.leftRuns.lease != nil)
     for id in runs.keys.sorted() {
       // An answer that is whole has only to be taken by the store.
       guard let run = runs[id], run.writer.end == nil else { continue }
@@ -236,8 +236,8 @@ final class RunTable {
   }
 
   private func returned(_ run: Run, _ workflow: Workflow, _ result: Result<Value, Trap>) {
-    if case .success = result, let why = run.durable.divergence {
-      return run.writer.fail(RunFailure(code: "RunDiverged", message: "workflow \(workflow.route.name): \(why)"))
+    if case .success = result, let flaw = run.durable.flaw {
+      return run.writer.fail(RunFailure(code: flaw.code, message: "workflow \(workflow.route.name): \(flaw.message)"))
     }
     switch result {
     case .success(let value):
@@ -283,10 +283,10 @@ final class RunTable {
           "run \(run.id) of \(workflow.route.name) could not be ended: \(problem.message)", hint: problem.hint)
       }
       // Who reads its answer was told another end, where this was found only now.
-      if let why = run.durable.divergence { instance.tellDivergence(run.id, why) }
+      if let flaw = run.durable.flaw { instance.tell(flaw, of: run.id) }
       ending.remove(run.id)
       instance.ended(
-        run: run.id, run.durable.divergence == nil ? state : .error, isKept: failure == nil && problem == nil)
+        run: run.id, run.durable.flaw == nil ? state : .error, isKept: failure == nil && problem == nil)
     }
   }
 }

@@ -1,5 +1,6 @@
 import WeirAI
 import WeirCore
+import WeirServe
 import WeirStore
 
 /// Writes one run's events to its stream, and ends the stream after the one `.end`.
@@ -105,7 +106,10 @@ final class RunWriter: RunEventSink {
   }
 
   private func append(_ append: StreamAppend, _ answer: @escaping WeirStore.Answer<StreamAppended>) {
-    if own == nil, let owner = owner() { own = OwnedStream(stream, in: store, owner: owner) }
+    // Where the store is another process's, what it has lost meanwhile must not become a gap in the middle (`ProducerGap`).
+    if own == nil, !store.isExclusive {
+      own = OwnedStream(stream, in: store, owner: owner() ?? RunOwner(run: RunTicket.run(of: stream) ?? "", life: 0))
+    }
     if let own { own.append(append, answer) } else { store.append(stream, append, answer) }
   }
 

@@ -235,10 +235,14 @@ enum StreamingModule {
         let run = try ProgramInstance.of(context).run(of: context.fiber).run
         // What is no name is refused by `writer`.
         if let name = try? WorkflowStreams.name(workflow: run.id, namespace: namespace) { try leaveOut(name, context) }
+        let fiber = context.fiber
         let suspension = context.suspend()
         run.writer(namespace, contentType: form.contentType) { result in
           switch result {
           case .success(let writer):
+            if !fiber.isFinished, writer.hold(fiber.id) {
+              fiber.whenEnded { [weak writer] in writer?.release(fiber.id, $0?.code) }
+            }
             suspension.resume(.handle(StreamWriter(writer, namespace, form, highWaterMark: highWaterMark)))
           case .failure(let failure): suspension.fail(Trap(failure))
           }

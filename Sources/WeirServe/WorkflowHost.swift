@@ -113,7 +113,7 @@ package struct RunTicket: Equatable, Sendable {
   }
 
   /// The run whose answer a stream is, by its name. What a run writes by name besides is nobody's answer.
-  static func run(of stream: StreamName) -> String? {
+  package static func run(of stream: StreamName) -> String? {
     guard stream.path.hasPrefix("runs/") else { return nil }
     let id = stream.path.dropFirst("runs/".count)
     return id.contains("/") ? nil : String(id)

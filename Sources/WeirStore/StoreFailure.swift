@@ -53,6 +53,9 @@ package enum StoreFailure: Failure, Equatable {
     }
   }
 
+  /// Whether what has this code is over when the store has room, or can be reached again.
+  package static func passes(code: String) -> Bool { code == "StoreFull" || code == "StoreUnavailable" }
+
   package var message: String {
     switch self {
     case .notFound(let name): "no stream \"\(name)\""

@@ -1,5 +1,5 @@
 """Durable runs: `weir run` and `weir serve` are killed, and what they had done is still there, once."""
-import contextlib, http.client, json, os, pathlib, random, re, shutil, signal, subprocess, tempfile, threading, time, unittest
+import contextlib, http.client, json, os, pathlib, random, re, shutil, signal, subprocess, sys, tempfile, threading, time, unittest
 
 from harness import DEADLINE, PROGRAM, Model, Response, Weir, binary, chunk, free_port, text_of, until
 from redis_test import Redis
@@ -294,6 +294,140 @@ class KilledRuns(Folder):
         self.assertIn("StoreUnavailable", refused.stderr)
 
 
+class Cuts(Folder):
+    """A stream of a run that is not whole never looks whole."""
+
+    def states(self, run, *words):
+        done = weir("streams", "ls", f"runs/{run}/", *words, cwd=self.folder)
+        return {line.split("\t")[0].rpartition("/")[2]: line.split("\t")[3] for line in done.stdout.splitlines()}
+
+    @unittest.skipUnless(sys.platform == "linux" and os.geteuid() == 0, "a small disk is mounted by root, on Linux")
+    def test_a_disk_that_was_full_for_a_while(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True).returncode != 0:
+            self.skipTest("this machine mounts no tmpfs")
+        try:
+            (disk / "filler").write_bytes(bytes(1500 << 10))
+            program = self.write("gap.weir", """
+import std/streaming (StreamWriter, close, getWritable, write)
+import std/string (repeat)
+import std/fs (exists)
+import std/clock (sleep)
+func main() {
+  let t: StreamWriter[string] = getWritable("t")
+  let pad = repeat("x", 20000)
+  for i in 0..60 {
+    _ = t.write("${i}:${pad}")
+    if i == 50 { while exists("disk/filler") { sleep(5) } }
+  }
+  println("wrote ${t.position()}, close ${t.close()}")
+}
+""".replace("getWritable, write)", "getWritable, position, write)"))
+            process = subprocess.Popen([str(binary()), "run", "--caps", "all", "--run-id", "g", "--store", "disk/s", program], cwd=self.folder, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")})
+            until(lambda: shutil.disk_usage(disk).free < 20000, "a full disk")
+            (disk / "filler").unlink()
+            out, err = process.communicate(timeout=DEADLINE)
+            self.assertEqual(process.returncode, 1, err)
+            self.assertIn("close Err(WriteFailed", out)
+            self.assertIn('stream "t" was aborted: an item could not be kept (StoreFull)', err)
+            items = [item.split(":")[0] for item in weir("streams", "cat", "runs/g/t", "--store", "disk/s", cwd=self.folder).stdout.splitlines()]
+            self.assertEqual([int(item.strip('"')) for item in items], list(range(len(items))))
+            self.assertIn("aborted: an item could not be kept (StoreFull)", self.states("g", "--store", "disk/s")["t"])
+            self.assertEqual(weir("streams", "fsck", "--store", "disk/s", cwd=self.folder).returncode, 0)
+        finally:
+            subprocess.run(["umount", str(disk)])
+
+    @unittest.skipUnless(sys.platform == "linux" and os.geteuid() == 0, "a small disk is mounted by root, on Linux")
+    def test_a_step_that_could_not_be_kept_is_done_when_there_is_room(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode != 0:
+            self.skipTest("this machine mounts no tmpfs")
+        try:
+            program = self.write("steps.weir", """
+import std/string (repeat)
+func main() {
+  for i in 0..60 {
+    _ = step "big" {
+      println("do ${i}")
+      repeat("y", 30000)
+    }
+  }
+  println("end")
+}
+""")
+            first = weir("run", "--caps", "all", "--run-id", "f", "--store", "disk/s", program, cwd=self.folder)
+            self.assertEqual(first.returncode, 1)
+            self.assertIn("StoreFull", first.stderr)
+            self.assertIn("weir runs resume f", first.stderr)
+            subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+            second = weir("runs", "resume", "f", "--store", "disk/s", cwd=self.folder)
+            self.assertEqual((second.returncode, second.stdout.splitlines()[-1]), (0, "end"), second.stderr)
+            did = [line for line in (first.stdout + second.stdout).splitlines() if line.startswith("do ")]
+            # The one that could not be kept is done again, and no other.
+            self.assertEqual(sorted(set(did), key=lambda line: int(line[3:])), [f"do {i}" for i in range(60)])
+            self.assertEqual(len(did), 61)
+        finally:
+            subprocess.run(["umount", str(disk)])
+
+    def test_who_has_not_come_to_its_end_leaves_no_whole_stream(self):
+        program = self.write("tasks.weir", """
+import std/streaming (StreamWriter, close, getWritable, write)
+import std/clock (sleep)
+import std/task (attempt, race, settle)
+func answer(name: string, ms: int, zero: int) -> string {
+  let t: StreamWriter[string] = getWritable(name)
+  for i in 0..10 {
+    _ = t.write("${i}")
+    sleep(ms)
+    if name == "trap" && i == 4 { println(1 / zero) }
+  }
+  if name != "open" { _ = t.close() }
+  name
+}
+func main() {
+  println(race([() => answer("fast", 5, 1), () => answer("slow", 3600000, 1)]))
+  println(len(settle([() => answer("trap", 1, 0), () => answer("open", 1, 1)], 0)))
+  let again: StreamWriter[string] = getWritable("mine")
+  _ = attempt(() => answer("mine", 1, 0))
+  _ = again.write("mine as well")
+}
+""")
+        done = weir("run", "--caps", "all", "--run-id", "r", program, cwd=self.folder)
+        self.assertEqual((done.returncode, done.stdout), (0, "fast\n2\n"), done.stderr)
+        self.assertEqual(self.states("r"), {"fast": "closed", "slow": "aborted: Cancelled", "trap": "aborted: DivisionByZero", "open": "closed", "mine": "closed"})
+        self.assertEqual({run["id"]: run["state"] for run in self.runs()}, {"r": "completed"})
+
+    def test_a_life_that_keeps_nothing_ends_its_run(self):
+        text = """
+import std/streaming (StreamWriter, close, getWritable, write)
+import std/clock (sleep)
+import std/fs (exists)
+func main() {
+  if !exists("flag") {
+    let t: StreamWriter[string] = getWritable("t")
+    _ = t.write("one")
+    sleep(3600000)
+  }
+  println("end")
+}
+"""
+        self.write("quiet.weir", text)
+        process = subprocess.Popen([str(binary()), "run", "--caps", "all", "--run-id", "q", "quiet.weir"], cwd=self.folder, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")})
+        until(lambda: "1" in weir("streams", "ls", "runs/q/t", cwd=self.folder).stdout.split("\t"), "an item")
+        process.kill()
+        process.wait()
+        (self.folder / "flag").write_text("")
+        done = weir("runs", "resume", "q", cwd=self.folder)
+        self.assertEqual((done.returncode, done.stdout), (1, "end\n"), done.stderr)
+        self.assertIn("it ends earlier now", done.stderr)
+        self.assertIn("aborted: the resumed run differs", self.states("q")["t"])
+        self.assertEqual(weir("runs", "resume", "q", cwd=self.folder).returncode, 1)
+
+
 class KilledServers(Folder):
     def serve(self, port):
         return Weir("serve", "--caps", "all", "--port", port, "served.weir", port=port, cwd=self.folder).wait_listening()
@@ -556,6 +690,52 @@ class TakenOverRuns(Folder):
             shown = weir("runs", "ls", "--json", "--store", f"redis://127.0.0.1:{redis.port}", cwd=self.folder).stdout
             self.assertEqual([(run["id"], run["state"]) for run in json.loads(shown)], [("r", "completed")])
 
+
+    def test_a_redis_that_has_lost_its_last_moments_leaves_no_gap(self):
+        self.write("served.weir", SERVED.replace("sleep(if n > 0 then 3000 else 0)", "()").replace("sleep(60000)", "()"))
+        self.write("writes.weir", """
+import std/streaming (StreamWriter, getWritable, write)
+import std/clock (sleep)
+func main() {
+  let t: StreamWriter[int] = getWritable("t")
+  for i in 0..200 {
+    _ = t.write(i)
+    sleep(20)
+  }
+}
+""")
+        env = {k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")}
+        with Redis() as redis:
+            redis.wait()
+            store, port = f"redis://127.0.0.1:{redis.port}", free_port()
+
+            def kept(stream):
+                return weir("streams", "cat", "--store", store, stream, cwd=self.folder).stdout.splitlines()
+            with Weir("serve", "--caps", "all", "--port", port, "--store", store, "served.weir", port=port, cwd=self.folder, env={"WEIR_ELIZA_DELAY": "100ms"}).wait_listening() as server:
+                runs = {path: Response(port, "POST", path, {"n": 21}).headers["run-id"] for path in ("/steps", "/plain")}
+                process = subprocess.Popen([str(binary()), "run", "--caps", "all", "--store", store, "--run-id", "r", "writes.weir"], cwd=self.folder, env=env,
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                until(lambda: len(kept("runs/r/t")) > 10 and all(len(kept(f"runs/{run}")) > 3 for run in runs.values()), "some items")
+                redis.ask("SAVE")
+                saved = {run: len(kept(f"runs/{run}")) for run in runs.values()}
+                until(lambda: len(kept("runs/r/t")) > 20 and all(len(kept(f"runs/{run}")) > n for run, n in saved.items()), "more of them")
+                redis.kill()
+                redis.start()
+                redis.wait()
+                _, said = process.communicate(timeout=DEADLINE)
+                self.assertEqual(process.returncode, 1, said)
+                self.assertIn('stream "t" was aborted: an item could not be kept (ProducerGap)', said)
+                items = kept("runs/r/t")
+                self.assertEqual([int(item) for item in items], list(range(len(items))))
+                ends = {}
+
+                def ended():
+                    listed = weir("streams", "ls", "--store", store, cwd=self.folder).stdout.splitlines()
+                    ends.update({line.split("\t")[0]: line.split("\t")[3] for line in listed})
+                    return all(ends.get(f"runs/{run}") != "open" for run in runs.values())
+                until(ended, "their ends")
+                for run in runs.values():
+                    self.assertIn("aborted", ends[f"runs/{run}"], server.said())
 
     def serve(self, store, port, *words):
         return Weir("serve", "--caps", "all", "--port", port, "--store", store, "--lease", "1s", "--grace", "0s", *words, port=port, cwd=self.folder)

@@ -75,6 +75,8 @@ package final class Fiber {
   /// The scheduler's number for it, for logs.
   package let id: Int
   var completion: ((Result<Value, Trap>) -> Void)?
+  /// Told when it ends, with why unless it has come to its end. Not of one that is abandoned.
+  private(set) var endHook: ((Trap?) -> Void)?
   /// Deferred functions with the number of frames below them.
   var defers: [(depth: Int, function: Value)] = []
   /// The trap that unwinds the fiber while its deferred functions run.
@@ -96,6 +98,18 @@ package final class Fiber {
     stack.deinitialize(count: stackCapacity)
     stack.deallocate()
     frames.deallocate()
+  }
+
+  /// Also, if somebody else is told already.
+  package func whenEnded(_ told: @escaping (Trap?) -> Void) {
+    guard let others = endHook else {
+      endHook = told
+      return
+    }
+    endHook = {
+      others($0)
+      told($0)
+    }
   }
 
   package var isFinished: Bool { state == .finished }
@@ -149,6 +163,7 @@ package final class Fiber {
     defers = []
     delivery = nil
     cancelHook = nil
+    endHook = nil
     budget = nil
     stack.deinitialize(count: stackCapacity)
     stack.initialize(repeating: .unit, count: stackCapacity)

@@ -205,9 +205,13 @@ package final class Scheduler {
 
   private func finish(_ fiber: Fiber, _ result: Result<Value, Trap>) {
     let completion = fiber.completion
+    let hook = fiber.endHook
     fiber.completion = nil
     fiber.drop()
     remove(fiber)
+    if let hook {
+      if case .failure(let trap) = result { hook(trap) } else { hook(nil) }
+    }
     completion?(result)
   }
 

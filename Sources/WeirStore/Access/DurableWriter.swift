@@ -7,6 +7,9 @@ import WeirCore
 /// all others. In a run that is resumed, a frame's writes that repeat what it has stored already are compared with that and
 /// change nothing (`DurableFrame`), and so is the end; one that differs aborts the stream, for half of one answer and half of
 /// another are none.
+///
+/// An item that the store has refused, or may have lost, breaks the stream: nothing is added behind it, and it ends as aborted. So does
+/// one that nobody has closed and whose last holder has not come to its end (`hold`).
 package final class DurableWriter {
   package enum WriteFailure: Error, Equatable {
     case closed
@@ -31,7 +34,7 @@ package final class DurableWriter {
   /// Called when the store has its end.
   package var onEnd: (() -> Void)?
   /// It takes further items.
-  package var isWritable: Bool { ending == nil && !isClosing }
+  package var isWritable: Bool { ending == nil && !isClosing && broken == nil }
 
   private let namespace: String
   private let access: StreamAccess
@@ -48,6 +51,12 @@ package final class DurableWriter {
   private var isBusy = false
   private var isClosing = false
   private var isWaitingForReaders = false
+  /// Why an item is missing.
+  private var broken: StoreFailure?
+  /// Those who have opened it and go on.
+  private var holders: Set<Int> = []
+  /// How the last of them ended that did not come to its end.
+  private var left: String?
   /// Why it was aborted, until the store has that.
   private var unkept: String?
   /// What is stored from some place on, read ahead for comparing.
@@ -125,6 +134,20 @@ package final class DurableWriter {
   /// A step that wrote items up to there is not run again: what follows it comes after them.
   package func pass(to place: UInt64) { position = max(position, min(place, tail)) }
 
+  // MARK: Who writes
+
+  /// A task has opened it. False: it had before.
+  package func hold(_ task: Int) -> Bool {
+    left = nil
+    return holders.insert(task).inserted
+  }
+
+  /// The task has ended; with a reason: it failed, or was cut.
+  package func release(_ task: Int, _ reason: String?) {
+    guard holders.remove(task) != nil, holders.isEmpty else { return }
+    left = reason
+  }
+
   // MARK: Writing
 
   /// Answered once the store has acknowledged the item. Cancelling gives up a write that waits for readers.
@@ -146,6 +169,10 @@ package final class DurableWriter {
   package func close(by frame: DurableFrame, _ told: @escaping Told) {
     if case .aborted(let reason)? = ending { return told(.failure(.aborted(reason: reason))) }
     if isClosing || ending == .closed { return told(.failure(.alreadyClosed)) }
+    if let broken {
+      abort(Self.cut(broken))
+      return told(.failure(.store(broken)))
+    }
     isClosing = true
     waiting.append(Write(nil, frame, 0, told, self))
     advance()
@@ -197,11 +224,24 @@ package final class DurableWriter {
       return abort(reason, answer)
     }
     if ending != nil { return told(nil) }
-    if let failure { return abort(failure, answer) }
+    if let failure = failure ?? broken.map(Self.cut) ?? left { return abort(failure, answer) }
     // Behind a closing that is under way, it is answered with that; should that one fail, it is another try.
     isClosing = true
     waiting.append(Write(nil, frame, 0, answer, self))
     advance()
+  }
+
+  private static func cut(_ failure: StoreFailure) -> String {
+    "an item could not be kept (\(failure.code)): \(failure.message)"
+  }
+
+  /// Items were refused, or nobody knows what became of them.
+  private func breaks(_ failure: StoreFailure) {
+    broken = failure
+    // Of a run that is another process's nothing is said here.
+    if case .takenOver = failure { return failWaiting(.store(failure)) }
+    journal.flawed(.cut(namespace, Self.cut(failure)))
+    failWaiting(.store(failure))
   }
 
   private func ended() {
@@ -228,6 +268,7 @@ package final class DurableWriter {
   private func advance() {
     while !isBusy, let first = waiting.first {
       if let ending { return failWaiting(ending.writeFailure) }
+      if let broken { return failWaiting(.store(broken)) }
       if let place = first.frame.next(in: namespace) {
         guard first.item != nil else { return endsEarlier(at: place) }
         guard compare(first, at: place) else { return }
@@ -289,7 +330,7 @@ package final class DurableWriter {
         write.frame.settled()
         write.tell(.failure(.store(failure)))
       }
-      advance()
+      breaks(failure)
     }
   }
 
@@ -334,6 +375,7 @@ package final class DurableWriter {
           if write.item != nil { write.frame.settled() }
           write.tell(.failure(why))
         }
+        if !items.isEmpty, self.ending == nil { breaks(failure) }
       }
       advance()
     }
@@ -346,7 +388,7 @@ package final class DurableWriter {
     // Only the process from which the run was taken up can have done that, and nobody has compared it.
     guard isUntouched, journal.owner != nil, ending == nil else { return }
     let reason = "the process that ran this workflow before has written on, from position \(start) to \(end)"
-    journal.diverged(namespace, reason)
+    journal.flawed(.diverged(namespace, reason))
     abort(reason)
   }
 
@@ -360,9 +402,9 @@ package final class DurableWriter {
         isBusy = false
         switch result {
         case .success(let batch): stored = (place, batch.items)
-        case .failure(let failure): return failWaiting(.store(failure))
+        case .failure(let failure): return breaks(failure)
         }
-        guard !stored.items.isEmpty else { return failWaiting(.store(.notFound(name))) }
+        guard !stored.items.isEmpty else { return breaks(.notFound(name)) }
         advance()
       }
       return false
@@ -383,7 +425,7 @@ package final class DurableWriter {
   package func endsEarlier(at place: UInt64) { diverged(RunJournal.endsEarlier(at: place)) }
 
   private func diverged(_ reason: String) {
-    journal.diverged(namespace, reason)
+    journal.flawed(.diverged(namespace, reason))
     guard storedEnding != nil else { return abort(reason) }
     // It can be ended no more: whoever writes is told.
     isClosing = true

@@ -8,7 +8,7 @@ package final class RunOwner {
   /// Another process has taken it up: nothing of the run is this one's any more.
   package private(set) var lost: StoreFailure?
 
-  init(run: String, life: UInt64) {
+  package init(run: String, life: UInt64) {
     self.run = run
     self.life = life
   }

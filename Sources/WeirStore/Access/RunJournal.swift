@@ -24,9 +24,8 @@ package final class RunJournal {
   package private(set) var problem: StoreFailure?
   /// What earlier lives have left.
   package private(set) var root = DurableFrame()
-  /// Why the first stream was aborted that this life does not write as an earlier one did: the run has not completed then,
-  /// whatever its program makes of it.
-  package private(set) var divergence: String?
+  /// Of the first stream that is not what it was to be.
+  package private(set) var flaw: RunFlaw?
 
   private var writers = Writers()
   private var life: UInt64 = 0
@@ -277,9 +276,7 @@ package final class RunJournal {
     for namespace in writers.inside(path) { unknown(namespace) }
   }
 
-  func diverged(_ namespace: String, _ reason: String) {
-    divergence = divergence ?? "stream \"\(namespace)\" was aborted: \(reason)"
-  }
+  func flawed(_ flaw: RunFlaw) { self.flaw = self.flaw ?? flaw }
 
   /// Why a stream is aborted that a resumed run does not write as its earlier life did.
   static func differs(at place: UInt64, _ why: String) -> String {
@@ -363,7 +360,7 @@ package final class RunJournal {
     guard self.ending == nil else { return answer(nil) }
     func endItself(_ failure: StoreFailure?) {
       if let failure { return answer(failure) }
-      let ending = ending == .closed ? divergence.map { .aborted(reason: $0) } ?? ending : ending
+      let ending = ending == .closed ? flaw.map { .aborted(reason: $0.message) } ?? ending : ending
       own.append(StreamAppend(items: [], ending: ending, lifetime: lifetime)) { [self] result in
         switch result {
         case .success, .failure(.ended):
@@ -381,7 +378,7 @@ package final class RunJournal {
         // An earlier life has begun it, and this one does not know it: half of it is no whole.
         guard let place = root.leftover(in: namespace) else { return ending }
         let reason = Self.endsEarlier(at: place)
-        diverged(namespace, reason)
+        flawed(.diverged(namespace, reason))
         return .aborted(reason: reason)
       } then: {
         endItself($0)
