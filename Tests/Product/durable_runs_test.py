@@ -236,7 +236,8 @@ class KilledRuns(Folder):
             for name, count in (("a", 6), ("b", 9)):
                 self.assertEqual([item for item in log if item[0] == name], [f"{name}{i}" for i in range(count)], where)
             self.assertEqual(log[-2:], ["try", "tried"], where)
-            self.assertEqual(set(log[15:-1]), {"try"}, where)
+            # Its count of tries begins anew in each life, so one that was cut off behind its last word may fail then.
+            self.assertRegex(" ".join(log[15:]) + " ", "^(try (tried )?)+$", where)
             kept = stream("receipts")
             self.assertEqual(sorted(kept), sorted(f"{word} {n}" for word in ("begin", "receipt") for n in range(12)), where)
             shown = json.loads(weir("runs", "show", identifier, "--json", cwd=self.folder).stdout)
@@ -318,15 +319,20 @@ func main() {
   let t: StreamWriter[string] = getWritable("t")
   let pad = repeat("x", 20000)
   for i in 0..60 {
-    _ = t.write("${i}:${pad}")
-    if i == 50 { while exists("disk/filler") { sleep(5) } }
+    match t.write("${i}:${pad}") {
+      Ok(_) => ()
+      Err(why) => if exists("disk/filler") {
+        println("no room: ${why}")
+        while exists("disk/filler") { sleep(5) }
+      }
+    }
   }
   println("wrote ${t.position()}, close ${t.close()}")
 }
 """.replace("getWritable, write)", "getWritable, position, write)"))
             process = subprocess.Popen([str(binary()), "run", "--caps", "all", "--run-id", "g", "--store", "disk/s", program], cwd=self.folder, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={k: v for k, v in os.environ.items() if k not in ("WEIR_STORE", "WEIR_KEEP")})
-            until(lambda: shutil.disk_usage(disk).free < 20000, "a full disk")
+            self.assertIn("no room: WriteFailed", process.stdout.readline())
             (disk / "filler").unlink()
             out, err = process.communicate(timeout=DEADLINE)
             self.assertEqual(process.returncode, 1, err)
