@@ -54,6 +54,7 @@ extension ServeApplication {
       if case .failure(let failure) = parsed { throw .badStreamName(failure.message) }
       return
     }
+    exchange.expires = caller.expires
     let isOwned = stream.isInternal || isWrittenByOwner(stream)
     switch request.method {
     case "GET", "HEAD":
@@ -128,7 +129,8 @@ extension ServeApplication {
     fanout.attach(
       exchange.responder, to: status.name, createdAt: run == nil ? status.createdAt : nil, from: start, format: format,
       run: run,
-      model: index.run(of: status.name)?.workflow ?? "weir")
+      model: index.run(of: status.name)?.workflow ?? "weir",
+      until: exchange.remaining)
   }
 }
 
