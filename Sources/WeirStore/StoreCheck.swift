@@ -189,7 +189,7 @@ package final class StoreCheck {
     }
     if let flaw = check.flaw {
       let readable = scan.header == nil || scan.tail == scan.base ? nil : positions(scan.base, scan.tail)
-      if scan.verdict == .damaged || hasNext || (scan.header == nil && flaw.next != nil) {
+      if scan.verdict == .damaged || hasNext {
         var lost = "positions from \(flaw.position) on"
         if let next = flaw.next, next.position > flaw.position {
           lost = "\(positions(flaw.position, next.position)), and the store reads nothing behind them"
