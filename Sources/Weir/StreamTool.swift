@@ -1,5 +1,6 @@
 import WeirCore
 import WeirIO
+import WeirServe
 import WeirStore
 
 /// `weir streams`: a store's streams at the terminal and in pipes.
@@ -111,7 +112,7 @@ package final class StreamTool {
           return Offset(status.tail.value - min(status.tail.value, Self.newestCount))
         }
         try print(StreamName(name), from: first, follows: follows)
-      case .append(let name, let items, let type): append(try StreamName(name), items, type)
+      case .append(let name, let items, let type): append(try made(name), items, type)
       case .close(let name, let reason):
         let ending = reason.map { StreamEnding.aborted(reason: $0) } ?? .closed
         writing().append(try StreamName(name), [], ending: ending, go { self.acknowledged($0) })
@@ -119,7 +120,7 @@ package final class StreamTool {
       case .fork(let source, let name, let place):
         let fork = StreamFork(source: try StreamName(source), offset: place.map { Offset(UInt64($0)) })
         writing().create(
-          try StreamName(name), StreamCreation(fork: fork),
+          try made(name), StreamCreation(fork: fork),
           go { status in
             if !status.existed { return self.acknowledged(status.tail) }
             self.fail(StoreFailure.conflict(status.name, "it is that fork"))
@@ -129,6 +130,13 @@ package final class StreamTool {
     } catch {
       fail(error)
     }
+  }
+
+  /// The name of a stream that may be made here: one that servers have as well.
+  private func made(_ name: String) throws(StoreFailure) -> StreamName {
+    let stream = try StreamName(name)
+    if stream.isReserved { throw .unavailable("\"\(name)\": __ds and what is below it are no streams over HTTP") }
+    return stream
   }
 
   // MARK: Stores

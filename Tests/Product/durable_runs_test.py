@@ -810,7 +810,16 @@ class Links(Folder):
             self.assertEqual(Response(port, "DELETE", link).status, 403)
             self.assertEqual(weir("streams", "cat", "notes", cwd=self.folder).stdout, "first second")
         self.assertEqual((self.folder / ".weir/streams/link-secret").stat().st_mode & 0o777, 0o600)
-        for words, said in [(("--rights", "wr"), "are no rights"), (("--expires", "soon"), "--expires needs a time")]:
-            refused = weir("streams", "link", "notes", *words, cwd=self.folder)
-            self.assertNotEqual(refused.returncode, 0)
-            self.assertIn(said, refused.stderr)
+        for name, words, said in [
+            ("notes", ("--rights", "wr"), "are no rights"), ("notes", ("--expires", "soon"), "--expires needs a time"),
+            ("notes", ("--url", "javascript:x"), "--url: "), ("notes", ("--url", "ftp://x"), "--url: "), ("notes", ("--url", "http://"), "--url: "),
+            ("notes", ("--url", "https://x/?y"), "without ? and #"), ("runs/x", ("--rights", "rw"), "by its run or agent alone"),
+            ("memory/x", ("--rights", "d"), "by its run or agent alone"), ("_weir/runs", (), "the server's own"), ("__ds/x", (), "the server's own"),
+        ]:
+            with self.subTest(name=name, words=words):
+                refused = weir("streams", "link", name, *words, cwd=self.folder)
+                self.assertNotEqual(refused.returncode, 0)
+                self.assertEqual(refused.stdout, "")
+                self.assertIn(said, refused.stderr)
+        shown = weir("streams", "link", "runs/x", "--url", "https://chat.example.com/", cwd=self.folder)
+        self.assertRegex(shown.stdout, r"^https://chat\.example\.com/streams/runs/x\?rights=r&expires=")

@@ -62,6 +62,9 @@ class Flags(unittest.TestCase):
                 self.assertEqual(response.status, status, host)
                 if status == 421:
                     self.assertIn("--allow-host", response.json()["error"]["hint"])
+            # Whoever only asks whether it lives need not know its name.
+            for path in ("/healthz", "/readyz"):
+                self.assertEqual(Response(weir.port, "GET", path, headers={"Host": "evil.example"}).status, 200)
         for flag, bad in (("--allow-host", "https://a.com"), ("--allow-host", "a,,b"), ("--allow-origins", "foo"), ("--allow-origins", "https://a.com/path")):
             done = subprocess.run([str(binary()), "serve", flag, bad, str(EXAMPLE)], capture_output=True, text=True, timeout=DEADLINE)
             self.assertEqual(done.returncode, 2, bad)

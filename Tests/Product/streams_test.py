@@ -102,6 +102,17 @@ class Pipes(Case):
         self.assertEqual(self.streams("append", "a", "--item", "x", "--item", "y").stdout, b"2\n")
         self.assertEqual(self.streams("append", "a", input=b"1\n2\n3\n").stdout, b"5\n")
 
+    def test_a_name_that_is_none_over_http_is_not_made(self):
+        self.streams("append", "a", "--item", "x")
+        for words in (["append", "__ds/x", "--item", "y"], ["append", "__ds", "--item", "y"], ["fork", "a", "__ds/y"]):
+            self.assertIn(b"over HTTP", self.streams(*words, status=1).stderr)
+        self.assertEqual(self.streams("ls").stdout.count(b"\n"), 1)
+
+    def test_a_store_that_is_not_there_is_the_same_to_everybody(self):
+        said = {self.streams(*verb, "--store", "nowhere", status=1).stderr for verb in (["ls"], ["cat", "a"], ["tail", "a"], ["fsck"])}
+        self.assertEqual(len(said), 1, said)
+        self.assertIn(b"there is no store in nowhere yet", said.pop())
+
     def test_tail_and_from(self):
         self.streams("append", "n", input=b"".join(b"%d\n" % n for n in range(25)))
         self.assertEqual(self.streams("tail", "n").stdout.split(), [b"%d" % n for n in range(15, 25)])

@@ -81,7 +81,7 @@ extension ServeApplication {
 
   /// A run's host writes it, an agent its memory: for everybody else they are to be read.
   func isWrittenByOwner(_ stream: StreamName) -> Bool {
-    index.run(of: stream) != nil || stream.path.hasPrefix("runs/") || stream.path.hasPrefix("memory/")
+    index.run(of: stream) != nil || stream.isOwned
   }
 
   /// Answers `status`'s failure, or goes on unless the client has gone meanwhile.
@@ -136,5 +136,13 @@ extension ServeApplication {
 
 extension StreamName {
   /// `_weir/…`: bookkeeping of the server itself.
-  var isInternal: Bool { path == "_weir" || path.hasPrefix("_weir/") }
+  package var isInternal: Bool { path == "_weir" || path.hasPrefix("_weir/") }
+
+  /// Written by a run's host or an agent, and by nobody else.
+  package var isOwned: Bool { path.hasPrefix("runs/") || path.hasPrefix("memory/") }
+
+  /// No stream over HTTP: subscriptions are there (protocol, section 6).
+  package var isReserved: Bool {
+    path == ServeApplication.reserved || path.hasPrefix(ServeApplication.reserved + "/")
+  }
 }
