@@ -809,6 +809,15 @@ class Links(Folder):
             self.assertEqual(added.status, 204, added.read())
             self.assertEqual(Response(port, "DELETE", link).status, 403)
             self.assertEqual(weir("streams", "cat", "notes", cwd=self.folder).stdout, "first second")
+            # Whoever waits by a link is cut off when it is over.
+            link = weir("streams", "link", "notes", "--expires", "3s", cwd=self.folder).stdout.strip()
+            events = {"Accept": "text/event-stream"}
+            readers = [Response(port, "GET", link + query, headers=headers) for query, headers in (("&offset=-1&live=sse", {}), ("", events))]
+            self.assertEqual(Response(port, "GET", link + "&offset=now&live=long-poll").status, 204)
+            self.assertIn(b"upToDate", readers[0].read())
+            with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                readers[1].read()
+            until(lambda: Response(port, "GET", link, headers=events).status == 403, "the link to be over")
         self.assertEqual((self.folder / ".weir/streams/link-secret").stat().st_mode & 0o777, 0o600)
         for name, words, said in [
             ("notes", ("--rights", "wr"), "are no rights"), ("notes", ("--expires", "soon"), "--expires needs a time"),
