@@ -10,8 +10,8 @@ package enum LinkSigning {
   /// Bytes of a secret, at least.
   package static let secretLimit = StreamLink.secretLimit
 
-  package struct NoSecret: Failure {
-    package var code: String { "NoLinkSecret" }
+  package struct NoLink: Failure {
+    package var code: String { "NoLink" }
     package var message: String
     package var hint: String?
     package init(message: String, hint: String?) {
@@ -57,16 +57,26 @@ package enum LinkSigning {
     return SubscriptionKeys(webhooks: webhooks, oldWebhooks: old, tokens: tokens)
   }
 
-  /// The address below a server for whoever may use one stream and nothing else, until then.
+  /// The address below a server for whoever may use one stream and nothing else, until then. The secret is asked for when a
+  /// server would take the link.
   package static func link(
-    _ name: String, rights: String, for time: Duration, secret: [UInt8]
+    _ name: String, rights: String, for time: Duration, secret: () throws -> [UInt8]
   ) throws -> String {
+    let stream = try StreamName(name)
     guard let rights = StreamLink.Rights(rights) else {
-      throw NoSecret(
+      throw NoLink(
         message: "\"\(rights)\" are no rights", hint: "r reads, w writes, d deletes, in this order: r, rw, rwd")
+    }
+    if stream.isInternal || stream.isReserved {
+      throw NoLink(message: "\"\(name)\" is the server's own, and no link opens it", hint: nil)
+    }
+    if stream.isOwned, rights != .read {
+      throw NoLink(
+        message: "\"\(name)\" is written by its run or agent alone: a link cannot give \(rights.text)",
+        hint: "--rights r is what a server grants")
     }
     let now: Int64 = Awaited.value { world, answer in answer(world.loop.wallClock) }
     let expires = now / 1000 + time.milliseconds / 1000
-    return StreamLink(stream: try StreamName(name), rights: rights, expires: expires).address(secret: secret)
+    return StreamLink(stream: stream, rights: rights, expires: expires).address(secret: try secret())
   }
 }

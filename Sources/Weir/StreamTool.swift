@@ -1,5 +1,6 @@
 import WeirCore
 import WeirIO
+import WeirServe
 import WeirStore
 
 /// `weir streams`: a store's streams at the terminal and in pipes.
@@ -111,7 +112,7 @@ package final class StreamTool {
           return Offset(status.tail.value - min(status.tail.value, Self.newestCount))
         }
         try print(StreamName(name), from: first, follows: follows)
-      case .append(let name, let items, let type): append(try StreamName(name), items, type)
+      case .append(let name, let items, let type): append(try made(name), items, type)
       case .close(let name, let reason):
         let ending = reason.map { StreamEnding.aborted(reason: $0) } ?? .closed
         writing().append(try StreamName(name), [], ending: ending, go { self.acknowledged($0) })
@@ -119,7 +120,7 @@ package final class StreamTool {
       case .fork(let source, let name, let place):
         let fork = StreamFork(source: try StreamName(source), offset: place.map { Offset(UInt64($0)) })
         writing().create(
-          try StreamName(name), StreamCreation(fork: fork),
+          try made(name), StreamCreation(fork: fork),
           go { status in
             if !status.existed { return self.acknowledged(status.tail) }
             self.fail(StoreFailure.conflict(status.name, "it is that fork"))
@@ -129,6 +130,13 @@ package final class StreamTool {
     } catch {
       fail(error)
     }
+  }
+
+  /// The name of a stream that may be made here: one that servers have as well.
+  private func made(_ name: String) throws(StoreFailure) -> StreamName {
+    let stream = try StreamName(name)
+    if stream.isReserved { throw .unavailable("\"\(name)\": __ds and what is below it are no streams over HTTP") }
+    return stream
   }
 
   // MARK: Stores
@@ -276,46 +284,59 @@ package final class StreamTool {
 
   private func append(_ name: StreamName, _ items: [String], _ type: String?) {
     let store = writing()
-    func ready(_ status: StreamStatus) {
-      let intake = Intake(
-        self, name, isJSON: StreamContentType.holdsJSON(status.contentType),
-        isText: StreamContentType.isText(status.contentType))
-      if !items.isEmpty { return intake.append(items.map { Array($0.utf8) }) { self.done() } }
-      intake.begin()
+    func ready(_ type: String, isMissing: Bool) {
+      let intake = Intake(self, name, type, isMissing: isMissing)
+      if items.isEmpty { intake.begin() } else { intake.append(items.map { Array($0.utf8) }) }
     }
-    if let type { return store.create(name, contentType: type, go(ready)) }
     store.status(name) { [self] result in
-      guard case .failure(.notFound) = result else { return go(ready)(result) }
-      store.create(name, contentType: "text/plain; charset=utf-8", go(ready))
+      switch (result, type) {
+      case (.failure(.notFound), _): ready(type ?? "text/plain; charset=utf-8", isMissing: true)
+      case (.success, let type?): store.create(name, contentType: type, go { ready($0.contentType, isMissing: false) })
+      default: go { ready($0.contentType, isMissing: false) }(result)
+      }
     }
   }
 
   /// Items from stdin: of a text stream its lines, each with its end; of a JSON stream its lines, each a value; of any other one
-  /// the pieces in which the input comes. The next piece is read when the last one is acknowledged.
+  /// the pieces in which the input comes. The next piece is read when the last one is acknowledged. A stream that is not there is
+  /// made with the first of them, so that what is refused makes none.
   private final class Intake {
     private let tool: StreamTool
     private let name: StreamName
+    private let type: String
     private let isJSON: Bool
     private let isText: Bool
+    private var isMissing: Bool
     private var pending: [UInt8] = []
     private var lines = 0
+    private var kept = 0
 
-    init(_ tool: StreamTool, _ name: StreamName, isJSON: Bool, isText: Bool) {
+    init(_ tool: StreamTool, _ name: StreamName, _ type: String, isMissing: Bool) {
       self.tool = tool
       self.name = name
-      self.isJSON = isJSON
-      self.isText = isText
+      self.type = type
+      self.isMissing = isMissing
+      isJSON = StreamContentType.holdsJSON(type)
+      isText = StreamContentType.isText(type)
     }
 
     func begin() { tool.input = tool.world.console.readInput { self.received($0) } }
+
+    /// In one step, all or none.
+    func append(_ items: [[UInt8]]) {
+      let (values, problem) = checked(items)
+      if let problem { return refuse(problem) }
+      keep(values) { self.finish() }
+    }
 
     private func received(_ piece: [UInt8]?) {
       guard let piece else {
         let rest = pending
         pending = []
-        return append(rest.isEmpty ? [] : [rest]) { self.tool.done() }
+        return goOn(with: rest.isEmpty ? [] : [rest]) { self.finish() }
       }
-      guard isJSON || isText else { return goOn(with: [piece]) }
+      let read: () -> Void = { self.tool.input?.isReading = true }
+      guard isJSON || isText else { return goOn(with: [piece], read) }
       var items: [[UInt8]] = []
       // What has no end of line yet was looked through before.
       var start = 0
@@ -328,19 +349,30 @@ package final class StreamTool {
       }
       pending.removeFirst(start)
       guard pending.count <= StreamTool.lineLimit else {
-        return tool.fail(StoreFailure.full("a line of standard input has more than \(StreamTool.lineLimit) bytes"))
+        return goOn(with: items) {
+          self.refuse(
+            "line \(self.lines + 1) of standard input has more than \(StreamTool.lineLimit) bytes",
+            hint: "one append holds at most that much; --binary takes input in pieces, whatever its lines are")
+        }
       }
-      goOn(with: items)
+      if !items.isEmpty { goOn(with: items, read) }
     }
 
-    private func goOn(with items: [[UInt8]]) {
-      if items.isEmpty { return }
+    /// Keeps what comes before the first item that is none.
+    private func goOn(with items: [[UInt8]], _ then: @escaping () -> Void) {
       tool.input?.isReading = false
-      append(items) { self.tool.input?.isReading = true }
+      let (values, problem) = checked(items)
+      keep(values) { if let problem { self.refuse(problem) } else { then() } }
     }
 
-    /// In one step. What it says on stdout is the stream's tail: acknowledged up to there.
-    func append(_ items: [[UInt8]], _ then: @escaping () -> Void) {
+    private func finish() {
+      guard isMissing else { return tool.done() }
+      // There was nothing to append: an empty stream was asked for.
+      tool.store?.create(name, contentType: type, tool.go { _ in self.tool.done() })
+    }
+
+    /// As they are kept, up to the first one that cannot be.
+    private func checked(_ items: [[UInt8]]) -> (values: [[UInt8]], problem: String?) {
       var values: [[UInt8]] = []
       for item in items {
         lines += 1
@@ -353,16 +385,36 @@ package final class StreamTool {
         do throws(JSONFailure) {
           _ = try JSONValue.parse(value)
         } catch {
-          return tool.fail(StoreFailure.unavailable("item \(lines) is no JSON: \(error.message)"))
+          return (values, "item \(lines) is no JSON: \(error.message)")
         }
         values.append(value)
       }
+      return (values, nil)
+    }
+
+    private func refuse(_ problem: String, hint: String? = nil) {
+      let before = kept == 0 ? "nothing is kept" : "what comes before it is kept, \(kept) item\(kept == 1 ? "" : "s")"
+      tool.fail(StoreFailure.unavailable("\(problem); \(before)"), hint: hint)
+    }
+
+    /// In one step. What it says on stdout is the stream's tail: acknowledged up to there.
+    private func keep(_ values: [[UInt8]], _ then: @escaping () -> Void) {
       if values.isEmpty { return then() }
-      tool.store?.append(
-        name, values, ending: nil,
-        tool.go { tail in
-          self.tool.console.write("\(tail.value)\n", to: .output)
-          then()
+      let acknowledged = { (tail: Offset) in
+        self.kept += values.count
+        self.tool.console.write("\(tail.value)\n", to: .output)
+        then()
+      }
+      guard isMissing else {
+        tool.store?.append(name, values, ending: nil, tool.go(acknowledged))
+        return
+      }
+      isMissing = false
+      tool.store?.create(
+        name, StreamCreation(contentType: type, items: values, finds: .sameContentType),
+        tool.go { status in
+          // Somebody else made it meanwhile.
+          if status.existed { self.keep(values, then) } else { acknowledged(status.tail) }
         })
     }
 

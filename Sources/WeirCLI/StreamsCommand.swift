@@ -53,15 +53,25 @@ enum StreamsCommand {
   private static func link(_ command: ParsedCommand, _ store: StoreOptions) throws -> Int {
     let time = try command.duration("expires") ?? .seconds(3600)
     guard time >= .seconds(1) else { throw UsageFailure("--expires needs at least 1s", command: command.name) }
+    var url = command["url"] ?? ""
+    if !url.isEmpty {
+      do {
+        _ = try URLParts(url, schemes: ["http", "https"])
+      } catch {
+        throw UsageFailure("--url: \(error.message)", hint: "such as https://chat.example.com", command: command.name)
+      }
+      guard !url.contains(where: { $0 == "?" || $0 == "#" }) else {
+        throw UsageFailure("--url is a server's address, without ? and #", command: command.name)
+      }
+    }
+    while url.hasSuffix("/") { url.removeLast() }
     let variable = try ServerFlags.linkSecret()
-    guard let secret = try variable ?? LinkSigning.secret(in: store, mayMake: true) else {
-      throw LinkSigning.NoSecret(
+    let link = try LinkSigning.link(command.operands[1], rights: command["rights"] ?? "r", for: time) {
+      if let secret = try variable ?? LinkSigning.secret(in: store, mayMake: true) { return secret }
+      throw LinkSigning.NoLink(
         message: "this store keeps no secret to sign links with",
         hint: "set \(LinkSigning.variable) here and for its servers")
     }
-    let link = try LinkSigning.link(command.operands[1], rights: command["rights"] ?? "r", for: time, secret: secret)
-    var url = command["url"] ?? ""
-    while url.hasSuffix("/") { url.removeLast() }
     Terminal.say(url + link + "\n")
     return 0
   }

@@ -30,6 +30,8 @@ package struct AccessPolicy: Sendable {
     var rights: StreamLink.Rights
     /// By a link, so with this stream alone.
     var isLink: Bool
+    /// When the link is over: seconds since 1970.
+    var expires: Int64?
   }
 
   /// By a link, or by what opens the whole server.
@@ -38,7 +40,7 @@ package struct AccessPolicy: Sendable {
   ) throws(ServeFailure) -> Caller {
     if let query, query["signature"] != nil, let stream {
       let link = try StreamLink.verified(query, stream, secret: linkSecret, now: now)
-      return Caller(rights: link.rights, isLink: true)
+      return Caller(rights: link.rights, isLink: true, expires: link.expires)
     }
     try checkToken(request)
     return Caller(rights: token != nil || publicStreams ? .all : .read, isLink: false)

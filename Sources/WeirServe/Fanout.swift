@@ -55,10 +55,10 @@ package final class Fanout {
 
   /// Serves the stream from `offset` on to a responder whose head was begun, until the stream ends or the client
   /// goes. `run` makes event ids carry it. `createdAt`: of the stream; another one of its name is not followed. Nil: its name is
-  /// given once.
+  /// given once. `until`: the reader is cut off after that.
   package func attach(
     _ responder: any HTTPResponder, to stream: StreamName, createdAt: Int64? = nil, from offset: Offset,
-    format: OutputFormat, run: String?, model: String
+    format: OutputFormat, run: String?, model: String, until limit: Duration? = nil
   ) {
     let key = FeedKey(
       stream: stream, createdAt: createdAt, format: format, run: run, isChunked: responder.isChunked)
@@ -75,6 +75,7 @@ package final class Fanout {
     responder.observer = reader
     readerCount += 1
     readersOfStream[stream, default: 0] += 1
+    reader.end = limit.map { loop.after($0) { reader.feed?.cut(reader) } }
     feed.add(reader)
     wait(reader)
     setSweep()

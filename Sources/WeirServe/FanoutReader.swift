@@ -15,6 +15,8 @@ final class FanoutReader: HTTPResponseObserver {
   var skip = 0
   /// Bytes of its own (preamble, the rest of a heartbeat) that go before anything else.
   var extra: [UInt8] = []
+  /// Cuts it off when the link by which it came is over.
+  var end: (any Cancellable)?
   var index: Int32 = 0
   var isLive = false
   /// The socket is full: nothing is offered until it says otherwise.

@@ -107,17 +107,16 @@ struct FrameEncoder {
         }
       }
     }
-    let state: EndState
-    switch ending {
-    case .closed: state = .truncated
-    case .aborted: state = .aborted
-    }
+    let (state, failure) = ending.ofRun
+    let events = (failure.map { [.error($0)] } ?? []) + [RunEvent.end(state)]
     frame(to: &out) { encoder, out in
-      switch encoder.format {
-      case .weir: encoder.weir(.end(state), offset, to: &out)
-      case .openai: encoder.openAI(.end(state), offset, time: 0, to: &out)
-      case .aiSDK: encoder.aiSDK(.end(state), offset, to: &out)
-      case .text, .items, .base64: break
+      for event in events {
+        switch encoder.format {
+        case .weir: encoder.weir(event, offset, to: &out)
+        case .openai: encoder.openAI(event, offset, time: 0, to: &out)
+        case .aiSDK: encoder.aiSDK(event, offset, to: &out)
+        case .text, .items, .base64: break
+        }
       }
     }
   }

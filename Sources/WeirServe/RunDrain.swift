@@ -85,7 +85,11 @@ final class RunDrain {
       for item in batch.items { fold(item) }
       outcome.next = batch.next
       if let ending = batch.ending {
-        if outcome.end == nil { outcome.end = ending == .closed ? .truncated : .aborted }
+        if outcome.end == nil {
+          let (state, failure) = ending.ofRun
+          outcome.end = state
+          outcome.failure = failure ?? outcome.failure
+        }
         finish(.success(outcome))
       } else if tail.isReached, !follows {
         finish(.success(outcome))

@@ -30,10 +30,10 @@ extension RunIndex {
         if status.ending != nil { looked(at: run.id, expiresAt: status.expiresAt) }
         guard !run.isOver, let ending = status.ending else { return next() }
         if let end = run.end { return learnWhetherOver(run, end, next) }
-        guard status.tail > .start else { return learnWhetherOver(run, ending.state, next) }
+        guard status.tail > .start else { return learnWhetherOver(run, ending.ofRun.state, next) }
         store.read(run.stream, from: Offset(status.tail.value - 1), byteLimit: 1) { [self] result in
           guard case .success(let batch) = result else { return next() }
-          var end = ending.state
+          var end = ending.ofRun.state
           if let item = batch.items.last, case .end(let state)? = try? RunEventCodec.decode(item.bytes) { end = state }
           learnWhetherOver(run, end, next)
         }
@@ -64,9 +64,4 @@ extension RunIndex {
       done()
     }
   }
-}
-
-extension StreamEnding {
-  /// What an answer is whose stream has ended without saying how.
-  fileprivate var state: EndState { self == .closed ? .truncated : .aborted }
 }

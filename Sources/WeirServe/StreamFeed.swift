@@ -113,6 +113,8 @@ final class StreamFeed {
     reader.feed = nil
     reader.responder?.observer = nil
     reader.responder = nil
+    reader.end?.cancel()
+    reader.end = nil
     reader.extra = []
     if reader.isLive {
       live -= 1
@@ -137,11 +139,14 @@ final class StreamFeed {
   }
 
   func abortAll() {
-    while let reader = readers.last {
-      let responder = reader.responder
-      remove(reader)
-      responder?.abort()
-    }
+    while let reader = readers.last { cut(reader) }
+  }
+
+  /// There is more, and this reader does not get it: no end that could be taken for the stream's.
+  func cut(_ reader: FanoutReader) {
+    let responder = reader.responder
+    remove(reader)
+    responder?.abort()
   }
 
   // MARK: Sending
@@ -332,12 +337,7 @@ final class StreamFeed {
     fanout.store.read(key.stream, from: reader.item, byteLimit: fanout.limits.readBatch) { [self] result in
       reader.isFetching = false
       guard reader.feed === self else { return }
-      guard case .success(let batch) = result, isOwn(batch) else {
-        let responder = reader.responder
-        remove(reader)
-        responder?.abort()
-        return
-      }
+      guard case .success(let batch) = result, isOwn(batch) else { return cut(reader) }
       deliver(batch, to: reader)
     }
   }

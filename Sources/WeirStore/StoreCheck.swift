@@ -32,7 +32,7 @@ package final class StoreCheck {
   private static let segmentBound = 256 << 20
 
   /// What else a server keeps in the folder of its store.
-  private static let ofServers: Set<String> = ["link-secret", "webhook-key", "webhook-key.old"]
+  private static let ofServers: Set<String> = ["link-secret", "webhook-key", "webhook-key.old", "wake-key"]
 
   private static let journalDamage = "a part of the journal is not what was written"
 
@@ -73,7 +73,7 @@ package final class StoreCheck {
   package static func run(directory: String, disk: any Disk, _ answer: @escaping Answer<Report>) {
     disk.list(directory) { result in
       switch result {
-      case .failure(let failure): answer(.failure(StoreFailure(failure)))
+      case .failure(let failure): answer(.failure(StoreFailure(failure, opening: directory)))
       case .success(let names):
         let check = StoreCheck(directory, disk, answer)
         JournalContent.read(directory, disk) { result in
@@ -189,7 +189,7 @@ package final class StoreCheck {
     }
     if let flaw = check.flaw {
       let readable = scan.header == nil || scan.tail == scan.base ? nil : positions(scan.base, scan.tail)
-      if scan.verdict == .damaged || hasNext || (scan.header == nil && flaw.next != nil) {
+      if scan.verdict == .damaged || hasNext {
         var lost = "positions from \(flaw.position) on"
         if let next = flaw.next, next.position > flaw.position {
           lost = "\(positions(flaw.position, next.position)), and the store reads nothing behind them"

@@ -995,8 +995,26 @@ class Links(Folder):
             self.assertEqual(added.status, 204, added.read())
             self.assertEqual(Response(port, "DELETE", link).status, 403)
             self.assertEqual(weir("streams", "cat", "notes", cwd=self.folder).stdout, "first second")
+            # Whoever waits by a link is cut off when it is over.
+            link = weir("streams", "link", "notes", "--expires", "3s", cwd=self.folder).stdout.strip()
+            events = {"Accept": "text/event-stream"}
+            readers = [Response(port, "GET", link + query, headers=headers) for query, headers in (("&offset=-1&live=sse", {}), ("", events))]
+            self.assertEqual(Response(port, "GET", link + "&offset=now&live=long-poll").status, 204)
+            self.assertIn(b"upToDate", readers[0].read())
+            with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                readers[1].read()
+            until(lambda: Response(port, "GET", link, headers=events).status == 403, "the link to be over")
         self.assertEqual((self.folder / ".weir/streams/link-secret").stat().st_mode & 0o777, 0o600)
-        for words, said in [(("--rights", "wr"), "are no rights"), (("--expires", "soon"), "--expires needs a time")]:
-            refused = weir("streams", "link", "notes", *words, cwd=self.folder)
-            self.assertNotEqual(refused.returncode, 0)
-            self.assertIn(said, refused.stderr)
+        for name, words, said in [
+            ("notes", ("--rights", "wr"), "are no rights"), ("notes", ("--expires", "soon"), "--expires needs a time"),
+            ("notes", ("--url", "javascript:x"), "--url: "), ("notes", ("--url", "ftp://x"), "--url: "), ("notes", ("--url", "http://"), "--url: "),
+            ("notes", ("--url", "https://x/?y"), "without ? and #"), ("runs/x", ("--rights", "rw"), "by its run or agent alone"),
+            ("memory/x", ("--rights", "d"), "by its run or agent alone"), ("_weir/runs", (), "the server's own"), ("__ds/x", (), "the server's own"),
+        ]:
+            with self.subTest(name=name, words=words):
+                refused = weir("streams", "link", name, *words, cwd=self.folder)
+                self.assertNotEqual(refused.returncode, 0)
+                self.assertEqual(refused.stdout, "")
+                self.assertIn(said, refused.stderr)
+        shown = weir("streams", "link", "runs/x", "--url", "https://chat.example.com/", cwd=self.folder)
+        self.assertRegex(shown.stdout, r"^https://chat\.example\.com/streams/runs/x\?rights=r&expires=")

@@ -62,6 +62,9 @@ class Flags(unittest.TestCase):
                 self.assertEqual(response.status, status, host)
                 if status == 421:
                     self.assertIn("--allow-host", response.json()["error"]["hint"])
+            # Whoever only asks whether it lives need not know its name.
+            for path in ("/healthz", "/readyz"):
+                until(lambda: Response(weir.port, "GET", path, headers={"Host": "evil.example"}).status == 200, path)
         for flag, bad in (("--allow-host", "https://a.com"), ("--allow-host", "a,,b"), ("--allow-origins", "foo"), ("--allow-origins", "https://a.com/path")):
             done = subprocess.run([str(binary()), "serve", flag, bad, str(EXAMPLE)], capture_output=True, text=True, timeout=DEADLINE)
             self.assertEqual(done.returncode, 2, bad)
@@ -70,7 +73,8 @@ class Flags(unittest.TestCase):
     def test_ready_means_that_runs_can_be_kept(self):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-test-"))
         with serve("--store", folder / "streams") as weir:
-            self.assertEqual(Response(weir.port, "GET", "/readyz").status, 200)
+            # It listens before it has looked at its store.
+            until(lambda: Response(weir.port, "GET", "/readyz").status == 200, "ready")
             shutil.rmtree(folder / "streams")
             until(lambda: Response(weir.port, "GET", "/readyz").status == 503, "not ready")
             self.assertEqual(Response(weir.port, "GET", "/healthz").status, 200)

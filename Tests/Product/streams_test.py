@@ -79,9 +79,39 @@ class Pipes(Case):
         self.assertEqual(self.streams("cat", "odd").stdout, b'{"a":1}\n[1]\n')
         self.assertIn(b"item 1 is no JSON", self.streams("append", "odd", "--item", "{", status=1).stderr)
 
+    def test_what_is_refused_makes_no_stream(self):
+        for words, data in ((["--json"], b"{x\n1\n"), (["--json"], b"{x"), (["--json", "--item", "1", "--item", "{x"], b""), (["--text"], b"y" * (17 << 20))):
+            said = self.streams("append", "refused", *words, input=data, status=1).stderr.decode()
+            self.assertIn("; nothing is kept", said)
+            self.assertIn("no stream", self.streams("cat", "refused", status=1).stderr.decode())
+        self.assertIn("one append holds at most that much", said)
+        self.assertNotIn("delete streams", said)
+        # What comes before the bad one is kept, wherever the input was cut.
+        done = self.streams("append", "some", "--json", input=b"1\n\n2\n{x\n3\n", status=1)
+        self.assertIn(b"item 4 is no JSON", done.stderr)
+        self.assertIn(b"what comes before it is kept, 2 items", done.stderr)
+        self.assertEqual((done.stdout, self.streams("cat", "some").stdout), (b"2\n", b"1\n2\n"))
+        done = self.streams("append", "long", input=b"short\n" + b"y" * (17 << 20), status=1)
+        self.assertIn(b"line 2 of standard input has more than 16777216 bytes; what comes before it is kept, 1 item\n", done.stderr)
+        self.assertEqual(self.streams("cat", "long").stdout, b"short\n")
+        # Nothing at all was asked for, and is there.
+        self.streams("append", "none", "--json", input=b"\n")
+        self.assertEqual(self.streams("ls").stdout.decode(), "long\t1\ttext/plain; charset=utf-8\topen\nnone\t0\tapplication/json\topen\nsome\t2\tapplication/json\topen\n")
+
     def test_acknowledgements_are_positions(self):
         self.assertEqual(self.streams("append", "a", "--item", "x", "--item", "y").stdout, b"2\n")
         self.assertEqual(self.streams("append", "a", input=b"1\n2\n3\n").stdout, b"5\n")
+
+    def test_a_name_that_is_none_over_http_is_not_made(self):
+        self.streams("append", "a", "--item", "x")
+        for words in (["append", "__ds/x", "--item", "y"], ["append", "__ds", "--item", "y"], ["fork", "a", "__ds/y"]):
+            self.assertIn(b"over HTTP", self.streams(*words, status=1).stderr)
+        self.assertEqual(self.streams("ls").stdout.count(b"\n"), 1)
+
+    def test_a_store_that_is_not_there_is_the_same_to_everybody(self):
+        said = {self.streams(*verb, "--store", "nowhere", status=1).stderr for verb in (["ls"], ["cat", "a"], ["tail", "a"], ["fsck"])}
+        self.assertEqual(len(said), 1, said)
+        self.assertIn(b"there is no store in nowhere yet", said.pop())
 
     def test_tail_and_from(self):
         self.streams("append", "n", input=b"".join(b"%d\n" % n for n in range(25)))

@@ -109,6 +109,34 @@ import WeirWire
     #expect(late.status == 403 && late.json?["error"]?["message"]?.string?.contains("2026-01-01T00:01:40Z") == true)
   }
 
+  @Test func whoReadsByALinkIsCutOffAtItsEnd() throws {
+    let bench = try guarded()
+    let query = try link("r")
+    let events = [(name: "Accept", value: "text/event-stream")]
+    let plain = bench.ask("GET", "/streams/a?\(query)", events)
+    let live = bench.ask("GET", "/streams/a?offset=-1&live=sse&\(query)")
+    let mine = bench.ask("GET", "/streams/a", events + Self.bearer)
+    // A socket that is full at the end gets nothing more either.
+    let slow = bench.ask("GET", "/streams/a?\(query)", events)
+    slow.room = 0
+    bench.loop.advance(by: .seconds(58))
+    let other = bench.ask("GET", "/streams/a?offset=now&live=sse&\(query)")
+    bench.loop.advance(by: .seconds(37))
+    let poll = bench.ask("GET", "/streams/a?offset=now&live=long-poll&\(query)")
+    #expect(!plain.isOver && !other.isOver && !poll.isOver && live.isFinished)
+    bench.loop.advance(by: .seconds(5))
+    #expect(plain.isAborted && slow.isAborted && other.isFinished && poll.status == 204)
+    bench.ask("POST", "/streams/a", B.text + Self.bearer, "late")
+    bench.loop.settle()
+    for reader in [plain, live, slow, other, poll] { #expect(!reader.text.contains(text: "late")) }
+    #expect(mine.text.contains(text: "late") && !mine.isOver)
+    #expect(bench.app.liveReaders.count == 0 && bench.app.fanout.readerCount == 1)
+    #expect(bench.ask("GET", "/streams/a?\(query)", events).status == 403)
+    // A link for ever is none that overflows.
+    let ever = bench.ask("GET", "/streams/a?\(try link("r", expires: .max))", events)
+    #expect(ever.status == 200 && ever.text.contains(text: "late"))
+  }
+
   @Test func nothingOfALinkCanBeChanged() throws {
     let bench = try guarded()
     let good = try link("r")

@@ -85,12 +85,31 @@ import WeirTesting
     #expect(client.isFinished)
   }
 
-  @Test func anAbortedStreamWithoutItsLastWordIsAborted() throws {
+  /// Its writer's reason is how the run ended, or what cut it: the same for readers, in a JSON answer and in the list of runs.
+  @Test(
+    arguments: [
+      ("aborted", EndState.aborted, nil), ("budget", .budget, nil), ("error", .error, nil),
+      ("truncated", .truncated, nil), ("StoreFull", .error, "StoreFull"), ("completed", .error, "completed"),
+    ] as [(String, EndState, String?)])
+  func aStreamWithoutItsLastWordEndsAsItsReasonSays(_ reason: String, _ state: EndState, _ code: String?) throws {
     let bench = try Bench()
     let client = bench.chat()
-    bench.host.write("run1", [], ending: .aborted(reason: "x"))
+    let json = bench.chat([("Accept", "application/json")])
+    let text = bench.chat([("Accept", "text/plain")])
+    for run in ["run1", "run2", "run3"] { bench.host.write(run, [.text("a")], ending: .aborted(reason: reason)) }
     bench.loop.settle()
-    #expect(client.text.contains("data: {\"finish\":\"aborted\"}"))
+    #expect(client.text.contains("data: {\"finish\":\"\(state.rawValue)\"}"))
+    #expect(client.text.contains("event: error") == (code != nil))
+    if let code {
+      #expect(
+        client.text.contains(#"event: error\#ndata: {"code":"\#(code)","message":"the run's stream was cut: \#(code)""#)
+      )
+      #expect(json.json?["error"]?["code"]?.string == code)
+    }
+    #expect(json.json?["finish"]?.string == state.rawValue && text.isAborted)
+    bench.app.index.learnEnd(of: "run1")
+    bench.loop.settle()
+    #expect(bench.app.index["run1"]?.end == state)
   }
 
   @Test func aFeedThatBeganAtTheTailKnowsWhetherTheEndWasSaid() throws {

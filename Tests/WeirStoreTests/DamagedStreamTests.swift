@@ -85,6 +85,55 @@ import WeirTesting
     #expect(try under.status(names[0]).damage?.code == "StreamDamaged")
   }
 
+  /// Bytes are missing anywhere before the last record, which says that more had been on disk than stands before it: whoever
+  /// looks says so, and nothing is cut off or removed.
+  @Test func whatIsMissingIsDamageForEverybody() throws {
+    let path = "/tmp/streams/a@0000000000000000.log"
+    let sound = Bench()
+    let made = try sound.open()
+    try made.create("a", contentType: "text/plain")
+    for number in 0..<5 { try made.append("a", ["item \(number)"]) }
+    sound.close()
+    let bytes = try #require(sound.disk.content(path))
+    let marks = bytes.indices.filter { bytes[$0...].starts(with: LogRecord.marker) }
+    let last = try #require(marks.last)
+    let cuts =
+      stride(from: 0, to: last - 20, by: 7).map { $0..<$0 + 20 } + zip(marks, marks.dropFirst()).map { $0..<$1 } + [
+        0..<last, 20..<last,
+      ]
+    for cut in cuts { try Self.expectDamage(Array(bytes[..<cut.lowerBound] + bytes[cut.upperBound...]), "\(cut)") }
+  }
+
+  /// Made with its items, in one write: that the record behind the header is good says that it was made.
+  @Test func aBadHeaderBeforeAGoodRecordIsDamage() throws {
+    var bytes: [UInt8] = []
+    var header = LogRecord.Header(name: "a", contentType: "text/plain", createdAt: 1, usedAt: 1)
+    header.hasFirstItems = true
+    LogRecord(position: 0, synced: 0, body: .header(header)).append(to: &bytes)
+    LogRecord(position: 0, synced: 0, body: .items(StreamAppend(items: [[1]]), time: 1)).append(to: &bytes)
+    bytes[40] ^= 1
+    try Self.expectDamage(bytes, "header")
+  }
+
+  private static func expectDamage(_ bytes: [UInt8], _ what: String) throws {
+    let path = "/tmp/streams/a@0000000000000000.log"
+    let bench = Bench()
+    try bench.open().create("other", contentType: "text/plain")
+    bench.close()
+    bench.disk.setContent(path, bytes)
+    let report = try StoreCheckTests.check(bench)
+    #expect(
+      report.isDamaged && report.findings.map(\.file) == ["a@0000000000000000.log"], "\(what): \(report.findings)")
+    for _ in 0..<2 {
+      let under = try bench.open()
+      #expect(try under.list().map { $0.damage?.code } == ["StreamDamaged", nil], "\(what)")
+      #expect(under.failure { try $0.append("a", ["new"]) }?.code == "StreamDamaged", "\(what)")
+      #expect(under.failure { try $0.create("a", contentType: "text/plain") }?.code == "StreamDamaged", "\(what)")
+      bench.close()
+      #expect(bench.disk.content(path) == bytes, "\(what)")
+    }
+  }
+
   /// Nothing that a client is told names a file of the machine.
   @Test func noMessageNamesAFile() {
     let failures: [DiskFailure] = [

@@ -26,6 +26,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private var held: [StreamItem] = []
   private var watch: (any Cancellable)?
   private var endTimer: (any Cancellable)?
+  private var linkTimer: (any Cancellable)?
   private var heartbeat: (any Cancellable)?
   private var cutTimer: (any Cancellable)?
   /// What the socket has not taken: `output[sent...]`.
@@ -70,6 +71,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
       isEnding = true
       flushLater()
     }
+    linkTimer = exchange.remaining.map { loop.after($0) { [self] in stop() } }
     beat()
     read()
   }
@@ -230,7 +232,7 @@ final class LiveEvents: LiveReader, HTTPResponseObserver {
   private func leave() {
     if isOver { return }
     isOver = true
-    for waiting in [watch, endTimer, heartbeat, cutTimer] { waiting?.cancel() }
+    for waiting in [watch, endTimer, linkTimer, heartbeat, cutTimer] { waiting?.cancel() }
     application.leave(self)
   }
 }

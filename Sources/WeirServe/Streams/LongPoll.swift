@@ -32,7 +32,8 @@ final class LongPoll: LiveReader, HTTPResponseObserver {
     exchange.responder.observer = self
     // Before the first look, so that nothing comes between.
     watch = application.store.watch(status.name) { [self] in woken() }
-    timer = application.loop.after(application.configuration.longPollTimeout) { [self] in
+    let timeout = application.configuration.longPollTimeout
+    timer = application.loop.after(min(timeout, exchange.remaining ?? timeout)) { [self] in
       timer = nil
       timedOut()
     }

@@ -54,6 +54,7 @@ extension ServeApplication {
       if case .failure(let failure) = parsed { throw .badStreamName(failure.message) }
       return
     }
+    exchange.expires = caller.expires
     let isOwned = stream.isInternal || isWrittenByOwner(stream)
     switch request.method {
     case "GET", "HEAD":
@@ -80,7 +81,7 @@ extension ServeApplication {
 
   /// A run's host writes it, an agent its memory: for everybody else they are to be read.
   func isWrittenByOwner(_ stream: StreamName) -> Bool {
-    index.run(of: stream) != nil || stream.path.hasPrefix("runs/") || stream.path.hasPrefix("memory/")
+    index.run(of: stream) != nil || stream.isOwned
   }
 
   /// Answers `status`'s failure, or goes on unless the client has gone meanwhile.
@@ -128,11 +129,20 @@ extension ServeApplication {
     fanout.attach(
       exchange.responder, to: status.name, createdAt: run == nil ? status.createdAt : nil, from: start, format: format,
       run: run,
-      model: index.run(of: status.name)?.workflow ?? "weir")
+      model: index.run(of: status.name)?.workflow ?? "weir",
+      until: exchange.remaining)
   }
 }
 
 extension StreamName {
   /// `_weir/…`: bookkeeping of the server itself.
-  var isInternal: Bool { path == "_weir" || path.hasPrefix("_weir/") }
+  package var isInternal: Bool { path == "_weir" || path.hasPrefix("_weir/") }
+
+  /// Written by a run's host or an agent, and by nobody else.
+  package var isOwned: Bool { path.hasPrefix("runs/") || path.hasPrefix("memory/") }
+
+  /// No stream over HTTP: subscriptions are there (protocol, section 6).
+  package var isReserved: Bool {
+    path == ServeApplication.reserved || path.hasPrefix(ServeApplication.reserved + "/")
+  }
 }

@@ -10,6 +10,8 @@ final class StreamExchange {
   let responder: any HTTPResponder
   /// Of the root and the stream, as the request names them.
   let path: String
+  /// When the link by which this was asked is over, in seconds since 1970. Nil: it was not asked by a link.
+  var expires: Int64?
   private let common: [(name: String, value: String)]
 
   /// What a page of a named origin may send, and read of an answer.
@@ -41,6 +43,13 @@ final class StreamExchange {
       }
     }
     common = headers
+  }
+
+  /// How long the link has still to go: nobody who came by it gets anything of what comes later. No connection lasts a year.
+  var remaining: Duration? {
+    guard let expires else { return nil }
+    let now = application.loop.wallClock
+    return .milliseconds(max(0, min(expires, now / 1000 + 366 * 86_400) * 1000 - now))
   }
 
   func send(_ status: Int, _ headers: [(name: String, value: String)] = [], _ body: [UInt8] = []) {

@@ -2,9 +2,10 @@ import WeirCore
 
 /// What a segment holds, found by reading it from its first byte: where its records are, and where what can be trusted ends.
 ///
-/// Pure: bytes in, a verdict out. A bad record ends what can be trusted. It is **damage** when a good record behind it says
-/// that those bytes had reached the disk (`LogRecord.synced`), for then something that was acknowledged is lost; else it is a
-/// write that a crash tore, nobody was promised it, and it may be cut off.
+/// Pure: bytes in, a verdict out. A bad record ends what can be trusted. It is **damage** when a good record from there on says
+/// that those bytes had reached the disk (`LogRecord.synced`; more than there are before it, when some are missing), for then
+/// something that was acknowledged is lost; else it is a write that a crash tore, nobody was promised it, and it may be cut off.
+/// Behind a bad header any good record is proof: what they belong to is not being made.
 struct LogScan: Equatable {
   enum Verdict: Equatable {
     case whole
@@ -67,7 +68,7 @@ struct LogScan: Equatable {
     verdict = .whole
     while end < place + bytes.count {
       guard case .record(let record, let next) = LogRecord.read(bytes, at: end - place), take(record) else {
-        verdict = Self.isDamage(bytes, from: end - place, origin: place) ? .damaged : .torn
+        verdict = isDamage(bytes, from: end - place, origin: place) ? .damaged : .torn
         return
       }
       end = place + next
@@ -103,8 +104,9 @@ struct LogScan: Equatable {
   }
 
   /// `origin` is where `bytes` begin in the segment.
-  private static func isDamage(_ bytes: [UInt8], from bad: Int, origin: Int) -> Bool {
-    let next = LogRecord.next(bytes, behind: bad) { $0 > origin + bad && $0 <= origin + $1 }
+  private func isDamage(_ bytes: [UInt8], from bad: Int, origin: Int) -> Bool {
+    // The first one may be good, and stand where it cannot be because what was before it is missing.
+    let next = LogRecord.next(bytes, behind: bad - 1) { synced, _ in header == nil || synced > origin + bad }
     if case .none = next { return false }
     return true
   }
