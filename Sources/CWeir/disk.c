@@ -1,10 +1,40 @@
-// One call that makes a whole file system durable, where it can be trusted.
+// Whose name leads where, and one call that makes a whole file system durable, where it can be trusted.
 #define _GNU_SOURCE
 #include "CWeir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#ifdef STATX_INO
+static int look(int fd, const char *path, struct statx *info) {
+  return statx(fd, path, path[0] ? 0 : AT_EMPTY_PATH, STATX_INO | STATX_NLINK, info);
+}
+
+int weir_is_in_place(int fd, const char *path) {
+  struct statx own, named;
+  return look(fd, "", &own) == 0 && look(AT_FDCWD, path, &named) == 0 && own.stx_ino == named.stx_ino &&
+         own.stx_dev_major == named.stx_dev_major && own.stx_dev_minor == named.stx_dev_minor;
+}
+
+int weir_is_removed(int fd) {
+  struct statx own;
+  return look(fd, "", &own) == 0 && own.stx_nlink == 0;
+}
+#else
+int weir_is_in_place(int fd, const char *path) {
+  struct stat own, named;
+  return fstat(fd, &own) == 0 && stat(path, &named) == 0 && own.st_ino == named.st_ino && own.st_dev == named.st_dev;
+}
+
+int weir_is_removed(int fd) {
+  struct stat own;
+  return fstat(fd, &own) == 0 && own.st_nlink == 0;
+}
+#endif
+
 #ifdef __linux__
 #include <sys/utsname.h>
 #include <sys/vfs.h>

@@ -1,3 +1,4 @@
+import CWeir
 import Glibc
 import Synchronization
 import WeirCore
@@ -71,11 +72,7 @@ final class OpenFile: Sendable {
   deinit { closeDescriptor(descriptor) }
 
   /// Whether its name leads to it.
-  var isInPlace: Bool {
-    var (own, named) = (stat(), stat())
-    return fstat(descriptor, &own) == 0 && stat(path, &named) == 0 && own.st_ino == named.st_ino
-      && own.st_dev == named.st_dev
-  }
+  var isInPlace: Bool { weir_is_in_place(descriptor, path) != 0 }
 
   func size() throws(DiskFailure) -> Int {
     var info = stat()
@@ -125,8 +122,7 @@ final class OpenFile: Sendable {
     if failedToSynchronize.load(ordering: .relaxed) {
       throw .other(path, "an earlier write did not reach the disk")
     }
-    var info = stat()
-    if fstat(descriptor, &info) == 0, info.st_nlink == 0 { throw .removed(path) }
+    if weir_is_removed(descriptor) != 0 { throw .removed(path) }
     #if os(Linux)
       let outcome = isDirectory ? fsync(descriptor) : fdatasync(descriptor)
     #else

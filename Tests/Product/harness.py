@@ -1,5 +1,5 @@
 """What the product's tests share: starting `weir`, a model server whose every misdeed is chosen by the test, raw HTTP."""
-import contextlib, http.client, json, os, pathlib, queue, re, signal, socket, subprocess, tempfile, threading, time
+import contextlib, http.client, json, os, pathlib, queue, random, re, signal, socket, subprocess, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DEADLINE = 30  # seconds: no wait of a test is longer
@@ -10,10 +10,18 @@ def binary():
     return pathlib.Path(chosen) if chosen else ROOT / ".build/debug/weir"
 
 
+_given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the system gives to connections: one of them would have it before whoever asks here listens."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def until(condition, what, seconds=DEADLINE):

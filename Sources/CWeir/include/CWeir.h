@@ -48,6 +48,11 @@ void weir_keep_freed_memory(void);
 void weir_raise_descriptor_limit(void);
 long weir_descriptor_limit(void);
 void weir_restore_descriptor_limit(int pid);
+// Whether `path` leads to the file of `fd`, and whether no name leads to it any more. Neither asks for times: whoever has asked for
+// those of a file that is written makes the kernel note each write's (Linux 6.13), and its synchronisations half as long again.
+int weir_is_in_place(int fd, const char *path);
+int weir_is_removed(int fd);
+
 // Whether one call makes all of the file system of `fd` durable and says when it could not, and that call: 0 or a negative errno.
 int weir_syncs_whole(int fd);
 int weir_sync_whole(int fd);
