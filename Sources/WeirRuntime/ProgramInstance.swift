@@ -155,11 +155,7 @@ package final class ProgramInstance {
     guard options.takesUp else { return begin(entryArguments) }
     ownRun.run.withJournal { [weak self] result in
       guard let self else { return }
-      if case .failure(let failure) = result {
-        startFailure = failure
-        log(failure.message, hint: failure.hint)
-        return exit(1)
-      }
+      if case .failure(let failure) = result { return refuse(failure) }
       begin(entryArguments)
     }
   }
@@ -200,11 +196,9 @@ package final class ProgramInstance {
       guard case .success = result else { return finished(result) }
       let routed = declared.filter { !$0.route.path.isEmpty }
       guard !routed.isEmpty || options.server.serve.publicStreams else {
-        let failure = ListenFailure(
-          message: "there is no workflow with a route to serve", hint: "put @post(\"/chat\") above one")
-        startFailure = failure
-        log(failure.message, hint: failure.hint)
-        return exit(1)
+        return refuse(
+          ListenFailure(
+            message: "there is no workflow with a route to serve", hint: "put @post(\"/chat\") above one"))
       }
       let server: ProgramServer
       do throws(Trap) {
@@ -225,12 +219,7 @@ package final class ProgramInstance {
       resumed = id
       leftRuns.begin { [weak self] failure in
         guard let self else { return }
-        if let failure {
-          startFailure = failure
-          log(failure.message, hint: failure.hint)
-          return exit(1)
-        }
-        takeUp(id)
+        if let failure { refuse(failure) } else { takeUp(id) }
       }
     }
   }
@@ -247,12 +236,16 @@ package final class ProgramInstance {
       case .success(.ended):
         log("run \(id) has ended")
         exit(1)
-      case .failure(let failure):
-        startFailure = failure
-        log(failure.message, hint: failure.hint)
-        exit(1)
+      case .failure(let failure): refuse(failure)
       }
     }
+  }
+
+  /// It cannot do what it was started for.
+  private func refuse(_ failure: any Failure) {
+    startFailure = failure
+    log(failure.message, hint: failure.hint)
+    exit(1)
   }
 
   private func initialise(_ then: @escaping (Result<Value, Trap>) -> Void) {
@@ -456,16 +449,11 @@ package final class ProgramInstance {
       servers.append(server)
       onListening?(address)
       server.recover { [weak self] failure in
-        guard let self, let failure else { return }
-        startFailure = failure
-        log(failure.message, hint: failure.hint)
-        exit(1)
+        if let self, let failure { refuse(failure) }
       }
       return true
     } catch {
-      startFailure = error
-      log("\(error.message)", hint: error.hint)
-      exit(1)
+      refuse(error)
       return false
     }
   }

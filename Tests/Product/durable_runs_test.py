@@ -1,7 +1,7 @@
 """Durable runs: `weir run` and `weir serve` are killed, and what they had done is still there, once."""
-import contextlib, http.client, json, os, pathlib, random, re, shutil, signal, subprocess, sys, tempfile, threading, time, unittest
+import contextlib, http.client, json, os, pathlib, random, re, shutil, signal, subprocess, tempfile, threading, time, unittest
 
-from harness import DEADLINE, PROGRAM, Model, Response, Weir, binary, chunk, free_port, text_of, until
+from harness import DEADLINE, PROGRAM, Model, Response, Weir, binary, chunk, free_port, small_disk, text_of, until
 from redis_test import Redis
 
 STEPS = '''
@@ -302,13 +302,9 @@ class Cuts(Folder):
         done = weir("streams", "ls", f"runs/{run}/", *words, cwd=self.folder)
         return {line.split("\t")[0].rpartition("/")[2]: line.split("\t")[3] for line in done.stdout.splitlines()}
 
-    @unittest.skipUnless(sys.platform == "linux" and os.geteuid() == 0, "a small disk is mounted by root, on Linux")
     def test_a_disk_that_was_full_for_a_while(self):
         disk = self.folder / "disk"
-        disk.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True).returncode != 0:
-            self.skipTest("this machine mounts no tmpfs")
-        try:
+        with small_disk(self, disk, "2m"):
             (disk / "filler").write_bytes(bytes(1500 << 10))
             program = self.write("gap.weir", """
 import std/streaming (StreamWriter, close, getWritable, write)
@@ -342,16 +338,10 @@ func main() {
             self.assertEqual([int(item.strip('"')) for item in items], list(range(len(items))))
             self.assertIn("aborted: an item could not be kept (StoreFull)", self.states("g", "--store", "disk/s")["t"])
             self.assertEqual(weir("streams", "fsck", "--store", "disk/s", cwd=self.folder).returncode, 0)
-        finally:
-            subprocess.run(["umount", str(disk)])
 
-    @unittest.skipUnless(sys.platform == "linux" and os.geteuid() == 0, "a small disk is mounted by root, on Linux")
     def test_a_step_that_could_not_be_kept_is_done_when_there_is_room(self):
         disk = self.folder / "disk"
-        disk.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode != 0:
-            self.skipTest("this machine mounts no tmpfs")
-        try:
+        with small_disk(self, disk, "1m"):
             program = self.write("steps.weir", """
 import std/string (repeat)
 func main() {
@@ -375,8 +365,6 @@ func main() {
             # The one that could not be kept is done again, and no other.
             self.assertEqual(sorted(set(did), key=lambda line: int(line[3:])), [f"do {i}" for i in range(60)])
             self.assertEqual(len(did), 61)
-        finally:
-            subprocess.run(["umount", str(disk)])
 
     def test_who_has_not_come_to_its_end_leaves_no_whole_stream(self):
         program = self.write("tasks.weir", """

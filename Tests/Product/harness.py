@@ -1,5 +1,5 @@
 """What the product's tests share: starting `weir`, a model server whose every misdeed is chosen by the test, raw HTTP."""
-import contextlib, http.client, json, os, pathlib, queue, random, re, signal, socket, subprocess, tempfile, threading, time
+import contextlib, http.client, json, os, pathlib, queue, random, re, shutil, signal, socket, subprocess, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DEADLINE = 30  # seconds: no wait of a test is longer
@@ -22,6 +22,19 @@ def free_port():
             if port not in _given:
                 _given.add(port)
                 return port
+
+
+@contextlib.contextmanager
+def small_disk(test, folder, size):
+    """A disk of its own at this folder, which is made."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True, text=True) if shutil.which("mount") else None
+    if mounted is None or mounted.returncode:
+        test.skipTest(f"a small file system cannot be mounted here: {mounted.stderr.strip() if mounted else 'no mount'}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def until(condition, what, seconds=DEADLINE):

@@ -1,7 +1,7 @@
 """`weir streams` over real files: pipes, followers, a full disk, a folder that is read-only, writers that are killed at random."""
 import contextlib, hashlib, json, os, pathlib, random, re, resource, shutil, signal, subprocess, tempfile, threading, time, unittest
 
-from harness import DEADLINE, Response, Weir, binary, free_port, until
+from harness import DEADLINE, Response, Weir, binary, free_port, small_disk, until
 
 KILLS = int(os.environ.get("WEIR_KILLS", "30"))
 SEED = int(os.environ.get("WEIR_SEED", "1"))
@@ -359,17 +359,13 @@ class Damage(Case):
 
     def test_a_disk_that_is_full(self):
         small = pathlib.Path(self.folder, "small")
-        small.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(small)], capture_output=True, text=True) if shutil.which("mount") else None
-        if mounted is None or mounted.returncode:
-            self.skipTest(f"a small file system cannot be mounted here: {mounted.stderr.strip() if mounted else 'no mount'}")
-        self.addCleanup(subprocess.run, ["umount", str(small)], check=True)
-        said = self.refused(small / "streams")
-        self.assertIn(b"no space left", said)
-        # A new stream has no room either; one that is removed makes some.
-        for store in (small / "streams",):
-            self.streams("rm", "--store", store, "full")
-            self.streams("append", "--store", store, "next", "--item", "fits")
+        with small_disk(self, small, "512k"):
+            said = self.refused(small / "streams")
+            self.assertIn(b"no space left", said)
+            # A new stream has no room either; one that is removed makes some.
+            for store in (small / "streams",):
+                self.streams("rm", "--store", store, "full")
+                self.streams("append", "--store", store, "next", "--item", "fits")
 
 
 class Killed(Case):

@@ -117,15 +117,7 @@ import WeirTesting
         bench.simulation.loop.advance(by: .microseconds(random.int(below: 8_000)))
         bench.crash()
       }
-      var opened: Result<FileStreamStore, StoreFailure>?
-      FileStreamStore.open(
-        directory: "/tmp/streams", disk: bench.disk, loop: bench.simulation.loop, limits: bench.limits
-      ) {
-        opened = $0
-      }
-      bench.simulation.loop.advance(by: .milliseconds(200))
-      under = StoreUnderTest(try #require(opened).get(), bench.simulation.loop)
-      under.isTimed = true
+      under = try bench.openTimed()
       #expect(try under.list().map(\.name.path) == ["anew", "kept"], "seed \(seed)")
       #expect(try under.readAll("anew").texts == ["new"], "seed \(seed)")
       #expect(try under.readAll("kept").texts == kept, "seed \(seed)")

@@ -10,15 +10,6 @@ import WeirTesting
   typealias Bench = FileStreamStoreTests.Bench
   static let folder = "/tmp/streams"
 
-  /// Nothing but the journal reaches the disk by itself.
-  private static func forgetful(seed: UInt64, journalLimit: Int = 8 << 20) -> Bench {
-    var faults = SimulatedFaults.calm
-    (faults.lostWrite, faults.tornWrite) = (1, 0)
-    var limits = FileStreamStore.Limits()
-    limits.journalLimit = journalLimit
-    return Bench(seed: seed, faults: faults, limits: limits)
-  }
-
   /// 30 streams of 10 items, each answered.
   @discardableResult
   private static func fill(_ bench: Bench) throws -> [String] {
@@ -31,7 +22,7 @@ import WeirTesting
 
   @Test(arguments: [200, 3_000, 8 << 20]) func whatOnlyTheJournalHasIsThereAfterPowerLoss(_ limit: Int) throws {
     for seed in 1...5 as ClosedRange<UInt64> {
-      let bench = Self.forgetful(seed: seed, journalLimit: limit)
+      let bench = Bench.forgetful(seed: seed, journalLimit: limit)
       let names = try Self.fill(bench)
       for _ in 0..<2 {
         bench.crash()
@@ -71,7 +62,7 @@ import WeirTesting
 
   /// There is no room for a journal: each stream is synchronised by itself, and nothing is promised that is not so.
   @Test func aFullDiskDoesWithoutTheJournal() throws {
-    let bench = Self.forgetful(seed: 1)
+    let bench = Bench.forgetful(seed: 1)
     bench.disk.capacity = 80_000
     let names = try Self.fill(bench)
     bench.crash()
@@ -84,7 +75,7 @@ import WeirTesting
   /// Another stream of the same name has nothing of the one that was deleted.
   @Test func aDeletedStreamDoesNotComeBack() throws {
     for seed in 1...40 as ClosedRange<UInt64> {
-      let bench = Self.forgetful(seed: seed, journalLimit: 400)
+      let bench = Bench.forgetful(seed: seed, journalLimit: 400)
       let under = try bench.open()
       for life in 0..<6 {
         try under.create("a", contentType: "text/plain")
@@ -101,7 +92,7 @@ import WeirTesting
   @Test func everyFlippedBitOfTheJournalIsTold() throws {
     for seed in 1...200 as ClosedRange<UInt64> {
       let random = SeededRandom(seed: seed)
-      let bench = Self.forgetful(seed: seed)
+      let bench = Bench.forgetful(seed: seed)
       let names = try Self.fill(bench)
       bench.crash()
       let path = Self.folder + "/journal-0"
@@ -126,7 +117,7 @@ import WeirTesting
 
   /// Before it is opened again: what the journal has counts as there, and whoever only reads has all of it.
   @Test func lookingAfterPowerLossShowsWhatTheJournalHas() throws {
-    let bench = Self.forgetful(seed: 3)
+    let bench = Bench.forgetful(seed: 3)
     let names = try Self.fill(bench)
     bench.crash()
     let report = try StoreCheckTests.check(bench)
@@ -148,7 +139,7 @@ import WeirTesting
     let rounds = 150 * (environment["WEIR_ROUNDS"].flatMap { UInt64($0) } ?? 1)
     for seed in first..<first + rounds {
       let random = SeededRandom(seed: seed)
-      let bench = Self.forgetful(seed: seed, journalLimit: 300 + random.int(below: 3_000))
+      let bench = Bench.forgetful(seed: seed, journalLimit: 300 + random.int(below: 3_000))
       bench.disk.faults.lostWrite = random.chance(0.5) ? 1 : 0.5
       bench.disk.faults.tornWrite = 0.3
       var answered: [String: [String]] = [:]
@@ -156,14 +147,7 @@ import WeirTesting
       for life in 0..<3 {
         bench.disk.faults.diskError = 0
         let under = try bench.open()
-        for (name, texts) in answered {
-          let found = (try? under.readAll(name).texts) ?? []
-          // Between them may be what was not answered.
-          var rest = texts[...]
-          for text in found where text == rest.first { rest.removeFirst() }
-          try #require(rest.isEmpty, "seed \(seed), life \(life), \(name): \(rest) of \(texts) in \(found)")
-          answered[name] = found
-        }
+        try Bench.expectAll(&answered, in: under, "seed \(seed), life \(life)")
         let store = try #require(bench.store)
         bench.disk.faults.diskError = 0.01
         for _ in 0..<60 {

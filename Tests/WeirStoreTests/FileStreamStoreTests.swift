@@ -37,6 +37,36 @@ import WeirTesting
       return StoreUnderTest(store, simulation.loop)
     }
 
+    /// After a crash, while timers of the one before may still be there: time goes on a little, and no further.
+    func openTimed() throws -> StoreUnderTest {
+      var result: Result<FileStreamStore, StoreFailure>?
+      FileStreamStore.open(directory: "/tmp/streams", disk: disk, loop: simulation.loop, limits: limits) { result = $0 }
+      simulation.loop.advance(by: .milliseconds(200))
+      let under = StoreUnderTest(try #require(result).get(), simulation.loop)
+      under.isTimed = true
+      return under
+    }
+
+    /// Nothing but what is synchronised reaches the disk by itself.
+    static func forgetful(seed: UInt64 = 1, journalLimit: Int = 8 << 20) -> Bench {
+      var faults = SimulatedFaults.calm
+      (faults.lostWrite, faults.tornWrite) = (1, 0)
+      var limits = FileStreamStore.Limits()
+      limits.journalLimit = journalLimit
+      return Bench(seed: seed, faults: faults, limits: limits)
+    }
+
+    /// What was answered is there, in its order; between it may be what was not answered, which counts from now on.
+    static func expectAll(_ answered: inout [String: [String]], in under: StoreUnderTest, _ what: String) throws {
+      for (name, texts) in answered {
+        let found = (try? under.readAll(name).texts) ?? []
+        var rest = texts[...]
+        for text in found where text == rest.first { rest.removeFirst() }
+        try #require(rest.isEmpty, "\(what), \(name): \(rest) of \(texts) in \(found)")
+        answered[name] = found
+      }
+    }
+
     /// An orderly end: everything is in the streams' own files, and the lock is free.
     func close() {
       store?.synchronize { _ in }

@@ -91,15 +91,7 @@ import WeirTesting
       #expect(answers == asked, "seed \(seed)")
       bench.crash()
       bench.disk.failsToSynchronize = { _ in false }
-      var opened: Result<FileStreamStore, StoreFailure>?
-      FileStreamStore.open(
-        directory: "/tmp/streams", disk: bench.disk, loop: bench.simulation.loop, limits: bench.limits
-      ) {
-        opened = $0
-      }
-      bench.simulation.loop.advance(by: .milliseconds(200))
-      under = StoreUnderTest(try #require(opened).get(), bench.simulation.loop)
-      under.isTimed = true
+      under = try bench.openTimed()
       for number in 0..<3 {
         let source = try StreamName("source/\(number)")
         let found = try under.readAll(source.path).items.count

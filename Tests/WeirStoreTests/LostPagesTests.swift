@@ -98,14 +98,7 @@ import WeirTesting
       var number = 0
       for life in 0..<3 {
         let under = try bench.open()
-        for (name, texts) in answered {
-          let found = (try? under.readAll(name).texts) ?? []
-          // Between them may be what was not answered.
-          var rest = texts[...]
-          for text in found where text == rest.first { rest.removeFirst() }
-          try #require(rest.isEmpty, "seed \(seed), life \(life), \(name): \(rest) of \(texts) in \(found)")
-          answered[name] = found
-        }
+        try Bench.expectAll(&answered, in: under, "seed \(seed), life \(life)")
         let store = try #require(bench.store)
         let names = try ["a", "b", "c", "d", "e"].map { try StreamName($0) }
         for name in names { store.create(name, contentType: "text/plain") { _ in } }
@@ -150,15 +143,7 @@ import WeirTesting
       #expect(try under.readAll("lost").items.count == 3)
       for number in 0..<200 { try under.append(["a", "b", "c"][number % 3], ["item \(number)"]) }
       bench.crash()
-      var opened: Result<FileStreamStore, StoreFailure>?
-      FileStreamStore.open(
-        directory: "/tmp/streams", disk: bench.disk, loop: bench.simulation.loop, limits: bench.limits
-      ) {
-        opened = $0
-      }
-      bench.simulation.loop.advance(by: .milliseconds(200))
-      under = StoreUnderTest(try #require(opened).get(), bench.simulation.loop)
-      under.isTimed = true
+      under = try bench.openTimed()
       #expect(try under.readAll("lost").items.count == 3, "seed \(seed)")
     }
   }

@@ -9,18 +9,10 @@ import WeirTesting
   typealias Bench = FileStreamStoreTests.Bench
   private static let folder = "/tmp/streams"
 
-  private static func forgetful(seed: UInt64 = 1, journalLimit: Int = 8 << 20) -> Bench {
-    var faults = SimulatedFaults.calm
-    (faults.lostWrite, faults.tornWrite) = (1, 0)
-    var limits = FileStreamStore.Limits()
-    limits.journalLimit = journalLimit
-    return Bench(seed: seed, faults: faults, limits: limits)
-  }
-
   /// After power loss: whoever only reads has everything, whoever it is, and changes nothing.
   @Test func aReaderHasWhatTheJournalHas() throws {
     for seed in 1...10 as ClosedRange<UInt64> {
-      let bench = Self.forgetful(seed: seed, journalLimit: 2_000)
+      let bench = Bench.forgetful(seed: seed, journalLimit: 2_000)
       var under = try bench.open()
       for name in ["a", "b", "gone"] { try under.create(name, contentType: "text/plain") }
       for number in 0..<30 { try under.append(number % 2 == 0 ? "a" : "b", ["item \(number)"]) }
@@ -94,7 +86,7 @@ import WeirTesting
   /// A process was cut off between making a long stream and making its name durable: the next one answers for it, and power goes.
   @Test func aNameIsDurableBeforeItIsBuiltOn() throws {
     for seed in 1...20 as ClosedRange<UInt64> {
-      let bench = Self.forgetful(seed: seed)
+      let bench = Bench.forgetful(seed: seed)
       var under = try bench.open()
       let long = [UInt8](repeating: 1, count: CommitJournal.writeLimit + 1)
       under.store.create(try StreamName("a"), StreamCreation(items: [long])) { _ in }
@@ -134,7 +126,7 @@ import WeirTesting
 
   /// A lost stream keeps the journal from beginning anew; when it is deleted it does again.
   @Test func theJournalGoesOnWhenALostStreamIsDeleted() throws {
-    let bench = Self.forgetful(journalLimit: 2_000)
+    let bench = Bench.forgetful(journalLimit: 2_000)
     let under = try bench.open()
     for name in ["lost", "a"] { try under.create(name, contentType: "text/plain") }
     bench.disk.failsToSynchronize = { $0.contains("lost@") }
@@ -155,7 +147,7 @@ import WeirTesting
   /// A delete waits for a journal that is broken, whose healing does not wait for the delete.
   @Test func aDeleteThatWaitsForABrokenJournal() throws {
     for seed in 1...30 as ClosedRange<UInt64> {
-      let bench = Self.forgetful(seed: seed)
+      let bench = Bench.forgetful(seed: seed)
       let under = try bench.open()
       let names = try (0..<6).map { try StreamName("\($0)") }
       for name in names { try under.create(name.path, contentType: "text/plain") }

@@ -42,7 +42,7 @@ extension ServeApplication {
     if request.method == "OPTIONS" { return exchange.sendOptions(Self.streamMethods) }
     let query = try request.queryItems()
     // Reserved for subscriptions (protocol, section 6).
-    if text == Self.reserved || text.hasPrefix(Self.reserved + "/") {
+    if StreamName.isReserved(text) {
       guard let subscriptions else { throw .notFound(path: request.path) }
       try request.checkContentCoding()
       return try serveSubscriptions(text, query, subscriptions, exchange)
@@ -142,7 +142,8 @@ extension StreamName {
   package var isOwned: Bool { path.hasPrefix("runs/") || path.hasPrefix("memory/") }
 
   /// No stream over HTTP: subscriptions are there (protocol, section 6).
-  package var isReserved: Bool {
+  package var isReserved: Bool { Self.isReserved(path) }
+  static func isReserved(_ path: String) -> Bool {
     path == ServeApplication.reserved || path.hasPrefix(ServeApplication.reserved + "/")
   }
 }
